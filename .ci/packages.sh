@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+# Sourced by examples/run and tests/run: sees that what a build needs is there.
+#
+#   need WHAT...    each of: build (compiler, CMake, Ninja, libraries), test (doctest, Clang)
+#
+# Installs what is missing where it can (apt-get, as root or by sudo), and otherwise says exactly
+# what to install.
+
+apt_build="g++ cmake ninja-build libboost-dev rapidjson-dev libcli11-dev"
+apt_test="doctest-dev clang"
+dnf_build="gcc-c++ cmake ninja-build boost-devel rapidjson-devel cli11-devel"
+dnf_test="doctest-devel clang"
+brew_build="cmake ninja boost rapidjson cli11"
+brew_test="doctest"
+
+has_program() { command -v "$1" >/dev/null 2>&1; }
+
+# Whether some C++ compiler here finds a header.
+has_header() {
+  for compiler in ${CXX:-c++} g++ clang++; do
+    if has_program "$compiler"; then
+      if echo "#include <$1>" | "$compiler" -E -x c++ - >/dev/null 2>&1; then return 0; fi
+      if has_program brew && echo "#include <$1>" |
+        "$compiler" -E -x c++ "-I$(brew --prefix)/include" - >/dev/null 2>&1; then return 0; fi
+    fi
+  done
+  return 1
+}
+
+missing() {
+  for what in "$@"; do
+    case $what in
+      build)
+        has_program c++ || has_program g++ || has_program clang++ || echo "a C++20 compiler"
+        has_program cmake || echo "CMake 3.22 or newer"
+        has_program ninja || echo "Ninja"
+        has_header boost/graph/adjacency_list.hpp || echo "Boost's headers, 1.74 or newer"
+        has_header rapidjson/reader.h || echo "RapidJSON"
+        has_header CLI/CLI.hpp || echo "CLI11"
+        ;;
+      test)
+        has_header doctest/doctest.h || echo "doctest"
+        has_program clang++ || [ "$(uname)" != Linux ] || echo "Clang"
+        ;;
+    esac
+  done
+}
+
+names() {  # the packages for a manager: names apt build test
+  manager=$1
+  shift
+  for what in "$@"; do eval "echo \$${manager}_${what}"; done | tr '\n' ' ' | sed 's/ $//'
+}
+
+need() {
+  lacking=$(missing "$@")
+  [ -n "$lacking" ] || return 0
+  as_root=
+  if [ "$(id -u)" != 0 ]; then
+    if has_program sudo && sudo -n true 2>/dev/null; then as_root=sudo; else as_root=no; fi
+  fi
+  if has_program apt-get && [ "$as_root" != no ]; then
+    echo "installing $(names apt "$@")"
+    export DEBIAN_FRONTEND=noninteractive
+    $as_root apt-get update -qq &&
+      $as_root apt-get install -y -qq --no-install-recommends $(names apt "$@") >/dev/null || true
+    lacking=$(missing "$@")
+    [ -n "$lacking" ] || return 0
+  fi
+  echo "missing:" >&2
+  echo "$lacking" | sed 's/^/  /' >&2
+  echo "install it, then run this again:" >&2
+  echo "  Debian, Ubuntu   apt-get install $(names apt "$@")" >&2
+  echo "  Fedora           dnf install $(names dnf "$@")" >&2
+  echo "  macOS            brew install $(names brew "$@")" >&2
+  exit 1
+}

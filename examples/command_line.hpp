@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the two programs share: reading arguments, exit codes, Ctrl-C, errors.
+#pragma once
+#include <CLI/CLI.hpp>
+
+#include <charconv>
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <limits>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tessera/core/error.hpp"
+#include "tessera/core/wide.hpp"
+#include "tessera/cost/alpa.hpp"
+#include "tessera/mesh/mesh.hpp"
+#include "tessera/solver/options.hpp"
+
+namespace tessera::examples {
+
+enum class ExitCode : int { solved = 0, bad_input = 1, infeasible = 2, nothing_found = 3 };
+
+inline std::vector<std::string_view> split(std::string_view text, char separator) {
+  std::vector<std::string_view> parts;
+  while (true) {
+    const std::size_t at = text.find(separator);
+    parts.push_back(text.substr(0, at));
+    if (at == std::string_view::npos) return parts;
+    text.remove_prefix(at + 1);
+  }
+}
+
+inline Extent parse_count(const std::string& flag, std::string_view text) {
+  Extent value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error == std::errc::result_out_of_range)
+    throw InputError(flag, excerpt(text) + " does not fit in 64 bits");
+  if (error != std::errc() || end != text.data() + text.size())
+    throw InputError(flag, excerpt(text) + " is no integer");
+  return value;
+}
+
+// "2x4".  Throws InputError for what is no mesh.
+inline DynamicMesh parse_mesh(const std::string& text) {
+  std::vector<Extent> extents;
+  for (const std::string_view part : split(text, 'x'))
+    extents.push_back(parse_count("--mesh " + text, part));
+  try {
+    return DynamicMesh(extents);
+  } catch (const InvalidMesh& error) {
+    throw InputError("--mesh", error.what());
+  }
+}
+
+// "1,0.01", one number per mesh axis.
+inline cost::Alpa::Coefficients parse_coefficients(const std::string& flag, const std::string& text,
+                                                   std::size_t axes) {
+  const auto parts = split(text, ',');
+  if (parts.size() != axes)
+    throw InputError(flag, excerpt(text) + " has " + std::to_string(parts.size()) +
+                               " numbers for a mesh of " + std::to_string(axes) + " axes");
+  cost::Alpa::Coefficients result;
+  for (const std::string_view part : parts) {
+    const auto value = parse_decimal(part);
+    if (!value)
+      throw InputError(flag, excerpt(part) + " is no decimal number of at most 18 digits");
+    result.push_back(*value);
+  }
+  return result;
+}
+
+// "1000", "16GiB", "512 MB".
+inline Extent parse_bytes(const std::string& flag, const std::string& text) {
+  struct Unit {
+    std::string_view name;
+    Extent bytes;
+  };
+  constexpr Extent k = 1024;
+  constexpr Unit units[] = {{"KiB", k},
+                            {"MiB", k * k},
+                            {"GiB", k * k * k},
+                            {"TiB", k * k * k * k},
+                            {"kB", 1000},
+                            {"KB", 1000},
+                            {"MB", 1'000'000},
+                            {"GB", 1'000'000'000},
+                            {"TB", 1'000'000'000'000},
+                            {"B", 1},
+                            {"", 1}};
+  for (const Unit& unit : units) {
+    std::string_view number = text;
+    if (!number.ends_with(unit.name)) continue;
+    number.remove_suffix(unit.name.size());
+    while (!number.empty() && number.back() == ' ') number.remove_suffix(1);
+    const auto value = parse_decimal(number);
+    if (!value) break;
+    const Wide bytes = Wide(value->numerator) * unit.bytes / value->denominator;
+    if (bytes > std::numeric_limits<Extent>::max())
+      throw InputError(flag, excerpt(text) + " does not fit in 64 bits");
+    return static_cast<Extent>(bytes);
+  }
+  throw InputError(flag, excerpt(text) + " is no number of bytes, such as 1000, 16GiB or 512MB");
+}
+
+// Ctrl-C ends the search, not the program: the best answer so far is still printed.  A second one
+// ends the program.
+inline solver::Cancellation cancelled_by_interrupt() {
+  static solver::Cancellation cancellation;
+  std::signal(SIGINT, [](int) {
+    cancellation.cancel();
+    std::signal(SIGINT, SIG_DFL);
+  });
+  return cancellation;
+}
+
+// Parses, runs, and turns what goes wrong into one line on standard error and an exit code.
+template<class Run>
+int run_program(CLI::App& app, int argc, char** argv, Run&& run) {
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp& help) {
+    return app.exit(help);
+  } catch (const CLI::CallForVersion& version) {
+    return app.exit(version);
+  } catch (const CLI::ParseError& error) {
+    std::fprintf(stderr, "%s: %s (--help tells more)\n", app.get_name().c_str(), error.what());
+    return static_cast<int>(ExitCode::bad_input);
+  }
+  try {
+    return static_cast<int>(run());
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "error: %s\n", error.what());
+    return static_cast<int>(ExitCode::bad_input);
+  }
+}
+
+}  // namespace tessera::examples

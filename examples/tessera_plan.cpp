@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// tessera-plan: a HLO program and a mesh in, a proven-cheapest sharding plan out.
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+#include <iostream>
+#include <string>
+
+#include "command_line.hpp"
+#include "tessera/cost/alpa.hpp"
+#include "tessera/io/file.hpp"
+#include "tessera/io/hlo_emit.hpp"
+#include "tessera/io/hlo_import.hpp"
+#include "tessera/io/hlo_parser.hpp"
+#include "tessera/io/iopddl.hpp"
+#include "tessera/io/plan_json.hpp"
+#include "tessera/plan/plan.hpp"
+#include "tessera/report/plan_table.hpp"
+#include "tessera/report/solve_log.hpp"
+
+namespace {
+
+using namespace tessera;
+using examples::ExitCode;
+
+struct Arguments {
+  std::string model, mesh, alpha, beta, memory_budget, cost_model = "alpa", emit = "table";
+  std::string output, problem;
+  double time_limit = 0;
+  int threads = 1;
+  std::uint64_t seed = 0;
+  bool lenient = false, all = false, verbose = false;
+};
+
+constexpr const char* about = R"(Plans how to split a program over a mesh of devices.
+
+Reads a HLO module as text, chooses a sharding for every tensor so that communication costs least,
+and proves that nothing cheaper exists (or says how far from it the plan can be).)";
+
+constexpr const char* epilogue = R"(Examples:
+  tessera-plan step.hlo --mesh 2x4
+      a 2x4 mesh, default prices, a table for people
+  tessera-plan step.hlo --mesh 2x4 --alpha 1,1 --beta 1,0.01 --memory-budget 16GiB --emit json
+      the second axis has links a hundred times as fast; at most 16 GiB per device; JSON
+  tessera-plan step.hlo --mesh 2x4 --emit hlo -o planned.hlo
+      the module again, with sharding= on every instruction
+
+Prices (--cost-model alpa): over one axis of n devices, B bytes local to the other axes,
+  all-gather      floor(alpha + beta (n-1)/n B) + 0.1
+  all-reduce      floor(alpha + beta 2(n-1)/n B) + 0.01
+  reduce-scatter  floor(alpha + beta (n-1)/n B) + 0.001
+  all-to-all      floor(alpha + beta (n-1)/n/n B 1.5) + 0.001
+
+Exit codes: 0 planned, 1 bad input, 2 no plan fits the memory budget, 3 nothing found in time.)";
+
+void describe(CLI::App& app, Arguments& arguments) {
+  app.description(about);
+  app.footer(epilogue);
+  app.set_version_flag("--version", "tessera " TESSERA_VERSION);
+  app.add_option("MODEL", arguments.model, "HLO text file; - reads standard input")->required();
+  app.add_option("--mesh", arguments.mesh, "devices along each axis, as 2x4; at most eight axes")
+      ->required();
+  app.add_option("--alpha", arguments.alpha, "latency of each axis, as 1,1 (default: all 1)");
+  app.add_option("--beta", arguments.beta,
+                 "inverse bandwidth of each axis, as 1,0.01 (default: 1, and 0.1 for the last)");
+  app.add_option("--memory-budget", arguments.memory_budget,
+                 "bytes per device, or with a unit: 16GiB, 512MB (default: no limit)");
+  app.add_option("--cost-model", arguments.cost_model, "alpa")
+      ->check(CLI::IsMember({"alpa"}))
+      ->capture_default_str();
+  app.add_option(
+         "--time-limit", arguments.time_limit,
+         "seconds of wall clock for the search; the best plan so far is kept (default: none)")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--emit", arguments.emit, "table, json or hlo")
+      ->check(CLI::IsMember({"table", "json", "hlo"}))
+      ->capture_default_str();
+  app.add_option("-o,--output", arguments.output, "write there instead of standard output");
+  app.add_option("--problem", arguments.problem,
+                 "also write the 0-1 program there, as IOPDDL JSON for tessera-solve");
+  app.add_option("--threads", arguments.threads, "threads of the search")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  app.add_option("--seed", arguments.seed, "breaks ties in the search")->capture_default_str();
+  app.add_flag("--all", arguments.all, "the table lists every op");
+  app.add_flag("--lenient", arguments.lenient,
+               "let pass, with warnings, undefined operands, missing called computations and "
+               "bodies that are never closed");
+  app.add_flag("-v,--verbose", arguments.verbose, "the search's progress on standard error");
+}
+
+cost::Alpa alpa_model(const Arguments& arguments, const DynamicMesh& mesh) {
+  cost::Alpa defaults = cost::Alpa::with_defaults(mesh.rank());
+  if (arguments.alpha.empty() && arguments.beta.empty()) return defaults;
+  const auto read = [&](const char* flag, const std::string& text, Decimal last) {
+    if (!text.empty()) return examples::parse_coefficients(flag, text, mesh.rank());
+    cost::Alpa::Coefficients result(mesh.rank(), Decimal{1, 1});
+    if (mesh.rank() > 1) result.back() = last;
+    return result;
+  };
+  return {read("--alpha", arguments.alpha, {1, 1}), read("--beta", arguments.beta, {1, 10})};
+}
+
+// What a reader of the plan should know about how the program was read.
+void report_reading(const io::hlo::Module& module, const io::hlo::Program& program) {
+  for (const std::string& warning : module.warnings)
+    std::fprintf(stderr, "warning: %s\n", warning.c_str());
+  for (const std::string& note : program.notes) std::fprintf(stderr, "note: %s\n", note.c_str());
+  if (program.kept_whole.empty()) return;
+  const std::string list = joined(program.kept_whole, ", ", [](const auto& entry) {
+    return entry.first + " (" + std::to_string(entry.second) + ')';
+  });
+  std::fprintf(stderr, "note: kept whole on every device, for want of a rule: %s\n", list.c_str());
+}
+
+void write(const Arguments& arguments, const std::string& text) {
+  if (arguments.output.empty())
+    std::cout << text << std::flush;
+  else
+    io::write_file(arguments.output, text);
+}
+
+ExitCode run(const Arguments& arguments) {
+  const DynamicMesh mesh = examples::parse_mesh(arguments.mesh);
+  const cost::Alpa model = alpa_model(arguments, mesh);
+  plan::Options options;
+  if (!arguments.memory_budget.empty())
+    options.memory_budget = examples::parse_bytes("--memory-budget", arguments.memory_budget);
+  if (arguments.time_limit > 0) options.solver.time_limit = arguments.time_limit;
+  options.solver.threads = arguments.threads;
+  options.solver.seed = arguments.seed;
+  options.solver.cancellation = examples::cancelled_by_interrupt();
+  if (arguments.verbose) {
+    std::fprintf(stderr, "%s\n", report::log_header().c_str());
+    options.solver.on_progress = [](const solver::Progress& progress) {
+      std::fprintf(stderr, "%s\n", report::log_line(progress).c_str());
+    };
+  }
+
+  const io::hlo::Module module = io::hlo::read_module(
+      io::read_file(arguments.model), arguments.model, {.lenient = arguments.lenient});
+  const io::hlo::Program program = io::hlo::import_module(module);
+  report_reading(module, program);
+  if (!arguments.problem.empty()) {
+    cost::Resharding<cost::Alpa, DynamicMesh> resharding(mesh, model);
+    plan::Formulation formulation =
+        plan::formulate(program.graph, resharding, {options.memory_budget, true});
+    formulation.problem.name = module.name;
+    io::write_file(arguments.problem, io::write_iopddl(formulation.problem));
+  }
+  const plan::Plan plan = plan::plan(program.graph, mesh, model, options);
+
+  if (plan.status == solver::Status::infeasible) {
+    std::fprintf(stderr, "%s", report::plan_table(program.graph, plan).c_str());
+    if (arguments.emit == "json") write(arguments, io::write_plan(module, program, plan));
+    return ExitCode::infeasible;
+  }
+  if (!plan.has_ops()) {
+    std::fprintf(stderr, "no plan was found in time; lower bound %s\n",
+                 cost::to_decimal(plan.lower_bound, plan.denominator).c_str());
+    return ExitCode::nothing_found;
+  }
+  if (arguments.emit == "json")
+    write(arguments, io::write_plan(module, program, plan));
+  else if (arguments.emit == "hlo")
+    write(arguments, io::hlo::emit(module, program, plan));
+  else
+    write(arguments, report::plan_table(program.graph, plan, {.all_ops = arguments.all}));
+  return ExitCode::solved;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app;
+  Arguments arguments;
+  describe(app, arguments);
+  return examples::run_program(app, argc, argv, [&] { return run(arguments); });
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// tessera-solve: an IOPDDL problem in, an assignment out, by the contest's protocol.
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <cstdio>
+#include <string>
+
+#include "command_line.hpp"
+#include "tessera/io/file.hpp"
+#include "tessera/io/iopddl.hpp"
+#include "tessera/report/solve_log.hpp"
+#include "tessera/solver/solve.hpp"
+
+namespace {
+
+using namespace tessera;
+using examples::ExitCode;
+
+struct Arguments {
+  std::string problem;
+  double seconds = 0;
+  int threads = 1;
+  std::uint64_t seed = 0;
+  bool quiet = false;
+};
+
+constexpr const char* about =
+    R"(Chooses a strategy for every node of a problem, at least total cost.
+
+Reads Google's IOPDDL contest format (JSON) and follows the contest's protocol: lines of log begin
+with '#', the last line is the solution, one strategy per node in brackets, or [] if none was found.)";
+
+constexpr const char* epilogue = R"(Examples:
+  tessera-solve problem.json 60
+  tessera-solve problem.json 60 --threads 2 | tail -n 1
+
+Exit codes: 0 a solution was found, 1 bad input, 2 there is none (proven), 3 none found in time.)";
+
+void describe(CLI::App& app, Arguments& arguments) {
+  app.description(about);
+  app.footer(epilogue);
+  app.set_version_flag("--version", "tessera " TESSERA_VERSION);
+  app.add_option("PROBLEM", arguments.problem, "JSON file; - reads standard input")->required();
+  app.add_option("SECONDS", arguments.seconds, "wall clock allowed, reading included")
+      ->required()
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--threads", arguments.threads, "threads of the search")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  app.add_option("--seed", arguments.seed, "breaks ties in the search")->capture_default_str();
+  app.add_flag("-q,--quiet", arguments.quiet, "only the solution");
+}
+
+class Log {
+ public:
+  explicit Log(bool quiet) : quiet_(quiet) {}
+  void operator()(const std::string& line) const {
+    if (!quiet_) std::printf("# %s\n", line.c_str());
+    std::fflush(stdout);
+  }
+
+ private:
+  bool quiet_;
+};
+
+void print_solution(const solver::Result& result) {
+  std::printf("[%s]\n", joined(result.assignment, ", ").c_str());
+}
+
+ExitCode run(const Arguments& arguments) {
+  const Log log(arguments.quiet);
+  solver::Options options;
+  const solver::Deadline clock(options);  // for the time that reading takes
+  const solver::Problem problem =
+      io::read_iopddl(io::read_file(arguments.problem), arguments.problem);
+  char line[200];
+  std::snprintf(line, sizeof line, "%s: %zu nodes, %zu edges, read in %.2f s", problem.name.c_str(),
+                problem.node_count(), problem.edge_count(), clock.seconds());
+  log(line);
+  log(report::log_header());
+
+  // Something must be left for undoing presolve and printing.
+  const double reserve = std::min(0.2, 0.05 * arguments.seconds);
+  options.time_limit = std::max(0.0, arguments.seconds - clock.seconds() - reserve);
+  options.threads = arguments.threads;
+  options.seed = arguments.seed;
+  options.cancellation = examples::cancelled_by_interrupt();
+  options.on_progress = [&](const solver::Progress& progress) { log(report::log_line(progress)); };
+  const solver::Result result = solver::solve(problem, options);
+
+  std::snprintf(line, sizeof line, "presolved to %zu variables, %zu values, %zu edges, %zu rows",
+                result.statistics.variables, result.statistics.values, result.statistics.edges,
+                result.statistics.rows);
+  log(line);
+  std::string ending = std::string("status ") + to_string(result.status);
+  if (result.has_assignment()) ending += ", cost " + to_string(result.cost);
+  if (result.status != solver::Status::infeasible)
+    ending += ", lower bound " + to_string(result.lower_bound);
+  if (result.has_assignment())
+    ending += ", gap " + report::gap_text(result.cost, result.lower_bound);
+  log(ending);
+  print_solution(result);
+  if (result.has_assignment()) return ExitCode::solved;
+  return result.status == solver::Status::infeasible ? ExitCode::infeasible
+                                                     : ExitCode::nothing_found;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app;
+  Arguments arguments;
+  describe(app, arguments);
+  return examples::run_program(app, argc, argv, [&] { return run(arguments); });
+}

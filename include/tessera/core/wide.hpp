@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Integers wider than 64 bits, and exact decimal fractions.
+//
+// Sums of 64-bit costs can leave 64 bits (ten of IOPDDL's 10^18 do), and a price such as
+// floor(alpha + beta * 2 * (n - 1) / n * bytes) must not depend on how a double rounds.
+//
+// The compiler's own 128-bit integer: it holds the sum of 2^63 values of 64 bits each, so no total
+// we form can overflow, and unlike a library's it costs nothing to include.  Where products need
+// more, Boost.Multiprecision has it.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace tessera {
+
+__extension__ using Wide = __int128;  // __extension__: GCC and Clang have it, the standard does not
+
+inline std::string to_string(Wide value) {
+  __extension__ using Magnitude = unsigned __int128;
+  const bool is_negative = value < 0;
+  Magnitude rest = is_negative ? -static_cast<Magnitude>(value) : static_cast<Magnitude>(value);
+  char digits[40];
+  char* const end = digits + sizeof digits;
+  char* begin = end;
+  do *--begin = static_cast<char>('0' + static_cast<int>(rest % 10));
+  while ((rest /= 10) != 0);
+  if (is_negative) *--begin = '-';
+  return {begin, end};
+}
+
+// A non-negative number written in decimal, kept exactly as numerator / denominator.
+struct Decimal {
+  std::int64_t numerator = 0;
+  std::int64_t denominator = 1;  // a power of ten
+
+  friend bool operator==(const Decimal&, const Decimal&) = default;
+};
+
+// Reads "1", "0.01" or "2.5e-3".  Nothing where the text is something else or needs over 18 digits.
+inline std::optional<Decimal> parse_decimal(std::string_view text) {
+  constexpr int max_digits = 18;
+  Decimal result;
+  int digits = 0, places = 0;
+  bool any = false, after_point = false;
+  std::size_t at = 0;
+  for (; at < text.size(); ++at) {
+    const char c = text[at];
+    if (c == '.' && !after_point) {
+      after_point = true;
+    } else if (c >= '0' && c <= '9') {
+      any = true;
+      if (digits == max_digits) return std::nullopt;
+      result.numerator = result.numerator * 10 + (c - '0');
+      digits += result.numerator != 0;
+      places += after_point;
+    } else {
+      break;
+    }
+  }
+  if (!any) return std::nullopt;
+  int exponent = 0;
+  if (at < text.size() && (text[at] == 'e' || text[at] == 'E')) {
+    const bool negative = ++at < text.size() && text[at] == '-';
+    if (negative || (at < text.size() && text[at] == '+')) ++at;
+    if (at == text.size()) return std::nullopt;
+    for (; at < text.size() && text[at] >= '0' && text[at] <= '9' && exponent < 100; ++at)
+      exponent = exponent * 10 + (text[at] - '0');
+    if (negative) exponent = -exponent;
+  }
+  if (at != text.size()) return std::nullopt;
+  for (exponent -= places; exponent > 0 && result.numerator != 0; --exponent) {
+    if (++digits > max_digits) return std::nullopt;
+    result.numerator *= 10;
+  }
+  for (; exponent < 0; ++exponent) {
+    if (result.denominator >= 1'000'000'000'000'000'000) return std::nullopt;
+    result.denominator *= 10;
+  }
+  return result;
+}
+
+}  // namespace tessera

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Cost models, and reshardings as shortest paths.
+#pragma once
+#include "tessera/cost/alpa.hpp"
+#include "tessera/cost/model.hpp"
+#include "tessera/cost/resharding.hpp"

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a cost model must say: the price of one collective over one mesh axis.
+//
+// Everything else is built on that: reshardings are shortest paths of such steps (resharding.hpp),
+// strategies pay for the steps that finish their results.  Prices are integers in the model's own
+// unit, of which `denominator` make one unit as people write it.
+#pragma once
+#include <concepts>
+#include <string>
+#include <string_view>
+
+#include "tessera/core/cost.hpp"
+#include "tessera/core/wide.hpp"
+#include "tessera/mesh/mesh.hpp"
+#include "tessera/sharding/reshard.hpp"
+
+namespace tessera::cost {
+
+// What a collective moves: the tensor as it is local to all axes but the collective's own.  An
+// exact fraction, since those axes need not divide the tensor evenly.
+struct Message {
+  Extent bytes = 0;
+  Extent divided_by = 1;
+
+  constexpr Extent rounded_up() const noexcept { return ceil_div(bytes, divided_by); }
+  friend constexpr bool operator==(const Message&, const Message&) noexcept = default;
+};
+
+template<class C>
+concept CostModel = requires(const C& model, StepKind kind, Axis axis, Extent devices, Message m) {
+  // The price of one collective step over `axis`, which has `devices` devices.
+  { model.price(kind, axis, devices, m) } -> std::same_as<Cost>;
+  // How many of the model's units make one as people write it, and what that one is.
+  { model.denominator() } -> std::same_as<Cost>;
+  { model.unit() } -> std::convertible_to<std::string_view>;
+  // Whether work itself has no price, so that heavy ops must be made to use every mesh axis.
+  { model.spreads_heavy_ops() } -> std::same_as<bool>;
+};
+
+// The message of a step over `axis`.  @pre for_each_step offers the step for this sharding
+template<MeshLike M>
+constexpr Message message_of(Axis axis, DynamicSharding before, const M& mesh, Extent bytes) {
+  AxisSet others = before.split_axes();
+  others.erase(axis);
+  return {bytes, extent_of(mesh, others)};
+}
+
+// "26872.03": units as people write them, exactly.  @pre denominator is a power of ten
+inline std::string to_decimal(Wide cost, Cost denominator) {
+  const bool negative = cost < 0;
+  const Wide magnitude = negative ? Wide(-cost) : cost;
+  std::string text = (negative ? "-" : "") + to_string(Wide(magnitude / denominator));
+  std::string places = to_string(Wide(magnitude % denominator + denominator)).substr(1);
+  while (!places.empty() && places.back() == '0') places.pop_back();
+  return places.empty() ? text : text + '.' + places;
+}
+
+}  // namespace tessera::cost

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Element types, sharding rules, programs as graphs, the builder, liveness.
+#pragma once
+#include "tessera/graph/builder.hpp"
+#include "tessera/graph/element_type.hpp"
+#include "tessera/graph/graph.hpp"
+#include "tessera/graph/liveness.hpp"
+#include "tessera/graph/op_rules.hpp"
+#include "tessera/graph/rule.hpp"
+#include "tessera/graph/rules.hpp"
+#include "tessera/graph/tensor.hpp"

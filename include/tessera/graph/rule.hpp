@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The sharding rule: how the dims of an op's operands and results correspond.
+//
+// An op is seen as a loop nest.  Its loop indices are the rule's factors; every dim of every tensor
+// is made of one factor, or of several where an op merges dims.  Splitting a factor over a mesh
+// axis splits each dim that it is part of, and needs no communication while the op runs.  This one
+// idea covers every op (it is also Shardy's), and the enumerator knows nothing else about ops.
+//
+// Rules come from compile-time strings, rule<"bmk,bkn->bmn">, whose sizes are bound later, or are
+// built at run time by an importer.  Both are a BasicRule, on inline or on heap storage.
+#pragma once
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "tessera/core/fixed_string.hpp"
+#include "tessera/core/inline_vector.hpp"
+#include "tessera/graph/rules.hpp"
+#include "tessera/sharding/reduction.hpp"
+#include "tessera/sharding/shape.hpp"
+
+namespace tessera::graph {
+
+enum class FactorKind : std::uint8_t {
+  parallel,   // iterations are independent
+  reduction,  // summed over (or max, ...): splitting it leaves a partial result
+  whole,      // every device needs all of it (the dim that a sort sorts)
+  window,     // neighbours overlap (a convolution's spatial dims); whole until halos have a price
+};
+
+using FactorId = std::uint16_t;
+
+inline constexpr Extent unknown_size = -1;
+
+struct Factor {
+  Extent size = unknown_size;
+  FactorKind kind = FactorKind::parallel;
+  Reduction reduction = Reduction::none;  // what finishes a reduction factor's partial result
+  // The operand that a reduction factor adds to (a scatter's), which enters as a partial result of
+  // its own; -1 for none.
+  std::int16_t accumulator = -1;
+
+  friend constexpr bool operator==(const Factor&, const Factor&) = default;
+};
+
+// A set of reductions.
+using ReductionSet = std::uint8_t;
+constexpr ReductionSet reduction_set(Reduction reduction) noexcept {
+  return static_cast<ReductionSet>(1U << static_cast<unsigned>(reduction));
+}
+inline constexpr ReductionSet any_reduction = 0xffU & ~1U;
+
+// Operands that may enter as partial results together, all others being whole along the axis: the
+// result is then partial in the same way.  add: {0, 1}; multiply: {0} or {1}; data movement: {0}.
+struct PartialPass {
+  ReductionSet reductions = 0;
+  std::uint64_t operands = 0;  // bit i: operand i; ops of more operands have no passes
+
+  constexpr bool takes(std::size_t operand) const noexcept {
+    return operand < 64 && ((operands >> operand) & 1U) != 0;
+  }
+  friend constexpr bool operator==(const PartialPass&, const PartialPass&) = default;
+};
+
+// Tensors are numbered operands first, then results.
+template<template<class, std::size_t> class Sequence>
+class BasicRule {
+ public:
+  constexpr BasicRule() = default;
+
+  template<template<class, std::size_t> class Other>
+  constexpr explicit BasicRule(const BasicRule<Other>& other) {
+    for (std::size_t f = 0; f < other.factor_count(); ++f) add_factor(other.factor(f));
+    for (std::size_t t = 0; t < other.tensor_count(); ++t) {
+      t < other.operand_count() ? begin_operand() : begin_result();
+      for (std::size_t d = 0; d < other.rank(t); ++d) add_dim(other.dim(t, d));
+    }
+    for (std::size_t p = 0; p < other.pass_count(); ++p) add_pass(other.pass(p));
+  }
+
+  // --- Reading -----------------------------------------------------------------------------------
+  constexpr std::size_t factor_count() const noexcept { return factors_.size(); }
+  constexpr const Factor& factor(std::size_t f) const noexcept { return factors_[f]; }
+
+  constexpr std::size_t operand_count() const noexcept { return operand_count_; }
+  constexpr std::size_t result_count() const noexcept { return tensor_count() - operand_count_; }
+  constexpr std::size_t tensor_count() const noexcept { return tensors_.size(); }
+  constexpr std::size_t rank(std::size_t tensor) const noexcept {
+    const std::size_t end = tensor + 1 < tensors_.size() ? tensors_[tensor + 1] : dims_.size();
+    return end - tensors_[tensor];
+  }
+  // The factors of one dim, major first; none for a dim of size 1.
+  constexpr std::span<const FactorId> dim(std::size_t tensor, std::size_t d) const noexcept {
+    const std::size_t at = tensors_[tensor] + d;
+    const std::size_t end = at + 1 < dims_.size() ? dims_[at + 1] : parts_.size();
+    return {parts_.data() + dims_[at], end - dims_[at]};
+  }
+
+  constexpr std::size_t pass_count() const noexcept { return passes_.size(); }
+  constexpr const PartialPass& pass(std::size_t p) const noexcept { return passes_[p]; }
+
+  // The dims of a tensor.  @pre every factor in it has a known size
+  constexpr Dims dims(std::size_t tensor) const {
+    Dims result;
+    for (std::size_t d = 0; d < rank(tensor); ++d) {
+      Extent size = 1;
+      for (const FactorId f : dim(tensor, d)) size *= factors_[f].size;
+      result.push_back(size);
+    }
+    return result;
+  }
+
+  friend constexpr bool operator==(const BasicRule&, const BasicRule&) = default;
+
+  // --- Building ----------------------------------------------------------------------------------
+  constexpr FactorId add_factor(Factor factor) {
+    factors_.push_back(factor);
+    return static_cast<FactorId>(factors_.size() - 1);
+  }
+  constexpr Factor& factor(std::size_t f) noexcept { return factors_[f]; }
+  constexpr void begin_operand() {  // @pre no result has begun
+    begin_result();
+    ++operand_count_;
+  }
+  constexpr void begin_result() { tensors_.push_back(static_cast<std::uint32_t>(dims_.size())); }
+  constexpr void add_dim(std::span<const FactorId> factors) {
+    dims_.push_back(static_cast<std::uint32_t>(parts_.size()));
+    for (const FactorId f : factors) parts_.push_back(f);
+  }
+  constexpr void add_dim(FactorId factor) { add_dim(std::span(&factor, 1)); }
+  constexpr void add_pass(const PartialPass& pass) { passes_.push_back(pass); }
+
+ private:
+  Sequence<Factor, 26> factors_;
+  Sequence<FactorId, 312> parts_;        // the factors of every dim of every tensor, in order
+  Sequence<std::uint32_t, 64> dims_;     // where each dim begins in parts_
+  Sequence<std::uint32_t, 12> tensors_;  // where each tensor begins in dims_
+  Sequence<PartialPass, 4> passes_;
+  std::size_t operand_count_ = 0;
+};
+
+namespace detail {
+template<class T, std::size_t>
+using HeapSequence = std::vector<T>;
+}
+
+using Rule = BasicRule<detail::HeapSequence>;
+using StaticRule = BasicRule<InlineVector>;
+
+template<class R>
+concept RuleLike = requires(const R& rule, std::size_t i) {
+  { rule.factor_count() } -> std::same_as<std::size_t>;
+  { rule.factor(i) } -> std::same_as<const Factor&>;
+  { rule.operand_count() } -> std::same_as<std::size_t>;
+  { rule.result_count() } -> std::same_as<std::size_t>;
+  { rule.rank(i) } -> std::same_as<std::size_t>;
+  { rule.dim(i, i) } -> std::same_as<std::span<const FactorId>>;
+  { rule.pass_count() } -> std::same_as<std::size_t>;
+};
+
+namespace detail {
+
+struct ParsedRule {
+  StaticRule rule;
+  RuleFault fault;
+};
+
+// Where an arrow begins at or after `from`; the size of the text where none does.  (GCC 12 with
+// UBSan refuses string_view::find in a constant expression.)
+constexpr std::size_t find_arrow(std::string_view text, std::size_t from) noexcept {
+  for (std::size_t at = from; at + 1 < text.size(); ++at)
+    if (text[at] == '-' && text[at + 1] == '>') return at;
+  return text.size();
+}
+
+// Reads "mk,kn->mn", or "b(hd)->bhd" where a dim merges factors.  A factor that only operands have
+// is summed over.  Fault::first is the offset of the letter at fault.
+constexpr ParsedRule parse_rule(std::string_view text) {
+  const auto fail = [](RuleForm rule, std::size_t at) {
+    return ParsedRule{{}, {rule, static_cast<std::int64_t>(at)}};
+  };
+  const std::size_t arrow = find_arrow(text, 0);
+  if (arrow == text.size()) return fail(RuleForm::arrow_missing, arrow);
+  if (const std::size_t second = find_arrow(text, arrow + 2); second != text.size())
+    return fail(RuleForm::second_arrow, second);
+
+  StaticRule rule;
+  std::array<int, 128> id_of{};  // a letter's factor, plus 1
+  std::array<bool, 128> in_tensor{}, in_result{};
+  InlineVector<char, 26> letters;
+  std::size_t tensors = 0, dims = 0;
+
+  const auto begin_tensor = [&](bool is_result) {
+    in_tensor = {};
+    ++tensors;
+    is_result ? rule.begin_result() : rule.begin_operand();
+  };
+  InlineVector<FactorId, 26> merged;  // the factors inside an open parenthesis
+  bool open = false, after_arrow = false;
+  if (arrow != 0) begin_tensor(false);
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const char c = text[at];
+    if (at == arrow) {
+      if (open) return fail(RuleForm::parenthesis, at);
+      after_arrow = true;
+      begin_tensor(true);
+      ++at;
+    } else if (c == ',') {
+      if (open) return fail(RuleForm::parenthesis, at);
+      if (tensors == 12) return fail(RuleForm::too_many_factors, at);
+      begin_tensor(after_arrow);
+    } else if (c == '(' || c == ')') {
+      if (open == (c == '(') || (c == ')' && merged.empty()))
+        return fail(RuleForm::parenthesis, at);
+      open = !open;
+      if (!open) rule.add_dim(std::span<const FactorId>(merged.data(), merged.size()));
+      if (!open) ++dims;
+      merged.clear();
+    } else if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')) {
+      const auto letter = static_cast<std::size_t>(c);
+      if (in_tensor[letter]) return fail(RuleForm::factor_repeated, at);
+      if (id_of[letter] == 0) {
+        if (rule.factor_count() == 26) return fail(RuleForm::too_many_factors, at);
+        id_of[letter] = rule.add_factor({}) + 1;
+        letters.push_back(c);
+      }
+      in_tensor[letter] = true;
+      if (after_arrow) in_result[letter] = true;
+      const auto factor = static_cast<FactorId>(id_of[letter] - 1);
+      if (!open && dims == 64) return fail(RuleForm::too_many_factors, at);
+      if (open) {
+        merged.push_back(factor);
+      } else {
+        rule.add_dim(factor);
+        ++dims;
+      }
+    } else if (c != ' ') {
+      return fail(RuleForm::not_a_factor, at);
+    }
+  }
+  if (open) return fail(RuleForm::parenthesis, text.size());
+  for (std::size_t f = 0; f < letters.size(); ++f)
+    if (!in_result[static_cast<std::size_t>(letters[f])])
+      rule.factor(f) = {unknown_size, FactorKind::reduction, Reduction::sum};
+  return {rule, {}};
+}
+
+}  // namespace detail
+
+// A rule from a string literal; a mistake in it does not compile.
+template<FixedString Text>
+inline constexpr StaticRule rule = [] {
+  constexpr detail::ParsedRule parsed = detail::parse_rule(Text.view());
+  static_assert(Reject<parsed.fault>::passed);
+  return parsed.rule;
+}();
+
+// A rule from a string known at run time.  Throws InvalidRule.
+inline Rule make_rule(std::string_view text) {
+  const detail::ParsedRule parsed = detail::parse_rule(text);
+  if (parsed.fault)
+    throw InvalidRule(
+        "rule \"" + std::string(text) + "\", offset " + std::to_string(parsed.fault.first),
+        parsed.fault);
+  return Rule(parsed.rule);
+}
+
+namespace detail {
+
+// Gives every factor its size from the operands' dims; the first rule this breaks, if any.
+template<class R>
+constexpr RuleFault bind_sizes(R& rule, std::span<const Dims> operands) {
+  if (operands.size() != rule.operand_count())
+    return {RuleForm::wrong_operand_count, static_cast<std::int64_t>(operands.size()),
+            static_cast<std::int64_t>(rule.operand_count())};
+  for (std::size_t t = 0; t < operands.size(); ++t) {
+    const auto tensor = static_cast<std::int64_t>(t);
+    if (operands[t].size() != rule.rank(t))
+      return {RuleForm::wrong_operand_rank, tensor, static_cast<std::int64_t>(operands[t].size()),
+              static_cast<std::int64_t>(rule.rank(t))};
+    for (std::size_t d = 0; d < rule.rank(t); ++d) {
+      const auto factors = rule.dim(t, d);
+      if (factors.size() != 1) continue;  // a merged dim tells the sizes of none of its factors
+      Extent& size = rule.factor(factors[0]).size;
+      if (size != unknown_size && size != operands[t][d])
+        return {RuleForm::sizes_differ, tensor, static_cast<std::int64_t>(d), operands[t][d]};
+      size = operands[t][d];
+    }
+  }
+  for (std::size_t f = 0; f < rule.factor_count(); ++f)
+    if (rule.factor(f).size == unknown_size)
+      return {RuleForm::size_unknown, static_cast<std::int64_t>(f)};
+  for (std::size_t t = 0; t < operands.size(); ++t)
+    for (std::size_t d = 0; d < rule.rank(t); ++d)
+      if (rule.dims(t)[d] != operands[t][d])
+        return {RuleForm::sizes_differ, static_cast<std::int64_t>(t), static_cast<std::int64_t>(d),
+                operands[t][d]};
+  return {};
+}
+
+}  // namespace detail
+
+// The rule for operands of these dims.  Throws InvalidRule.
+template<class R>
+constexpr R with_sizes(R rule, std::span<const Dims> operands) {
+  if (const RuleFault fault = detail::bind_sizes(rule, operands)) {
+    std::string where = "rule applied to";
+    for (const Dims& dims : operands) where += ' ' + to_string(dims);
+    throw InvalidRule(where, fault);
+  }
+  return rule;
+}
+
+// As above for shapes that are types: a mismatch does not compile.
+template<FixedString Text, class... Shapes>
+inline constexpr StaticRule rule_of = [] {
+  constexpr Dims operands[sizeof...(Shapes) + 1] = {Shapes::dims()..., Dims{}};
+  constexpr std::pair<StaticRule, RuleFault> bound = [&] {
+    StaticRule sized = rule<Text>;
+    const RuleFault fault =
+        detail::bind_sizes(sized, std::span<const Dims>(operands, sizeof...(Shapes)));
+    return std::pair(sized, fault);
+  }();
+  static_assert(Reject<bound.second>::passed);
+  return bound.first;
+}();
+
+}  // namespace tessera::graph

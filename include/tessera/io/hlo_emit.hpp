@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A plan as HLO: the sharding of every instruction, and the module written back with them.
+//
+// Everything else in the text stays as it was, byte for byte.
+#pragma once
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tessera/io/hlo_import.hpp"
+#include "tessera/io/hlo_module.hpp"
+#include "tessera/notation/hlo_sharding.hpp"
+#include "tessera/plan/plan.hpp"
+
+namespace tessera::io::hlo {
+
+namespace detail {
+
+// One leaf: "{replicated}"; a tuple: "{{replicated}, {devices=...}}".
+inline std::string shardings_text(const Shape& shape, const std::vector<std::string>& leaves) {
+  if (!shape.is_tuple) return leaves[0];
+  std::string text = "{";
+  for (std::size_t i = 0; i < leaves.size(); ++i) {
+    if (i != 0) text += i % 5 == 0 ? ", /*index=" + std::to_string(i) + "*/" : ", ";
+    text += leaves[i];
+  }
+  return text + '}';
+}
+
+}  // namespace detail
+
+// The sharding of one instruction in HLO's words.  An instruction of a computation that is called
+// from several places may have been planned differently in each: it is then "{unknown}".  What is
+// not planned at all (reducers: scalars) is replicated.  @pre plan.has_ops()
+inline std::string instruction_sharding(const Module& module, const Program& program,
+                                        const plan::Plan& plan, std::size_t computation,
+                                        std::size_t instruction) {
+  const Shape& shape = module.computations[computation].instructions[instruction].shape;
+  const std::vector<Leaves>& sites = program.values[computation][instruction];
+  std::vector<std::string> texts;
+  for (std::size_t leaf = 0; leaf < shape.leaf_count(); ++leaf) {
+    std::optional<std::string> text;
+    for (const Leaves& site : sites) {
+      const Value value = site[leaf];
+      const std::string here =
+          notation::hlo_text(plan.ops[value.op].results[value.result], plan.mesh);
+      if (text && *text != here) {
+        text = "{unknown}";
+        break;
+      }
+      text = here;
+    }
+    texts.push_back(text.value_or("{replicated}"));
+  }
+  return detail::shardings_text(shape, texts);
+}
+
+// The module's text with `sharding=` on every instruction, in place of any that was there.
+// @pre plan.has_ops()
+inline std::string emit(const Module& module, const Program& program, const plan::Plan& plan) {
+  std::string result;
+  std::size_t copied = 0;
+  for (std::size_t c = 0; c < module.computations.size(); ++c) {
+    const Computation& computation = module.computations[c];
+    for (std::size_t i = 0; i < computation.instructions.size(); ++i) {
+      const Instruction& instruction = computation.instructions[i];
+      if (instruction.is_nested) continue;  // has no place for attributes
+      const std::string text = instruction_sharding(module, program, plan, c, i);
+      const Attribute* old = instruction.find("sharding");
+      const std::size_t upto = old != nullptr ? old->value.begin : instruction.arguments_end;
+      if (upto < copied) continue;  // inside an attribute that has been written already
+      result.append(module.text, copied, upto - copied);
+      result += old != nullptr ? text : ", sharding=" + text;
+      copied = old != nullptr ? old->value.end : upto;
+    }
+  }
+  return result.append(module.text, copied, std::string::npos);
+}
+
+}  // namespace tessera::io::hlo

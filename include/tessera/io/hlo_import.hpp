@@ -1,0 +1,654 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A HLO module to a Graph: every op gets its rule, plumbing dissolves into plain data flow.
+//
+// Tuples and their elements, barriers and calls are not ops: a value simply flows through them.
+// Called computations are taken in where they are called: calls and fusions once per call site
+// (inside a fusion nothing reaches memory but the result), a loop's body once, around states that
+// tie its values together, a conditional's branches one after the other.  Reducers are recognised,
+// not run.  Where each instruction's results ended up is remembered, so that a plan can be written
+// back.
+//
+// An opcode without a rule of its own is kept whole on every device, and reported.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "tessera/graph/graph.hpp"
+#include "tessera/graph/op_rules.hpp"
+#include "tessera/io/hlo_module.hpp"
+#include "tessera/io/hlo_shapes.hpp"
+
+namespace tessera::io::hlo {
+
+using graph::Graph;
+using graph::Value;
+
+// The arrays of a value, tuples flattened depth first.
+using Leaves = std::vector<Value>;
+
+// What a custom-call does, as far as sharding goes.
+enum class CustomCall : std::uint8_t {
+  identity,     // the operand itself
+  elementwise,  // all operands and the result have the same dims
+  last_dim,     // along the last dim, which stays whole (softmax, normalisation)
+};
+
+struct ImportOptions {
+  // Targets known from dumps; add your own.  Any other target is kept whole, and reported.
+  std::map<std::string, CustomCall, std::less<>> custom_calls = {
+      {"Sharding", CustomCall::identity},
+      {"AwsNeuronTransferWithStaticRing", CustomCall::identity},
+      {"AwsNeuronGelu", CustomCall::elementwise},
+      {"AwsNeuronGeluBackward", CustomCall::elementwise},
+      {"AwsNeuronGeluApprxTanh", CustomCall::elementwise},
+      {"AwsNeuronGeluApprxTanhBackward", CustomCall::elementwise},
+      {"AwsNeuronSilu", CustomCall::elementwise},
+      {"AwsNeuronSiluBackward", CustomCall::elementwise},
+      {"AwsNeuronSoftmax", CustomCall::last_dim},
+      {"AwsNeuronSoftmaxBackward", CustomCall::last_dim},
+  };
+};
+
+struct Program {
+  Graph graph;
+  // values[c][i]: where the results of instruction i of computation c ended up, once for each time
+  // that the computation was taken in.  Never for reducers.
+  std::vector<std::vector<std::vector<Leaves>>> values;
+  // What was kept whole for want of a rule: how often, by opcode or custom-call target.
+  std::map<std::string, std::size_t> kept_whole;
+  // Anything else that a reader of the plan should know.
+  std::vector<std::string> notes;
+};
+
+namespace detail {
+
+class Importer {
+ public:
+  Importer(const Module& module, const ImportOptions& options)
+      : module_(module), options_(options) {}
+
+  Program run() {
+    const Computation& entry = module_.computations[module_.entry];
+    program_.values.resize(module_.computations.size());
+    for (std::size_t c = 0; c < module_.computations.size(); ++c)
+      program_.values[c].resize(module_.computations[c].instructions.size());
+    const Leaves outputs = take_in(module_.entry, {}, "");
+    program_.graph.outputs = outputs;
+    add_aliases(entry);
+    note_reducers();
+    return std::move(program_);
+  }
+
+ private:
+  // --- Computations ------------------------------------------------------------------------------
+
+  // Adds the ops of a computation whose parameters are the given values.  The entry has no values
+  // yet: its parameters become ops.  Returns the root's.
+  Leaves take_in(std::uint32_t id, std::span<const Leaves> arguments, const std::string& prefix) {
+    constexpr int max_depth = 100;
+    const Computation& computation = module_.computations[id];
+    if (++depth_ > max_depth) module_.fail(computation.at, "calls nest too deeply");
+    std::vector<Leaves> values(computation.instructions.size());
+    for (std::size_t i = 0; i < computation.instructions.size(); ++i) {
+      const Instruction& instruction = computation.instructions[i];
+      check_plannable(instruction);
+      const bool is_argument = instruction.parameter && id != module_.entry;
+      values[i] = is_argument ? arguments[static_cast<std::size_t>(*instruction.parameter)]
+                              : add(computation, instruction, values, prefix);
+      program_.values[id][i].push_back(values[i]);
+    }
+    --depth_;
+    return values[computation.root];
+  }
+
+  void check_plannable(const Instruction& instruction) const {
+    instruction.shape.for_each_leaf([&](const Shape& leaf) {
+      if (leaf.is_unbounded)
+        module_.fail(
+            instruction.at,
+            "'" + instruction.name + "' has a dim of unknown size; give it a bound to plan for");
+    });
+  }
+
+  // --- Instructions ------------------------------------------------------------------------------
+
+  // What one instruction adds: everything it is asked about, in one place.
+  struct Site {
+    const Computation& computation;
+    const Instruction& instruction;
+    const std::vector<Leaves>& values;  // of the computation so far
+    std::string name;                   // unique in the program
+    AttributeAccess attributes;
+
+    const Leaves& operand(std::size_t i) const { return values[instruction.operands[i]]; }
+    std::size_t operand_count() const { return instruction.operands.size(); }
+  };
+
+  Leaves add(const Computation& computation, const Instruction& instruction,
+             const std::vector<Leaves>& values, const std::string& prefix) {
+    const Site site{computation, instruction, values, prefix + instruction.name,
+                    AttributeAccess(module_, instruction)};
+    switch (opcode_info(instruction.opcode)->op_class) {
+      case OpClass::parameter: return add_parameter(site);
+      case OpClass::tuple: return flattened(site);
+      case OpClass::get_tuple_element: return element(site);
+      case OpClass::barrier: return barrier(site);
+      case OpClass::copy: return instruction.shape.is_tuple ? flattened(site) : add_op(site);
+      case OpClass::call: return take_in_call(site);
+      case OpClass::fusion: return take_in_fusion(site);
+      case OpClass::while_loop: return take_in_loop(site);
+      case OpClass::conditional: return take_in_branches(site);
+      default: return add_op(site);
+    }
+  }
+
+  Leaves add_parameter(const Site& site) {
+    Leaves leaves;
+    const std::size_t count = site.instruction.shape.leaf_count();
+    site.instruction.shape.for_each_leaf([&](const Shape& leaf) {
+      graph::Op op{leaf_name(site.name, leaves.size(), count),
+                   "parameter",
+                   {leaf.array},
+                   graph::source_rule(leaf.array.dims)};
+      op.is_parameter = true;
+      leaves.push_back({program_.graph.add(std::move(op), {}), 0});
+    });
+    return leaves;
+  }
+
+  static std::string leaf_name(const std::string& name, std::size_t leaf, std::size_t count) {
+    return count == 1 ? name : name + '{' + std::to_string(leaf) + '}';
+  }
+
+  static Leaves flattened(const Site& site) {
+    Leaves leaves;
+    for (std::size_t i = 0; i < site.operand_count(); ++i)
+      leaves.insert(leaves.end(), site.operand(i).begin(), site.operand(i).end());
+    return leaves;
+  }
+  static Leaves element(const Site& site) {
+    const auto wanted = static_cast<std::size_t>(site.attributes.integer("index", 0));
+    const Shape& tuple = site.computation.instructions[site.instruction.operands[0]].shape;
+    std::size_t begin = 0;
+    for (std::size_t i = 0; i < wanted; ++i) begin += tuple.elements[i].leaf_count();
+    const auto first = site.operand(0).begin() + static_cast<std::ptrdiff_t>(begin);
+    return {first, first + static_cast<std::ptrdiff_t>(tuple.elements[wanted].leaf_count())};
+  }
+  static Leaves barrier(const Site& site) {
+    return site.instruction.opcode == "add-dependency" ? site.operand(0) : flattened(site);
+  }
+
+  // --- Calls -------------------------------------------------------------------------------------
+
+  std::vector<Leaves> arguments_of(const Site& site, std::size_t first) const {
+    std::vector<Leaves> arguments;
+    for (std::size_t i = first; i < site.operand_count(); ++i) arguments.push_back(site.operand(i));
+    return arguments;
+  }
+  bool is_missing(const Site& site) const {
+    for (const std::uint32_t id : site.instruction.called)
+      if (id == missing_computation) return true;
+    return site.instruction.called.empty();
+  }
+
+  Leaves take_in_call(const Site& site) {
+    if (is_missing(site)) return add_whole(site, site.instruction.opcode);
+    return take_in(site.instruction.called[0], arguments_of(site, 0), site.name + '/');
+  }
+
+  Leaves take_in_fusion(const Site& site) {
+    if (is_missing(site)) return add_whole(site, site.instruction.opcode);
+    const graph::OpId begin = program_.graph.op_count();
+    const Leaves results =
+        take_in(site.instruction.called[0], arguments_of(site, 0), site.name + '/');
+    for (graph::OpId id = begin; id < program_.graph.op_count(); ++id)
+      program_.graph.op(id).has_buffer = false;
+    for (const Value result : results)
+      if (result.op >= begin) program_.graph.op(result.op).has_buffer = true;
+    return results;
+  }
+
+  // while: one state per leaf, whose value is the initial one or the body's.
+  Leaves take_in_loop(const Site& site) {
+    if (is_missing(site)) return add_whole(site, site.instruction.opcode);
+    const graph::OpId begin = program_.graph.op_count();
+    Leaves states;
+    for (const Value initial : Leaves(site.operand(0))) {
+      const graph::TensorType type = program_.graph.type_of(initial);
+      const Dims both[] = {type.dims, type.dims};
+      graph::Op op{leaf_name(site.name, states.size(), site.operand(0).size()),
+                   "while",
+                   {type},
+                   graph::elementwise_rule(both, type.dims)};
+      op.is_loop_state = true;
+      states.push_back({program_.graph.add(std::move(op), std::span(&initial, 1)), 0});
+    }
+    const Leaves arguments[] = {states};
+    for (const Attribute& attribute : site.instruction.attributes) {
+      if (attribute.name != "condition" && attribute.name != "body") continue;
+      const Leaves results = take_in(called_by(site, attribute.name), arguments,
+                                     site.name + '/' + attribute.name + '/');
+      if (attribute.name == "body")
+        for (std::size_t i = 0; i < states.size(); ++i)
+          program_.graph.close_loop(states[i].op, results[i]);
+    }
+    program_.graph.loops.push_back({begin, program_.graph.op_count()});
+    return states;
+  }
+  std::uint32_t called_by(const Site& site, std::string_view attribute) const {
+    std::size_t at = 0;
+    for (const Attribute& candidate : site.instruction.attributes) {
+      const AttributeKind* kind = attribute_kind(candidate.name);
+      if (kind == nullptr || *kind != AttributeKind::computation) continue;
+      if (candidate.name == attribute) return site.instruction.called[at];
+      ++at;
+    }
+    return missing_computation;
+  }
+
+  // conditional: every branch is planned; the result is whichever branch ran.
+  Leaves take_in_branches(const Site& site) {
+    if (is_missing(site)) return add_whole(site, site.instruction.opcode);
+    std::vector<Leaves> branches;
+    for (std::size_t b = 0; b < site.instruction.called.size(); ++b) {
+      const Leaves arguments[] = {site.operand(b + 1)};
+      branches.push_back(take_in(site.instruction.called[b], arguments,
+                                 site.name + "/branch" + std::to_string(b) + '/'));
+    }
+    Leaves results;
+    for (std::size_t leaf = 0; leaf < branches[0].size(); ++leaf) {
+      std::vector<Value> operands;
+      for (const Leaves& branch : branches) operands.push_back(branch[leaf]);
+      const graph::TensorType type = program_.graph.type_of(operands[0]);
+      const std::vector<Dims> dims(operands.size(), type.dims);
+      graph::Op op{leaf_name(site.name, leaf, branches[0].size()),
+                   "conditional",
+                   {type},
+                   graph::elementwise_rule(dims, type.dims)};
+      results.push_back({program_.graph.add(std::move(op), operands), 0});
+    }
+    return results;
+  }
+
+  // --- Ops ---------------------------------------------------------------------------------------
+
+  // The operands and results of an op, flattened, and their dims.
+  struct Tensors {
+    std::vector<Value> operands;
+    std::vector<Dims> operand_dims, result_dims;
+    std::vector<graph::TensorType> results;
+  };
+  Tensors tensors_of(const Site& site) const {
+    Tensors tensors;
+    tensors.operands = flattened(site);
+    for (const Value operand : tensors.operands)
+      tensors.operand_dims.push_back(program_.graph.type_of(operand).dims);
+    site.instruction.shape.for_each_leaf([&](const Shape& leaf) {
+      tensors.results.push_back(leaf.array);
+      tensors.result_dims.push_back(leaf.array.dims);
+    });
+    return tensors;
+  }
+
+  Leaves add_op(const Site& site) {
+    const Tensors tensors = tensors_of(site);
+    std::optional<graph::Rule> rule = rule_of(site, tensors);
+    if (!rule) {
+      const std::string_view target = site.attributes.word("custom_call_target");
+      return add_whole(
+          site, target.empty() ? site.instruction.opcode : "custom-call " + std::string(target));
+    }
+    return add_with_rule(site, tensors, std::move(*rule));
+  }
+
+  Leaves add_whole(const Site& site, const std::string& what) {
+    ++program_.kept_whole[what];
+    const Tensors tensors = tensors_of(site);
+    return add_with_rule(site, tensors,
+                         graph::whole_rule(tensors.operand_dims, tensors.result_dims));
+  }
+
+  Leaves add_with_rule(const Site& site, const Tensors& tensors, graph::Rule rule) {
+    const OpClass op_class = opcode_info(site.instruction.opcode)->op_class;
+    graph::Op op{site.name, site.instruction.opcode, tensors.results, std::move(rule)};
+    op.is_heavy = op_class == OpClass::dot || op_class == OpClass::convolution;
+    const graph::OpId id = program_.graph.add(std::move(op), tensors.operands);
+    Leaves leaves;
+    for (std::uint32_t r = 0; r < tensors.results.size(); ++r) leaves.push_back({id, r});
+    return leaves;
+  }
+
+  // --- Rules -------------------------------------------------------------------------------------
+
+  using Passes = std::vector<graph::PartialPass>;
+
+  // Nothing for an op that has no rule of its own.
+  std::optional<graph::Rule> rule_of(const Site& site, const Tensors& tensors) const {
+    const auto& in = tensors.operand_dims;
+    const Dims& out = tensors.result_dims.empty() ? scalar_ : tensors.result_dims[0];
+    const auto elementwise = [&](const Passes& passes) {
+      return graph::elementwise_rule(in, out, passes);
+    };
+    constexpr graph::ReductionSet sum = graph::reduction_set(Reduction::sum);
+    switch (opcode_info(site.instruction.opcode)->op_class) {
+      case OpClass::constant:
+      case OpClass::iota: return graph::source_rule(out);
+      case OpClass::unary:
+      case OpClass::compare:
+      case OpClass::clamp:
+      case OpClass::reduce_precision:
+      case OpClass::is_finite:
+      case OpClass::map: return elementwise({});
+      case OpClass::copy: return elementwise({{graph::any_reduction, 0b1}});
+      case OpClass::linear:
+      case OpClass::real_imag: return elementwise({{sum, 0b1}});
+      case OpClass::complex: return elementwise({{sum, 0b11}});
+      case OpClass::binary:
+        return elementwise(binary_passes(site.instruction.opcode, tensors.results[0].element));
+      case OpClass::select: return elementwise({{graph::any_reduction, 0b110}});
+      case OpClass::convert: return elementwise(convert_passes(tensors));
+      case OpClass::bitcast: return bitcast_rule(tensors);
+      case OpClass::bitcast_convert: return bitcast_convert_rule(tensors);
+      case OpClass::broadcast:
+        return graph::broadcast_rule(out, site.attributes.ints("dimensions"));
+      case OpClass::reshape: return graph::reshape_rule(in[0], out);
+      case OpClass::transpose:
+        return graph::transpose_rule(in[0], site.attributes.ints("dimensions"));
+      case OpClass::reverse: return graph::reverse_rule(in[0], site.attributes.ints("dimensions"));
+      case OpClass::concatenate:
+        return graph::concatenate_rule(in, out, site.attributes.ints("dimensions")[0]);
+      case OpClass::slice: return graph::slice_rule(in[0], out);
+      case OpClass::dynamic_slice:
+        if (has_legacy_indices(in, 1)) return std::nullopt;
+        return graph::dynamic_slice_rule(in[0], out, in.size() - 1);
+      case OpClass::dynamic_update_slice:
+        if (has_legacy_indices(in, 2)) return std::nullopt;
+        return graph::dynamic_update_slice_rule(in[0], in[1], in.size() - 2);
+      case OpClass::pad: return graph::pad_rule(in[0], out, padded_dims(site));
+      case OpClass::dot:
+        return graph::dot_rule(
+            in[0], in[1],
+            {site.attributes.ints("lhs_contracting_dims"),
+             site.attributes.ints("rhs_contracting_dims"), site.attributes.ints("lhs_batch_dims"),
+             site.attributes.ints("rhs_batch_dims")});
+      case OpClass::convolution: return convolution_rule(site, tensors);
+      case OpClass::reduce: return reduce_rule(site, tensors);
+      case OpClass::reduce_window: return window_rule(site, tensors);
+      case OpClass::gather: return gather_rule(site, tensors);
+      case OpClass::scatter: return scatter_rule(site, tensors);
+      case OpClass::sort:
+        return graph::along_whole_rule(in, tensors.result_dims, site.attributes.ints("dimensions"));
+      case OpClass::topk: {
+        const Extent last = static_cast<Extent>(in[0].size()) - 1;
+        return graph::along_whole_rule(in, tensors.result_dims, std::span(&last, 1));
+      }
+      case OpClass::batch_norm_training:
+      case OpClass::batch_norm_grad:
+      case OpClass::batch_norm_inference:
+        return graph::batch_norm_rule(
+            in, tensors.result_dims,
+            static_cast<std::size_t>(site.attributes.integer("feature_index", 0)),
+            opcode_info(site.instruction.opcode)->op_class == OpClass::batch_norm_inference);
+      case OpClass::custom_call: return custom_call_rule(site, tensors);
+      default: return std::nullopt;
+    }
+  }
+
+  // Sums pass through what is linear in them.  (Integer division is not: it rounds.)
+  static Passes binary_passes(std::string_view opcode, ElementType element) {
+    constexpr auto set = graph::reduction_set;
+    const bool divides_exactly = graph::is_floating(element) || graph::is_complex(element);
+    if (opcode == "add" || opcode == "subtract") return {{set(Reduction::sum), 0b11}};
+    if (opcode == "multiply") return {{set(Reduction::sum), 0b01}, {set(Reduction::sum), 0b10}};
+    if (opcode == "divide" && divides_exactly) return {{set(Reduction::sum), 0b01}};
+    if (opcode == "maximum") return {{set(Reduction::max), 0b11}};
+    if (opcode == "minimum") return {{set(Reduction::min), 0b11}};
+    if (opcode == "and") return {{set(Reduction::logical_and), 0b11}};
+    if (opcode == "or") return {{set(Reduction::logical_or), 0b11}};
+    return {};
+  }
+
+  // A partial sum may be widened, not narrowed: rounding each part is not rounding the whole.
+  Passes convert_passes(const Tensors& tensors) const {
+    const ElementType from = program_.graph.type_of(tensors.operands[0]).element;
+    const ElementType to = tensors.results[0].element;
+    const bool widens = graph::is_floating(from) && graph::is_floating(to) &&
+                        graph::bits_of(to) >= graph::bits_of(from) && from != to;
+    if (from == to) return {{graph::any_reduction, 0b1}};
+    if (widens) return {{graph::reduction_set(Reduction::sum), 0b1}};
+    return {};
+  }
+
+  // The same bytes seen as other dims: a reshape when the elements stay what they are.
+  std::optional<graph::Rule> bitcast_rule(const Tensors& tensors) const {
+    const graph::TensorType& from = program_.graph.type_of(tensors.operands[0]);
+    if (from.element != tensors.results[0].element ||
+        element_count(from.dims) != element_count(tensors.result_dims[0]))
+      return std::nullopt;
+    return graph::reshape_rule(from.dims, tensors.result_dims[0]);
+  }
+  std::optional<graph::Rule> bitcast_convert_rule(const Tensors& tensors) const {
+    if (tensors.operand_dims[0] == tensors.result_dims[0])
+      return graph::elementwise_rule(tensors.operand_dims, tensors.result_dims[0]);
+    // A minor dim of parts appears or disappears; it stays together.
+    const Dims& wide = tensors.operand_dims[0].size() > tensors.result_dims[0].size()
+                           ? tensors.operand_dims[0]
+                           : tensors.result_dims[0];
+    const Extent minor = static_cast<Extent>(wide.size()) - 1;
+    graph::detail::RuleWriter writer;
+    std::vector<graph::FactorId> shared;
+    for (std::size_t d = 0; d < wide.size(); ++d)
+      shared.push_back(static_cast<Extent>(d) == minor ? writer.whole(wide[d])
+                                                       : writer.parallel(wide[d]));
+    const auto of_rank = [&](std::size_t rank) { return std::span(shared).first(rank); };
+    writer.operand(of_rank(tensors.operand_dims[0].size()));
+    writer.result(of_rank(tensors.result_dims[0].size()));
+    return std::move(writer.rule());
+  }
+
+  static bool has_legacy_indices(const std::vector<Dims>& in, std::size_t first) {
+    return in.size() > first && !in[first].empty();
+  }
+
+  static std::vector<Extent> padded_dims(const Site& site) {
+    std::vector<Extent> padded;
+    const std::vector<PaddingRange> ranges = site.attributes.padding();
+    for (std::size_t d = 0; d < ranges.size(); ++d)
+      if (ranges[d].low != 0 || ranges[d].high != 0 || ranges[d].interior != 0)
+        padded.push_back(static_cast<Extent>(d));
+    return padded;
+  }
+
+  std::optional<graph::Rule> convolution_rule(const Site& site, const Tensors& tensors) const {
+    const DimLabels labels = site.attributes.dim_labels();
+    graph::ConvolutionDims dims;
+    dims.input_batch = labels.lhs.find('b');
+    dims.input_feature = labels.lhs.find('f');
+    dims.kernel_input = labels.kernel.find('i');
+    dims.kernel_output = labels.kernel.find('o');
+    dims.output_batch = labels.output.find('b');
+    dims.output_feature = labels.output.find('f');
+    dims.feature_groups = site.attributes.integer("feature_group_count", 1);
+    dims.batch_groups = site.attributes.integer("batch_group_count", 1);
+    const std::size_t space = labels.lhs.size() - 2;
+    const std::vector<WindowDim> window = site.attributes.window(space);
+    for (std::size_t s = 0; s < space; ++s) {
+      const char label = static_cast<char>('0' + s);
+      dims.input_space.push_back(labels.lhs.find(label));
+      dims.kernel_space.push_back(labels.kernel.find(label));
+      dims.output_space.push_back(labels.output.find(label));
+      dims.is_pointwise.push_back(window[s].is_point() &&
+                                  tensors.operand_dims[1][dims.kernel_space[s]] == 1);
+    }
+    return graph::convolution_rule(tensors.operand_dims[0], tensors.operand_dims[1],
+                                   tensors.result_dims[0], dims);
+  }
+
+  std::optional<graph::Rule> reduce_rule(const Site& site, const Tensors& tensors) const {
+    const std::vector<Extent> reduced = site.attributes.ints("dimensions");
+    const std::size_t count = tensors.operands.size() / 2;
+    if (count > 1) return graph::variadic_reduce_rule(tensors.operand_dims[0], count, reduced);
+    return graph::reduce_rule(tensors.operand_dims[0], reduced, reducer_of(site));
+  }
+
+  std::optional<graph::Rule> window_rule(const Site& site, const Tensors& tensors) const {
+    std::vector<bool> is_point;
+    for (const WindowDim& dim : site.attributes.window(tensors.operand_dims[0].size()))
+      is_point.push_back(dim.is_point());
+    return graph::window_rule(tensors.operand_dims, tensors.result_dims, is_point);
+  }
+
+  std::optional<graph::Rule> gather_rule(const Site& site, const Tensors& tensors) const {
+    graph::GatherDims dims;
+    dims.offset_dims = site.attributes.ints("offset_dims");
+    dims.collapsed_slice_dims = site.attributes.ints("collapsed_slice_dims");
+    dims.start_index_map = site.attributes.ints("start_index_map");
+    dims.slice_sizes = site.attributes.ints("slice_sizes");
+    dims.operand_batching_dims = site.attributes.ints("operand_batching_dims");
+    dims.start_indices_batching_dims = site.attributes.ints("start_indices_batching_dims");
+    dims.index_vector_dim = site.attributes.integer("index_vector_dim", 0);
+    return graph::gather_rule(tensors.operand_dims[0], tensors.operand_dims[1],
+                              tensors.result_dims[0], dims);
+  }
+
+  std::optional<graph::Rule> scatter_rule(const Site& site, const Tensors& tensors) const {
+    if (tensors.operands.size() != 3) return std::nullopt;
+    graph::ScatterDims dims;
+    dims.update_window_dims = site.attributes.ints("update_window_dims");
+    dims.inserted_window_dims = site.attributes.ints("inserted_window_dims");
+    dims.scatter_dims_to_operand_dims = site.attributes.ints("scatter_dims_to_operand_dims");
+    dims.input_batching_dims = site.attributes.ints("input_batching_dims");
+    dims.scatter_indices_batching_dims = site.attributes.ints("scatter_indices_batching_dims");
+    dims.index_vector_dim = site.attributes.integer("index_vector_dim", 0);
+    return graph::scatter_rule(tensors.operand_dims[0], tensors.operand_dims[1],
+                               tensors.operand_dims[2], dims, reducer_of(site));
+  }
+
+  std::optional<graph::Rule> custom_call_rule(const Site& site, const Tensors& tensors) const {
+    const auto known = options_.custom_calls.find(site.attributes.word("custom_call_target"));
+    if (known == options_.custom_calls.end() || tensors.results.size() != 1 ||
+        tensors.operands.empty())
+      return std::nullopt;
+    const Dims& out = tensors.result_dims[0];
+    for (const Dims& dims : tensors.operand_dims)
+      if (dims != out) return std::nullopt;
+    switch (known->second) {
+      case CustomCall::identity: {
+        const graph::PartialPass pass{graph::any_reduction, 0b1};
+        return graph::elementwise_rule(tensors.operand_dims, out, std::span(&pass, 1));
+      }
+      case CustomCall::elementwise: return graph::elementwise_rule(tensors.operand_dims, out);
+      case CustomCall::last_dim: {
+        if (out.empty()) return std::nullopt;
+        const Extent last = static_cast<Extent>(out.size()) - 1;
+        return graph::along_whole_rule(tensors.operand_dims, tensors.result_dims,
+                                       std::span(&last, 1));
+      }
+    }
+    return std::nullopt;
+  }
+
+  // --- Reducers ----------------------------------------------------------------------------------
+
+  // What a called computation of two scalars does; none where it is not one of ours.
+  Reduction reducer_of(const Site& site) const {
+    if (site.instruction.called.empty() || site.instruction.called[0] == missing_computation)
+      return Reduction::none;
+    return reducer_of(module_.computations[site.instruction.called[0]]);
+  }
+  static Reduction reducer_of(const Computation& computation) {
+    const Instruction& root = computation.instructions[computation.root];
+    if (computation.parameters.size() != 2 || root.operands.size() != 2) return Reduction::none;
+    const std::uint32_t a = computation.parameters[0], b = computation.parameters[1];
+    const bool takes_both = (root.operands[0] == a && root.operands[1] == b) ||
+                            (root.operands[0] == b && root.operands[1] == a);
+    if (!takes_both) return Reduction::none;
+    if (root.opcode == "add") return Reduction::sum;
+    if (root.opcode == "multiply") return Reduction::product;
+    if (root.opcode == "maximum") return Reduction::max;
+    if (root.opcode == "minimum") return Reduction::min;
+    if (root.opcode == "and") return Reduction::logical_and;
+    if (root.opcode == "or") return Reduction::logical_or;
+    return Reduction::none;
+  }
+
+  // Says which reducers were not recognised: their dims stay whole.
+  void note_reducers() {
+    std::map<std::string, std::size_t> unknown;
+    for (const Computation& computation : module_.computations)
+      for (const Instruction& instruction : computation.instructions) {
+        const OpClass op_class = opcode_info(instruction.opcode)->op_class;
+        if (op_class != OpClass::reduce || instruction.called.empty()) continue;
+        const std::uint32_t id = instruction.called[0];
+        if (id == missing_computation || reducer_of(module_.computations[id]) == Reduction::none)
+          ++unknown[id == missing_computation ? "(missing)" : module_.computations[id].name];
+      }
+    for (const auto& [name, count] : unknown)
+      program_.notes.push_back("reducer '" + name + "' is not one we know (" +
+                               std::to_string(count) + " uses): the dims it reduces stay whole");
+  }
+
+  // --- Aliases -----------------------------------------------------------------------------------
+
+  void add_aliases(const Computation& entry) {
+    const Shape& result = entry.instructions[entry.root].shape;
+    std::vector<char> used(program_.graph.outputs.size(), 0);
+    for (const AliasEntry& alias : module_.aliases) {
+      const auto number = static_cast<std::size_t>(alias.parameter);
+      if (alias.parameter < 0 || number >= entry.parameters.size())
+        module_.fail(alias.at, "input_output_alias names parameter " +
+                                   std::to_string(alias.parameter) + " of " +
+                                   std::to_string(entry.parameters.size()));
+      const std::uint32_t parameter = entry.parameters[number];
+      const std::size_t from =
+          leaf_at(entry.instructions[parameter].shape, alias.parameter_index, alias.at);
+      const std::size_t to = leaf_at(result, alias.output_index, alias.at);
+      if (used[to]++ != 0) module_.fail(alias.at, "input_output_alias names one output twice");
+      const Value source = program_.values[module_.entry][parameter][0][from];
+      const Value output = program_.graph.outputs[to];
+      if (program_.graph.type_of(source) != program_.graph.type_of(output))
+        module_.fail(alias.at, "input_output_alias ties " +
+                                   graph::to_string(program_.graph.type_of(source)) + " to " +
+                                   graph::to_string(program_.graph.type_of(output)));
+      program_.graph.aliases.push_back({source.op, output});
+    }
+  }
+  // Which flattened leaf a path into a shape leads to.
+  std::size_t leaf_at(const Shape& shape, const std::vector<std::int64_t>& path,
+                      std::size_t at) const {
+    const Shape* here = &shape;
+    std::size_t leaf = 0;
+    for (const std::int64_t step : path) {
+      if (!here->is_tuple || step < 0 || static_cast<std::size_t>(step) >= here->elements.size())
+        module_.fail(
+            at, "input_output_alias names an element that " + to_string(shape) + " does not have");
+      for (std::int64_t i = 0; i < step; ++i)
+        leaf += here->elements[static_cast<std::size_t>(i)].leaf_count();
+      here = &here->elements[static_cast<std::size_t>(step)];
+    }
+    if (here->is_tuple) module_.fail(at, "input_output_alias names a tuple; name the arrays in it");
+    return leaf;
+  }
+
+  const Module& module_;
+  const ImportOptions& options_;
+  const Dims scalar_{};
+  Program program_;
+  int depth_ = 0;
+};
+
+}  // namespace detail
+
+// Throws InputError where the module can not be planned: unknown dims, aliases that do not fit.
+inline Program import_module(const Module& module, const ImportOptions& options = {}) {
+  return detail::Importer(module, options).run();
+}
+
+}  // namespace tessera::io::hlo

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Sets and ordered lists of mesh axes.
+//
+// A set says which axes take part (a collective's group, the axes of a partial result); a list also
+// says in which order, major first (the axes that split one tensor dim).
+#pragma once
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+
+#include "tessera/core/inline_vector.hpp"
+
+namespace tessera {
+
+// No published machine needs more, and eight axes let a sharding fit in one machine word.
+inline constexpr std::size_t max_axes = 8;
+
+using Axis = std::uint8_t;
+using AxisList = InlineVector<Axis, max_axes>;
+
+class AxisSet {
+ public:
+  constexpr AxisSet() = default;
+  constexpr AxisSet(std::initializer_list<std::size_t> axes) {
+    for (const std::size_t axis : axes) insert(axis);
+  }
+  static constexpr AxisSet from_bits(std::uint8_t bits) noexcept {
+    AxisSet set;
+    set.bits_ = bits;
+    return set;
+  }
+  static constexpr AxisSet first(std::size_t count) noexcept {  // {0, ..., count - 1}
+    return from_bits(static_cast<std::uint8_t>((1U << count) - 1U));
+  }
+
+  constexpr std::uint8_t bits() const noexcept { return bits_; }
+  constexpr bool empty() const noexcept { return bits_ == 0; }
+  constexpr std::size_t size() const noexcept {
+    return static_cast<std::size_t>(std::popcount(bits_));
+  }
+  constexpr bool contains(std::size_t axis) const noexcept {
+    return axis < max_axes && ((bits_ >> axis) & 1U) != 0;
+  }
+  constexpr void insert(std::size_t axis) noexcept {  // @pre axis < max_axes
+    bits_ = static_cast<std::uint8_t>(bits_ | (1U << axis));
+  }
+  constexpr void erase(std::size_t axis) noexcept {
+    bits_ = static_cast<std::uint8_t>(bits_ & ~(1U << axis));
+  }
+
+  // Ascending.
+  constexpr AxisList to_list() const {
+    AxisList list;
+    for (std::size_t axis = 0; axis < max_axes; ++axis)
+      if (contains(axis)) list.push_back(static_cast<Axis>(axis));
+    return list;
+  }
+
+  friend constexpr AxisSet operator|(AxisSet a, AxisSet b) noexcept {
+    return from_bits(static_cast<std::uint8_t>(a.bits_ | b.bits_));
+  }
+  friend constexpr AxisSet operator&(AxisSet a, AxisSet b) noexcept {
+    return from_bits(static_cast<std::uint8_t>(a.bits_ & b.bits_));
+  }
+  friend constexpr AxisSet operator-(AxisSet a, AxisSet b) noexcept {
+    return from_bits(static_cast<std::uint8_t>(a.bits_ & ~b.bits_));
+  }
+  friend constexpr bool operator==(AxisSet, AxisSet) noexcept = default;
+
+ private:
+  std::uint8_t bits_ = 0;
+};
+
+}  // namespace tessera

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// plan(): the whole road in one call, and what can be asked of a plan.
+#pragma once
+#include "tessera/plan/formulate.hpp"
+#include "tessera/plan/memory.hpp"
+#include "tessera/plan/plan.hpp"
+#include "tessera/plan/shortage.hpp"
+#include "tessera/plan/tidy.hpp"

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Plans and progress as text for people.
+#pragma once
+#include "tessera/report/plan_table.hpp"
+#include "tessera/report/solve_log.hpp"
+#include "tessera/report/text.hpp"

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A plan as text for people: what is sharded how, what must be communicated, what it costs.
+#pragma once
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tessera/core/text.hpp"
+#include "tessera/graph/graph.hpp"
+#include "tessera/notation/alpa.hpp"
+#include "tessera/plan/plan.hpp"
+#include "tessera/report/text.hpp"
+
+namespace tessera::report {
+
+struct TableOptions {
+  bool all_ops = false;  // also ops that neither are heavy nor communicate
+};
+
+namespace detail {
+
+class PlanTable {
+ public:
+  PlanTable(const graph::Graph& graph, const plan::Plan& plan, const TableOptions& options)
+      : graph_(graph), plan_(plan), options_(options) {}
+
+  std::string text() const {
+    std::string result = summary();
+    if (plan_.has_ops()) result += '\n' + parameters() + ops() + collectives() + memory();
+    if (plan_.shortage) result += '\n' + shortage();
+    return result;
+  }
+
+ private:
+  std::string cost(Wide value) const { return cost::to_decimal(value, plan_.denominator); }
+
+  std::string summary() const {
+    Columns lines;
+    lines.add({"program", std::to_string(graph_.op_count()) + " ops on mesh " +
+                              to_string(plan_.mesh) + ": " + std::to_string(plan_.problem_nodes) +
+                              " nodes, " + std::to_string(plan_.problem_strategies) +
+                              " strategies, " + std::to_string(plan_.problem_edges) + " edges"});
+    char seconds[32];
+    std::snprintf(seconds, sizeof seconds, "%.3f s", plan_.statistics.seconds);
+    lines.add({"status", std::string(solver::to_string(plan_.status)) + " after " + seconds + ", " +
+                             std::to_string(plan_.statistics.nodes) + " search nodes"});
+    if (plan_.has_ops())
+      lines.add({"cost", cost(plan_.cost) + " (" + plan_.unit + ")   lower bound " +
+                             cost(plan_.lower_bound) + "   gap " +
+                             gap_text(plan_.cost, plan_.lower_bound)});
+    if (plan_.has_ops()) {
+      std::string memory = bytes_text(plan_.memory.bytes) + " per device at its peak";
+      if (plan_.memory_budget) memory += ", budget " + bytes_text(*plan_.memory_budget);
+      lines.add({"memory", memory});
+    }
+    return lines.text("");
+  }
+
+  std::string shape(graph::OpId id) const {
+    return joined(graph_.op(id).results, ", ",
+                  [](const graph::TensorType& type) { return to_string(type); });
+  }
+
+  // "all-reduce @ 0 of 64.00 KiB (operand 1)"
+  static std::string collectives_of(const plan::PlannedOp& op) {
+    std::string text;
+    for (const plan::PlannedCollective& collective : op.collectives) {
+      if (!text.empty()) text += ", ";
+      text += std::string(to_string(collective.kind)) + " @ " + std::to_string(collective.axis) +
+              " of " + bytes_text(collective.bytes);
+      if (collective.operand) text += " (operand " + std::to_string(*collective.operand) + ')';
+    }
+    return text;
+  }
+
+  std::string parameters() const {
+    Columns rows;
+    for (graph::OpId id = 0; id < graph_.op_count(); ++id)
+      if (graph_.op(id).is_parameter)
+        rows.add({graph_.op(id).name, shape(id), notation::alpa_text(plan_.ops[id].results[0]),
+                  bytes_text(plan_.ops[id].result_bytes[0])});
+    if (rows.empty()) return "";
+    return "parameters, and what each device holds of them\n" + rows.text();
+  }
+
+  std::string ops() const {
+    Columns rows;
+    std::size_t silent = 0;
+    for (graph::OpId id = 0; id < graph_.op_count(); ++id) {
+      const graph::Op& op = graph_.op(id);
+      if (op.is_parameter) continue;
+      if (!options_.all_ops && !op.is_heavy && plan_.ops[id].collectives.empty()) {
+        ++silent;
+        continue;
+      }
+      rows.add({op.name, shape(id), plan_.ops[id].strategy, collectives_of(plan_.ops[id])});
+    }
+    std::string text = options_.all_ops ? "\nops\n" : "\nheavy ops, and ops that communicate\n";
+    text += rows.text();
+    if (silent > 0) text += "  (" + std::to_string(silent) + " further ops run on their shards)\n";
+    return text;
+  }
+
+  std::string collectives() const {
+    struct Total {
+      std::size_t count = 0;
+      Wide bytes = 0, price = 0;
+    };
+    std::map<std::pair<StepKind, Axis>, Total> totals;
+    for (const plan::PlannedOp& op : plan_.ops)
+      for (const plan::PlannedCollective& collective : op.collectives) {
+        Total& total = totals[{collective.kind, collective.axis}];
+        ++total.count;
+        total.bytes += collective.bytes;
+        total.price += collective.price;
+      }
+    if (totals.empty()) return "\nno communication at all\n";
+    Columns rows;
+    for (const auto& [key, total] : totals)
+      rows.add({to_string(key.first), "@ axis " + std::to_string(key.second),
+                std::to_string(total.count) + (total.count == 1 ? " time" : " times"),
+                bytes_text(total.bytes), "cost " + cost(total.price)});
+    return "\ncommunication in all\n" + rows.text();
+  }
+
+  std::string live_tensors(const plan::MemoryPeak& peak, std::size_t most) const {
+    Columns rows;
+    for (std::size_t i = 0; i < peak.live.size() && i < most; ++i) {
+      const graph::Value value = peak.live[i].value;
+      rows.add({graph_.op(value.op).name, to_string(graph_.type_of(value)),
+                bytes_text(peak.live[i].bytes)});
+    }
+    return rows.text();
+  }
+
+  std::string memory() const {
+    if (plan_.memory.live.empty()) return "";
+    return "\nlargest tensors on each device at the peak, while " +
+           graph_.op(plan_.memory.at).name + " runs\n" + live_tensors(plan_.memory, 5);
+  }
+
+  std::string shortage() const {
+    const plan::Shortage& shortage = *plan_.shortage;
+    return "no plan fits the budget of " + to_string(Wide(*plan_.memory_budget)) +
+           " bytes per device: " + (shortage.is_exact ? "" : "at least ") +
+           to_string(shortage.needed) + " bytes (" + bytes_text(shortage.needed) +
+           ") are needed.\nThe most is asked for while " + graph_.op(shortage.peak.at).name +
+           " runs, however it is sharded; largest there, at the least each can take:\n" +
+           live_tensors(shortage.peak, 5);
+  }
+
+  const graph::Graph& graph_;
+  const plan::Plan& plan_;
+  const TableOptions& options_;
+};
+
+}  // namespace detail
+
+inline std::string plan_table(const graph::Graph& graph, const plan::Plan& plan,
+                              const TableOptions& options = {}) {
+  return detail::PlanTable(graph, plan, options).text();
+}
+
+}  // namespace tessera::report

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What one device holds of a tensor: how large its shard is, and which slice of the whole.
+//
+// A dim of size D that is split n ways falls into n equal tiles of ceil(D / n), as in XLA and
+// Shardy: where n does not divide D, the last tiles are short or empty.
+#pragma once
+#include "tessera/sharding/dynamic_sharding.hpp"
+
+namespace tessera {
+
+struct Range {
+  Extent begin = 0;
+  Extent end = 0;  // one past the last
+
+  constexpr Extent size() const noexcept { return end - begin; }
+  friend constexpr bool operator==(const Range&, const Range&) noexcept = default;
+};
+
+using Slice = InlineVector<Range, max_dims>;  // one range per dim
+
+namespace detail {
+
+// Throws InvalidSharding where the sharding can not be one of a tensor with these dims.
+template<ShardingLike S>
+constexpr void check_dims(const S& sharding, const Dims& dims) {
+  ShardingFault fault = find_shape_fault(dims.data(), dims.size());
+  if (sharding.rank() > dims.size())
+    fault = {ShardingRule::more_dims_than_tensor, static_cast<std::int64_t>(sharding.rank()),
+             static_cast<std::int64_t>(dims.size())};
+  if (fault)
+    throw InvalidSharding("sharding " + to_string(sharding) + " of a tensor " + to_string(dims),
+                          fault);
+}
+
+}  // namespace detail
+
+// Into how many tiles `dim` is cut.  @pre dim < sharding.rank(), the sharding is one on this mesh
+template<ShardingLike S, MeshLike M>
+constexpr Extent shard_count(const S& sharding, const M& mesh, std::size_t dim) {
+  Extent count = 1;
+  for (const Axis axis : sharding.axes(dim)) count *= mesh.extent(axis);
+  return count;
+}
+
+// The dims of the largest shard, which is what every device sets memory aside for.  Dims that the
+// sharding does not mention are whole.  Throws InvalidSharding where it mentions too many.
+template<ShardingLike S, MeshLike M>
+constexpr Dims local_shape(const S& sharding, const M& mesh, Dims dims) {
+  detail::check_dims(sharding, dims);
+  for (std::size_t dim = 0; dim < sharding.rank(); ++dim)
+    dims[dim] = ceil_div(dims[dim], shard_count(sharding, mesh, dim));
+  return dims;
+}
+
+// Whether cutting a dim of `size`, already in `parts` tiles, a further `ways` ways leaves every new
+// tile inside one old tile, and no fewer elements than tiles.  Where it does not (10 cut in 2, then
+// in 4: tiles of 5, tiles of 2), going from one to the other would move data that a slice does not.
+// @pre parts >= 1, ways >= 1
+constexpr bool nests(Extent size, Extent parts, Extent ways) noexcept {
+  if (ways == 1) return true;
+  if (parts > size / ways) return false;
+  return parts == 1 || ceil_div(size, parts * ways) * ways == ceil_div(size, parts);
+}
+
+// Which tile of `dim` the device holds.  @pre as for shard_count
+template<ShardingLike S, MeshLike M>
+constexpr Extent tile_index(const S& sharding, const M& mesh, std::size_t dim,
+                            const Coordinates& device) {
+  Extent index = 0;
+  for (const Axis axis : sharding.axes(dim)) index = index * mesh.extent(axis) + device[axis];
+  return index;
+}
+
+// The part of the tensor that `device` holds, clipped to the tensor: possibly empty.  Devices that
+// differ only along replicated or partial axes hold the same slice.
+// Throws InvalidSharding, or InvalidMesh where the mesh has no such device.
+template<ShardingLike S, MeshLike M>
+constexpr Slice slice_of(const S& sharding, const M& mesh, const Dims& dims, Device device) {
+  const Dims tile = local_shape(sharding, mesh, dims);
+  const Coordinates coordinates = coordinates_of(mesh, device);
+  Slice slice;
+  for (std::size_t dim = 0; dim < dims.size(); ++dim) {
+    const Extent index = dim < sharding.rank() ? tile_index(sharding, mesh, dim, coordinates)
+                                               : Extent{0};
+    const Extent begin = index * tile[dim] < dims[dim] ? index * tile[dim] : dims[dim];
+    const Extent end = begin + tile[dim] < dims[dim] ? begin + tile[dim] : dims[dim];
+    slice.push_back({begin, end});
+  }
+  return slice;
+}
+
+}  // namespace tessera

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How a tensor is spread over a mesh, as a type: a wrong sharding does not compile.
+//
+//   using X = Sharding<Mesh<4, 8>, Split<0>, Whole, Split<1>>;            // MLIR's [[0], [], [1]]
+//   using Y = Sharding<Mesh<4, 8>, Split<0>, Whole, Partial<Sum, 1>>;
+//   static_assert(X::local_shape(shape<32, 1000, 4096>) == shape<8, 1000, 512>);
+//
+// Every question has the same answer as for the value form (dynamic_sharding.hpp), because both ask
+// the same functions (local.hpp).  A type converts to the value implicitly and for free; the way
+// back, sharding_cast, is checked.
+#pragma once
+#include <array>
+#include <cstddef>
+
+#include "tessera/mesh/mesh.hpp"
+#include "tessera/sharding/dynamic_sharding.hpp"
+#include "tessera/sharding/local.hpp"
+
+namespace tessera {
+
+// A dim cut along these mesh axes, major first.
+template<std::size_t... Axes>
+struct Split {};
+using Whole = Split<>;
+
+// Unreduced along these mesh axes: R, one of Sum, Max, ..., would make the tensor whole.
+template<class R, std::size_t... Axes>
+struct Partial {};
+
+namespace detail {
+
+// What one part of a sharding type says.
+template<class Part>
+struct PartReader {
+  static constexpr bool is_part = false, is_partial = false;
+  static constexpr std::size_t count = 0;
+};
+template<std::size_t... Axes>
+struct PartReader<Split<Axes...>> {
+  static constexpr bool is_part = true, is_partial = false;
+  static constexpr std::size_t count = sizeof...(Axes);
+  static constexpr std::array<std::size_t, count> axes{Axes...};
+};
+template<class R, std::size_t... Axes>
+struct PartReader<Partial<R, Axes...>> {
+  static constexpr bool is_part = true, is_partial = true;
+  static constexpr std::size_t count = sizeof...(Axes);
+  static constexpr std::array<std::size_t, count> axes{Axes...};
+  static constexpr Reduction reduction = [] {
+    if constexpr (requires { R::reduction; })
+      return R::reduction;
+    else
+      return Reduction::none;
+  }();
+};
+
+// The parts of a sharding type, read into values once, and judged.
+template<class... Parts>
+struct PartList {
+  static constexpr std::size_t part_count = sizeof...(Parts);
+  static constexpr std::size_t mention_count = (std::size_t{0} + ... + PartReader<Parts>::count);
+  static constexpr std::size_t partial_count =
+      (std::size_t{0} + ... + std::size_t{PartReader<Parts>::is_partial});
+  static constexpr std::size_t dim_count = part_count - partial_count;
+
+  std::array<Mention, mention_count> mentions{};
+  ShardingFault order_fault{};  // a rule about the list of parts itself
+  Reduction reduction = Reduction::none;
+
+  consteval PartList() {
+    [[maybe_unused]] std::size_t at = 0;  // a scalar's sharding may have no parts at all
+    [[maybe_unused]] std::int64_t dim = 0, part = 0;
+    (read<PartReader<Parts>>(at, dim, part), ...);
+  }
+
+  consteval ShardingFault find_fault(std::size_t mesh_rank) const {
+    if (order_fault) return order_fault;
+    return find_sharding_fault(mentions.data(), mention_count, dim_count, mesh_rank);
+  }
+
+ private:
+  template<class Reader>
+  consteval void read(std::size_t& at, std::int64_t& dim, std::int64_t& part) {
+    const bool last = part + 1 == static_cast<std::int64_t>(part_count);
+    if constexpr (!Reader::is_part) {
+      order_fault = {ShardingRule::not_a_part, part};
+    } else {
+      if constexpr (Reader::is_partial) {
+        reduction = Reader::reduction;
+        if (!last) order_fault = {ShardingRule::partial_not_last, part};
+        if (reduction == Reduction::none)
+          order_fault = {ShardingRule::partial_without_reduction, part};
+        if (Reader::count == 0) order_fault = {ShardingRule::partial_without_axes, part};
+      }
+      for (const std::size_t axis : Reader::axes)
+        mentions[at++] = {Reader::is_partial ? partial_dim : dim, static_cast<std::int64_t>(axis)};
+      dim += !Reader::is_partial;
+    }
+    ++part;
+  }
+};
+
+}  // namespace detail
+
+template<MeshLike M, class... Parts>
+class Sharding {
+  using List = detail::PartList<Parts...>;
+  static constexpr List parts_{};
+  static_assert(Reject<parts_.find_fault(M::rank())>::passed);
+
+  static constexpr DynamicSharding value_ = [] {
+    DynamicSharding value = DynamicSharding::replicated(List::dim_count);
+    for (const detail::Mention& use : parts_.mentions) {
+      const auto axis = static_cast<std::size_t>(use.axis);
+      value = use.dim == detail::partial_dim
+                  ? value.with_partial(axis, parts_.reduction)
+                  : value.with_split(static_cast<std::size_t>(use.dim), axis);
+    }
+    return value;
+  }();
+
+ public:
+  using mesh_type = M;
+
+  static constexpr std::size_t rank() noexcept { return List::dim_count; }
+  static constexpr AxisList axes(std::size_t dim) { return value_.axes(dim); }
+  static constexpr AxisSet partial_axes() noexcept { return value_.partial_axes(); }
+  static constexpr Reduction reduction() noexcept { return value_.reduction(); }
+
+  constexpr operator DynamicSharding() const noexcept { return value_; }  // NOLINT: free and safe
+
+  // The shape of the largest shard, as a type.  More dims than the tensor has do not compile.
+  template<Extent... Sizes>
+    requires StaticMesh<M>
+  static constexpr auto local_shape(Shape<Sizes...> whole) {
+    static_assert(Reject<rank_fault<sizeof...(Sizes)>>::passed);
+    if constexpr (!rank_fault<sizeof...(Sizes)>) {  // one mistake, one error
+      constexpr Dims local = tessera::local_shape(Sharding(), M(), whole.dims());
+      return [&]<std::size_t... D>(std::index_sequence<D...>) { return Shape<local[D]...>(); }
+      (std::make_index_sequence<sizeof...(Sizes)>{});
+    } else {
+      return whole;
+    }
+  }
+
+  // The part of the tensor that `device` holds (local.hpp).
+  template<Extent... Sizes>
+    requires StaticMesh<M>
+  static constexpr Slice slice(Shape<Sizes...> whole, Device device) {
+    static_assert(Reject<rank_fault<sizeof...(Sizes)>>::passed);
+    return slice_of(Sharding(), M(), whole.dims(), device);
+  }
+
+  template<class... Others>
+  friend constexpr bool operator==(Sharding, Sharding<M, Others...> other) noexcept {
+    return value_ == static_cast<DynamicSharding>(other);
+  }
+  friend constexpr bool operator==(Sharding, DynamicSharding other) noexcept {
+    return value_ == other;
+  }
+
+ private:
+  template<std::size_t TensorRank>
+  static constexpr ShardingFault rank_fault =
+      rank() > TensorRank ? ShardingFault{ShardingRule::more_dims_than_tensor, rank(), TensorRank}
+                          : ShardingFault{};
+};
+
+template<MeshLike M, class... Parts>
+constexpr DynamicSharding to_dynamic(Sharding<M, Parts...> sharding) noexcept {
+  return sharding;
+}
+
+template<MeshLike M, class... Parts>
+constexpr std::uint64_t hash_value(Sharding<M, Parts...> sharding) noexcept {
+  return hash_value(static_cast<DynamicSharding>(sharding));
+}
+
+// From a value back to a type.  Throws InvalidSharding where the value is another sharding.
+template<class To>
+constexpr To sharding_cast(DynamicSharding sharding) {
+  if (!(To() == sharding))
+    throw InvalidSharding("sharding " + to_string(sharding) + ", expected " + to_string(To()),
+                          ShardingFault{ShardingRule::not_this_sharding});
+  return To();
+}
+
+}  // namespace tessera

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A lower bound in exact integers, from any messages and any multipliers.
+//
+// The usage limit is relaxed: every row t gets a multiplier lambda_t >= 0, a unit of usage costs
+// that much, and lambda_t * capacity_t is refunded (Lagrange).  What is left, a sum of unary and
+// pairwise tables, is bounded by moving cost between tables (reparametrisation; Kolmogorov's TRW-S,
+// PAMI 2006, computes good messages) and adding up every table's own minimum.  Messages and
+// multipliers may be anything: the bound is valid for all of them, so floating point may choose
+// them (relaxation.hpp). Only here is it decided what they prove, and every rounding is downward.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+#include "tessera/solver/component.hpp"
+
+namespace tessera::solver {
+
+// lambda_t = numerators[t] / 2^shift, in scaled cost per unit of usage.
+struct Multipliers {
+  std::vector<std::int64_t> numerators;
+  int shift = 0;
+};
+
+template<class Int>
+struct Bound {
+  Wide value = 0;
+  // By value: how much the bound rises at least when the variable must take it.  Never negative.
+  std::vector<Int> reduced_costs;
+};
+
+namespace detail {
+
+// What each value's usage costs under the multipliers, rounded down.
+template<class Int>
+std::vector<Int> usage_costs(const Component<Int>& component, const Multipliers& multipliers) {
+  std::vector<Int> result(component.total_values(), Int(0));
+  std::vector<std::int64_t> before(component.capacity.size() + 1, 0);  // prefix sums over rows
+  for (std::size_t row = 0; row < component.capacity.size(); ++row)
+    before[row + 1] = before[row] + multipliers.numerators[row];
+  std::vector<Wide> total;
+  for (std::uint32_t i = 0; i < component.size(); ++i) {
+    total.assign(component.value_count(i), Wide(0));
+    for (std::uint32_t k = component.first_item[i]; k < component.first_item[i + 1]; ++k) {
+      const auto& item = component.items[k];
+      const std::int64_t price = before[item.end] - before[item.begin];
+      if (price == 0) continue;
+      for (std::size_t x = 0; x < total.size(); ++x)
+        total[x] += Wide(component.usages[item.usage + x]) * price;
+    }
+    for (std::size_t x = 0; x < total.size(); ++x)
+      result[component.first[i] + x] = static_cast<Int>(total[x] >> multipliers.shift);
+  }
+  return result;
+}
+
+// Sum of lambda_t * capacity_t, rounded up.
+template<class Int>
+Wide refund(const Component<Int>& component, const Multipliers& multipliers) {
+  Wide total = 0;
+  for (std::size_t row = 0; row < component.capacity.size(); ++row)
+    total += Wide(component.capacity[row]) * multipliers.numerators[row];
+  const Wide unit = Wide(1) << multipliers.shift;
+  return (total + unit - 1) / unit;
+}
+
+}  // namespace detail
+
+// The multipliers nearest to `lambda` that the bound's integers can hold.
+template<class Int>
+Multipliers rounded_multipliers(const Component<Int>& component,
+                                const std::vector<double>& lambda) {
+  constexpr int numerator_bits = 40, refund_bits = 54, max_shift = 60;
+  Multipliers result;
+  result.numerators.assign(lambda.size(), 0);
+  const double largest = lambda.empty() ? 0 : *std::max_element(lambda.begin(), lambda.end());
+  if (!(largest > 0) || !std::isfinite(largest)) return result;
+  result.shift = std::clamp(numerator_bits - std::ilogb(largest) - 1, 0, max_shift);
+  const double unit = std::ldexp(1.0, result.shift);
+  const double most = std::ldexp(1.0, numerator_bits);
+  for (std::size_t row = 0; row < lambda.size(); ++row)
+    result.numerators[row] =
+        static_cast<std::int64_t>(std::clamp(std::floor(lambda[row] * unit), 0.0, most));
+  if (detail::refund(component, result) >= (Wide(1) << refund_bits))
+    result.numerators.assign(lambda.size(), 0);  // absurdly large: prove without
+  return result;
+}
+
+// `forward` holds, for each table u < v in turn, the message from u to v by v's values.
+// Messages may be any integers of at most the tables' magnitude.  O(entries of all tables).
+// @pre every value has a partner in every table: propagated domains
+template<class Int>
+Bound<Int> exact_bound(const Component<Int>& component, const std::vector<Int>& forward,
+                       const Multipliers& multipliers) {
+  Bound<Int> bound;
+  bound.value = -detail::refund(component, multipliers);
+  bound.reduced_costs.assign(component.total_values(), Int(0));
+
+  std::vector<Int> belief = detail::usage_costs(component, multipliers);
+  for (std::size_t x = 0; x < belief.size(); ++x) belief[x] += component.cost[x];
+  std::vector<std::size_t> message_at;  // where each table's forward message begins
+  for (std::size_t at = 0; const auto& table : component.tables) {
+    message_at.push_back(at);
+    for (std::uint32_t y = 0; y < component.value_count(table.v); ++y)
+      belief[component.first[table.v] + y] += forward[at + y];
+    at += component.value_count(table.v);
+  }
+
+  // From the last variable to the first.  By the time v is reached, every higher neighbour has sent
+  // its message down.  v's belief is shared out over the tables to its lower neighbours; each then
+  // sends down what it can, and keeps its minimum as part of the bound.
+  std::vector<Int> share, down, up;
+  for (auto v = static_cast<std::uint32_t>(component.size()); v-- > 0;) {
+    const std::uint32_t first = component.first[v], width = component.value_count(v);
+    const auto lower = static_cast<std::int64_t>(component.lower[v].size());
+    const auto parts =
+        std::max<std::int64_t>({lower, static_cast<std::int64_t>(component.higher[v].size()), 1});
+    share.resize(width);
+    Int* reduced = bound.reduced_costs.data() + first;
+    for (std::uint32_t y = 0; y < width; ++y) {
+      share[y] = belief[first + y] / parts;
+      reduced[y] = belief[first + y] - share[y] * lower;
+    }
+    const Int least = *std::min_element(reduced, reduced + width);
+    for (std::uint32_t y = 0; y < width; ++y) reduced[y] -= least;
+    bound.value += least;
+
+    for (const std::uint32_t e : component.lower[v]) {
+      const auto& table = component.tables[e];
+      const Int* cost = component.cost_of(table);
+      const std::uint32_t rows = component.value_count(table.u);
+      up.resize(width);
+      for (std::uint32_t y = 0; y < width; ++y) up[y] = share[y] - forward[message_at[e] + y];
+      down.assign(rows, Int(0));
+      for (std::uint32_t x = 0; x < rows; ++x) {
+        Int best = up[0] + cost[std::size_t{x} * width];
+        for (std::uint32_t y = 1; y < width; ++y)
+          best = std::min<Int>(best, up[y] + cost[std::size_t{x} * width + y]);
+        down[x] = best;
+      }
+      const Int lowest = *std::min_element(down.begin(), down.end());
+      bound.value += lowest;
+      Int* below = belief.data() + component.first[table.u];
+      for (std::uint32_t x = 0; x < rows; ++x) below[x] += down[x] - lowest;
+      // What the table keeps of each of v's values, over the best that each row has left.
+      for (std::uint32_t y = 0; y < width; ++y) {
+        Int kept = up[y] + cost[y] - down[0];
+        for (std::uint32_t x = 1; x < rows; ++x)
+          kept = std::min<Int>(kept, up[y] + cost[std::size_t{x} * width + y] - down[x]);
+        reduced[y] += kept;
+      }
+    }
+  }
+  return bound;
+}
+
+}  // namespace tessera::solver

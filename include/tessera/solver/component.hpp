@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What presolve leaves, in arrays: the form in which bounds and searches run over it.
+//
+// A component is a set of variables that no table and no row connects to the others, so it is
+// solved by itself.  Variables are numbered in the problem's own order and tables point from the
+// lower to the higher number.  A search works on restrictions of a component: the same with fewer
+// values.
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <numeric>
+#include <vector>
+
+#include "tessera/solver/reduced.hpp"
+
+namespace tessera::solver {
+
+// The values that each variable still may take: one flag per value of the component.
+using Domains = std::vector<char>;
+
+template<class Int>
+struct Component {
+  struct Item {
+    std::uint32_t begin = 0, end = 0;  // rows
+    std::size_t usage = 0;             // where its usages, one per value, begin in `usages`
+  };
+  struct Table {
+    std::uint32_t u = 0, v = 0;  // u < v
+    std::size_t cost = 0;        // where its row-major entries begin in `tables_cost`
+  };
+
+  std::vector<Variable> origin;           // the Reduced's variable
+  std::vector<std::uint32_t> first;       // where variable i's values begin; one more at the end
+  std::vector<Int> cost;                  // by value
+  std::vector<std::uint32_t> first_item;  // where variable i's items begin; one more at the end
+  std::vector<Item> items;
+  std::vector<Usage> usages;
+  std::vector<Table> tables;
+  std::vector<Int> tables_cost;
+  // The tables of variable i: those to lower numbers, then those to higher ones.
+  std::vector<std::vector<std::uint32_t>> lower, higher;
+  std::vector<Usage> capacity;
+
+  std::size_t size() const noexcept { return origin.size(); }
+  std::uint32_t value_count(std::uint32_t i) const noexcept { return first[i + 1] - first[i]; }
+  const Int* cost_of(const Table& table) const noexcept { return tables_cost.data() + table.cost; }
+
+  std::size_t total_values() const noexcept { return cost.size(); }
+};
+
+namespace detail {
+
+class UnionFind {
+ public:
+  explicit UnionFind(std::size_t size) : parent_(size) {
+    std::iota(parent_.begin(), parent_.end(), 0U);
+  }
+  std::uint32_t find(std::uint32_t x) {
+    while (parent_[x] != x) x = parent_[x] = parent_[parent_[x]];
+    return x;
+  }
+  void unite(std::uint32_t x, std::uint32_t y) { parent_[find(x)] = find(y); }
+
+ private:
+  std::vector<std::uint32_t> parent_;
+};
+
+// Links the tables of a component to their variables.
+template<class Int>
+void index_tables(Component<Int>& component) {
+  component.lower.assign(component.size(), {});
+  component.higher.assign(component.size(), {});
+  for (std::uint32_t e = 0; e < component.tables.size(); ++e) {
+    component.higher[component.tables[e].u].push_back(e);
+    component.lower[component.tables[e].v].push_back(e);
+  }
+}
+
+template<class Int>
+Component<Int> make_component(const Reduced<Int>& reduced, std::vector<Variable> variables) {
+  std::sort(variables.begin(), variables.end(), [&](Variable a, Variable b) {
+    return std::pair(reduced.nodes[a].place, a) < std::pair(reduced.nodes[b].place, b);
+  });
+  Component<Int> result;
+  std::vector<std::uint32_t> number(reduced.nodes.size());
+  result.first.push_back(0);
+  result.first_item.push_back(0);
+  for (const Variable w : variables) {
+    const auto& node = reduced.nodes[w];
+    number[w] = static_cast<std::uint32_t>(result.origin.size());
+    result.origin.push_back(w);
+    result.cost.insert(result.cost.end(), node.cost.begin(), node.cost.end());
+    result.first.push_back(static_cast<std::uint32_t>(result.cost.size()));
+    for (const UsageItem& item : node.items) {
+      result.items.push_back({item.begin, item.end, result.usages.size()});
+      result.usages.insert(result.usages.end(), item.usage.begin(), item.usage.end());
+    }
+    result.first_item.push_back(static_cast<std::uint32_t>(result.items.size()));
+  }
+  for (const Variable w : variables)
+    for (const EdgeId e : reduced.nodes[w].edges) {
+      const auto& table = reduced.tables[e];
+      const std::uint32_t here = number[w], there = number[table.other(w)];
+      if (here > there) continue;
+      result.tables.push_back({here, there, result.tables_cost.size()});
+      const std::vector<Int> cost = reduced.table_from(w, e);
+      result.tables_cost.insert(result.tables_cost.end(), cost.begin(), cost.end());
+    }
+  // Only rows that this component's items touch; they touch no other component's.
+  std::vector<char> touched(reduced.capacity.size(), 0);
+  for (const auto& item : result.items)
+    std::fill(touched.begin() + item.begin, touched.begin() + item.end, 1);
+  std::vector<std::uint32_t> row_number(reduced.capacity.size() + 1, 0);
+  for (std::size_t row = 0; row < touched.size(); ++row) {
+    row_number[row + 1] = row_number[row] + (touched[row] != 0 ? 1U : 0U);
+    if (touched[row] != 0) result.capacity.push_back(reduced.capacity[row]);
+  }
+  for (auto& item : result.items) {
+    item.begin = row_number[item.begin];
+    item.end = row_number[item.end];
+  }
+  index_tables(result);
+  return result;
+}
+
+}  // namespace detail
+
+// Splits what is left into components, smallest first.
+template<class Int>
+std::vector<Component<Int>> components_of(const Reduced<Int>& reduced) {
+  const auto variable_count = static_cast<std::uint32_t>(reduced.nodes.size());
+  detail::UnionFind sets(variable_count + reduced.capacity.size());
+  for (const auto& table : reduced.tables)
+    if (table.alive) sets.unite(table.u, table.v);
+  for (Variable w = 0; w < variable_count; ++w)
+    for (const UsageItem& item : reduced.nodes[w].items)
+      for (std::uint32_t row = item.begin; row < item.end; ++row)
+        sets.unite(w, variable_count + row);
+  std::vector<std::vector<Variable>> groups(variable_count + reduced.capacity.size());
+  for (Variable w = 0; w < variable_count; ++w)
+    if (reduced.nodes[w].alive) groups[sets.find(w)].push_back(w);
+  std::erase_if(groups, [](const auto& group) { return group.empty(); });
+  std::stable_sort(groups.begin(), groups.end(),
+                   [](const auto& a, const auto& b) { return a.size() < b.size(); });
+  std::vector<Component<Int>> components;
+  for (auto& group : groups)
+    components.push_back(detail::make_component(reduced, std::move(group)));
+  return components;
+}
+
+// Below every choice's cost, without any effort: the sum of all minima.
+template<class Int>
+Wide easy_bound(const Component<Int>& component) {
+  Wide total = 0;
+  for (std::uint32_t i = 0; i < component.size(); ++i)
+    total += *std::min_element(component.cost.begin() + component.first[i],
+                               component.cost.begin() + component.first[i + 1]);
+  for (const auto& table : component.tables) {
+    const Int* cost = component.cost_of(table);
+    total += *std::min_element(
+        cost, cost + std::size_t{component.value_count(table.u)} * component.value_count(table.v));
+  }
+  return total;
+}
+
+// The component with only the values that `domains` allows.  `kept` receives, for each value of the
+// result, the component's.  @pre every variable has a value
+template<class Int>
+Component<Int> restrict_to(const Component<Int>& whole, const Domains& domains,
+                           std::vector<std::uint32_t>& kept) {
+  Component<Int> result;
+  result.origin = whole.origin;
+  result.capacity = whole.capacity;
+  result.first.reserve(whole.first.size());
+  result.first.push_back(0);
+  kept.clear();
+  for (std::uint32_t i = 0; i < whole.size(); ++i) {
+    for (std::uint32_t x = whole.first[i]; x < whole.first[i + 1]; ++x)
+      if (domains[x] != 0) {
+        kept.push_back(x);
+        result.cost.push_back(whole.cost[x]);
+      }
+    result.first.push_back(static_cast<std::uint32_t>(kept.size()));
+  }
+  result.first_item = whole.first_item;
+  for (std::uint32_t i = 0; i < whole.size(); ++i)
+    for (std::uint32_t k = whole.first_item[i]; k < whole.first_item[i + 1]; ++k) {
+      const auto& item = whole.items[k];
+      result.items.push_back({item.begin, item.end, result.usages.size()});
+      for (std::uint32_t x = result.first[i]; x < result.first[i + 1]; ++x)
+        result.usages.push_back(whole.usages[item.usage + kept[x] - whole.first[i]]);
+    }
+  for (const auto& table : whole.tables) {
+    result.tables.push_back({table.u, table.v, result.tables_cost.size()});
+    const std::uint32_t width = whole.value_count(table.v);
+    for (std::uint32_t x = result.first[table.u]; x < result.first[table.u + 1]; ++x) {
+      const Int* row = whole.cost_of(table) + std::size_t{kept[x] - whole.first[table.u]} * width;
+      for (std::uint32_t y = result.first[table.v]; y < result.first[table.v + 1]; ++y)
+        result.tables_cost.push_back(row[kept[y] - whole.first[table.v]]);
+    }
+  }
+  result.lower = whole.lower;
+  result.higher = whole.higher;
+  return result;
+}
+
+}  // namespace tessera::solver

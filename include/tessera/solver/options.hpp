@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a caller asks of the solver, and what it answers.
+#pragma once
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <memory>
+
+#include "tessera/core/wide.hpp"
+#include "tessera/solver/problem.hpp"
+
+namespace tessera::solver {
+
+// Four outcomes, never merged: reaching a limit says nothing about feasibility.
+enum class Status : std::uint8_t {
+  optimal,     // the assignment is proven the cheapest
+  feasible,    // an assignment was found; the lower bound says how far it can be from the cheapest
+  infeasible,  // there is none, proven
+  unknown,     // none was found in time
+};
+
+constexpr const char* to_string(Status status) noexcept {
+  switch (status) {
+    case Status::optimal: return "optimal";
+    case Status::feasible: return "feasible";
+    case Status::infeasible: return "infeasible";
+    case Status::unknown: return "unknown";
+  }
+  return "";
+}
+
+// Copies share one flag: keep one, hand another to the solver, and cancel from any thread.
+class Cancellation {
+ public:
+  void cancel() const noexcept { flag_->store(true, std::memory_order_relaxed); }
+  bool is_cancelled() const noexcept { return flag_->load(std::memory_order_relaxed); }
+
+ private:
+  std::shared_ptr<std::atomic<bool>> flag_ = std::make_shared<std::atomic<bool>>(false);
+};
+
+// Where a solve stands.  Costs are of the whole problem.
+struct Progress {
+  double seconds = 0;       // since the solve began
+  std::uint64_t nodes = 0;  // of the search tree
+  bool has_incumbent = false;
+  Wide incumbent = 0;      // meaningful when has_incumbent
+  Wide lower_bound = 0;    // no assignment is cheaper
+  const char* event = "";  // "presolved", "incumbent", "bound", "component"
+};
+
+struct Options {
+  double time_limit = std::numeric_limits<double>::infinity();  // seconds of wall clock
+  int threads = 1;         // 1 and up; with 1, the same seed gives the same answer
+  std::uint64_t seed = 0;  // breaks ties in the search
+  bool presolve = true;    // off: the search sees the problem as it is (tests compare the two)
+  std::uint64_t node_limit = std::numeric_limits<std::uint64_t>::max();
+  Cancellation cancellation;
+  std::function<void(const Progress&)> on_progress;  // called from one thread at a time
+};
+
+struct Statistics {
+  double seconds = 0;
+  std::uint64_t nodes = 0;  // of the search tree
+  // What presolve left of the problem.
+  std::size_t variables = 0, values = 0, edges = 0, rows = 0, components = 0;
+};
+
+struct Result {
+  Status status = Status::unknown;
+  Assignment assignment;  // meaningful when optimal or feasible
+  Wide cost = 0;          // of the assignment
+  Wide lower_bound = 0;   // <= the cost of every assignment; equal to cost exactly when optimal
+  Statistics statistics;
+
+  bool has_assignment() const noexcept {
+    return status == Status::optimal || status == Status::feasible;
+  }
+};
+
+// The end of the time allowed, asked often and from anywhere in a solve.
+class Deadline {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  explicit Deadline(const Options& options)
+      : cancellation_(options.cancellation), limit_(options.time_limit) {}
+
+  double seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
+  bool is_over() const { return cancellation_.is_cancelled() || seconds() >= limit_; }
+
+ private:
+  Clock::time_point start_ = Clock::now();
+  Cancellation cancellation_;
+  double limit_;
+};
+
+}  // namespace tessera::solver

@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Makes a problem smaller without losing an optimum: which operation of reduced.hpp applies where.
+//
+//   propagate   values that no partner allows, over and over
+//   rows        points of time that can not be short of room, values that can not fit
+//   contract    pairs whose table allows few combinations become one variable (the largest single
+//               gain on the contest's instances: 35,000 nodes become 300)
+//   eliminate   variables without usage and with at most two neighbours
+//   dominate    values that another one of the same variable can always replace
+//   separate    tables that are a sum of two vectors
+//
+// Rounds of these run until nothing changes.  Each stops early when time is up: what has been done
+// by then is still exact.
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <numeric>
+#include <set>
+#include <vector>
+
+#include "tessera/solver/options.hpp"
+#include "tessera/solver/reduced.hpp"
+
+namespace tessera::solver {
+
+template<class Int>
+class Presolve {
+ public:
+  Presolve(Reduced<Int>& reduced, const Deadline& deadline)
+      : problem_(reduced), deadline_(deadline) {}
+
+  void run() {
+    constexpr int max_rounds = 20;
+    for (int round = 0; round < max_rounds && !stopped(); ++round) {
+      changes_ = 0;
+      propagate();
+      if (stopped()) return;
+      update_rows();
+      contract_all();
+      separate_all();
+      eliminate_all();
+      dominate_all();
+      if (changes_ == 0) return;
+    }
+    if (!stopped()) update_rows();
+  }
+
+ private:
+  using Node = typename Reduced<Int>::Node;
+  using Table = typename Reduced<Int>::Table;
+
+  // Dominance compares all pairs of values; past this many it costs more than it gives.
+  static constexpr std::size_t max_dominance_values = 256;
+  // The largest table that elimination may make.
+  static constexpr std::size_t max_table = 4096;
+
+  bool stopped() const { return problem_.infeasible || deadline_.is_over(); }
+  Node& node(Variable w) { return problem_.nodes[w]; }
+
+  template<class Visit>
+  void for_each_alive(Visit&& visit) {
+    for (Variable w = 0; w < problem_.nodes.size() && !stopped(); ++w)
+      if (node(w).alive) visit(w);
+  }
+
+  void keep(Variable w, const std::vector<Value>& kept) {
+    if (kept.size() == node(w).size()) return;
+    problem_.restrict(w, kept);
+    ++changes_;
+    if (kept.size() == 1) problem_.fix(w);
+  }
+
+  // --- propagate: a value is possible when its own cost is finite and every neighbour has a
+  // partner
+
+  void propagate() {
+    std::vector<Variable> waiting;
+    std::vector<bool> is_waiting(problem_.nodes.size(), true);
+    for_each_alive([&](Variable w) { waiting.push_back(w); });
+    while (!waiting.empty() && !stopped()) {
+      const Variable w = waiting.back();
+      waiting.pop_back();
+      is_waiting[w] = false;
+      if (!node(w).alive) continue;
+      const std::vector<Value> kept = possible_values(w);
+      if (kept.size() == node(w).size()) {
+        if (kept.size() == 1) problem_.fix(w);
+        continue;
+      }
+      for (const EdgeId e : node(w).edges) {
+        const Variable other = problem_.tables[e].other(w);
+        if (!is_waiting[other]) waiting.push_back(other);
+        is_waiting[other] = true;
+      }
+      keep(w, kept);
+    }
+  }
+
+  std::vector<Value> possible_values(Variable w) {
+    std::vector<char> possible(node(w).size(), 1);
+    for (std::size_t x = 0; x < possible.size(); ++x)
+      possible[x] = problem_.finite(node(w).cost[x]);
+    for (const EdgeId e : node(w).edges) {
+      const Table& table = problem_.tables[e];
+      const std::vector<Int>& other_cost = node(table.other(w)).cost;
+      const std::size_t columns = node(table.v).size();
+      std::vector<char> has_partner(possible.size(), 0);
+      for (std::size_t x = 0; x < node(table.u).size(); ++x)
+        for (std::size_t y = 0; y < columns; ++y) {
+          if (!problem_.finite(table.cost[x * columns + y])) continue;
+          const bool w_is_u = table.u == w;
+          if (problem_.finite(other_cost[w_is_u ? y : x])) has_partner[w_is_u ? x : y] = 1;
+        }
+      for (std::size_t x = 0; x < possible.size(); ++x) possible[x] &= has_partner[x];
+    }
+    std::vector<Value> kept;
+    for (std::size_t x = 0; x < possible.size(); ++x)
+      if (possible[x] != 0) kept.push_back(static_cast<Value>(x));
+    return kept;
+  }
+
+  // --- rows --------------------------------------------------------------------------------------
+
+  void update_rows() {
+    if (problem_.capacity.empty()) return;
+    shift_minima();
+    if (problem_.infeasible) return;
+    drop_values_that_never_fit();
+    if (problem_.infeasible) return;
+    drop_rows();
+  }
+
+  // What a variable uses whatever its value is certain: it comes off the capacity.
+  void shift_minima() {
+    for_each_alive([&](Variable w) {
+      for (UsageItem& item : node(w).items) {
+        const Usage least = *std::min_element(item.usage.begin(), item.usage.end());
+        if (least == 0) continue;
+        for (Usage& usage : item.usage) usage -= least;
+        for (std::uint32_t row = item.begin; row < item.end; ++row) {
+          Usage& room = problem_.capacity[row];
+          problem_.infeasible = problem_.infeasible || room < least;
+          if (problem_.infeasible) return;
+          room -= least;
+        }
+      }
+      drop_idle_items(w);
+    });
+  }
+
+  void drop_idle_items(Variable w) {
+    std::erase_if(node(w).items, [](const UsageItem& item) {
+      return item.begin == item.end || std::all_of(item.usage.begin(), item.usage.end(),
+                                                   [](Usage usage) { return usage == 0; });
+    });
+  }
+
+  // What a value adds on top of every other variable's least must fit, on each row.
+  void drop_values_that_never_fit() {
+    for_each_alive([&](Variable w) {
+      if (node(w).items.empty()) return;
+      std::vector<char> fits(node(w).size(), 1);
+      for (const UsageItem& item : node(w).items) {
+        const Usage room = *std::min_element(problem_.capacity.begin() + item.begin,
+                                             problem_.capacity.begin() + item.end);
+        for (std::size_t x = 0; x < fits.size(); ++x) fits[x] &= item.usage[x] <= room;
+      }
+      std::vector<Value> kept;
+      for (Value x = 0; x < fits.size(); ++x)
+        if (fits[x] != 0) kept.push_back(x);
+      keep(w, kept);
+    });
+  }
+
+  // A row is needed only if the largest usages together could exceed it, and no neighbouring row
+  // with the same variables alive, or more of them, has as little room.
+  void drop_rows() {
+    const std::size_t rows = problem_.capacity.size();
+    std::vector<Wide> change(rows + 1, Wide(0));
+    for_each_alive([&](Variable w) {
+      for (const UsageItem& item : node(w).items) {
+        const Usage most = *std::max_element(item.usage.begin(), item.usage.end());
+        change[item.begin] += most;
+        change[item.end] -= most;
+      }
+    });
+    std::vector<std::uint32_t> candidates;
+    Wide most = 0;
+    for (std::size_t row = 0; row < rows; ++row) {
+      most += change[row];
+      if (most > problem_.capacity[row]) candidates.push_back(static_cast<std::uint32_t>(row));
+    }
+    keep_rows(undominated(candidates));
+  }
+
+  // Of each run of rows in which one's live items contain the other's, the tighter and larger.
+  std::vector<std::uint32_t> undominated(const std::vector<std::uint32_t>& candidates) {
+    const std::size_t rows = problem_.capacity.size();
+    // For each row, of the items live there, the earliest end and the latest begin.
+    std::vector<std::uint32_t> earliest_end(rows, std::numeric_limits<std::uint32_t>::max());
+    std::vector<std::uint32_t> latest_begin(rows, 0);
+    std::vector<std::vector<std::uint32_t>> ends_of(rows), begins_of(rows + 1);
+    for_each_alive([&](Variable w) {
+      for (const UsageItem& item : node(w).items) {
+        ends_of[item.begin].push_back(item.end);
+        begins_of[item.end].push_back(item.begin);
+      }
+    });
+    std::multiset<std::uint32_t> ends, begins;
+    for (std::size_t row = 0; row < rows; ++row) {
+      for (const std::uint32_t end : ends_of[row]) {
+        ends.insert(end);
+        begins.insert(static_cast<std::uint32_t>(row));
+      }
+      for (const std::uint32_t begin : begins_of[row]) {
+        ends.erase(ends.find(static_cast<std::uint32_t>(row)));
+        begins.erase(begins.find(begin));
+      }
+      if (ends.empty()) continue;
+      earliest_end[row] = *ends.begin();
+      latest_begin[row] = *begins.rbegin();
+    }
+    std::vector<std::uint32_t> kept;
+    for (const std::uint32_t row : candidates) {
+      const auto& capacity = problem_.capacity;
+      while (!kept.empty() && earliest_end[kept.back()] > row &&
+             capacity[kept.back()] >= capacity[row])
+        kept.pop_back();
+      const bool is_covered = !kept.empty() && latest_begin[row] <= kept.back() &&
+                              capacity[row] >= capacity[kept.back()];
+      if (!is_covered) kept.push_back(row);
+    }
+    return kept;
+  }
+
+  void keep_rows(const std::vector<std::uint32_t>& kept) {
+    if (kept.size() == problem_.capacity.size()) return;
+    const auto row_of = [&](std::uint32_t old) {
+      return static_cast<std::uint32_t>(std::lower_bound(kept.begin(), kept.end(), old) -
+                                        kept.begin());
+    };
+    for (Variable w = 0; w < problem_.nodes.size(); ++w) {
+      for (UsageItem& item : node(w).items) {
+        item.begin = row_of(item.begin);
+        item.end = row_of(item.end);
+      }
+      drop_idle_items(w);
+    }
+    for (std::size_t i = 0; i < kept.size(); ++i) problem_.capacity[i] = problem_.capacity[kept[i]];
+    problem_.capacity.resize(kept.size());
+    ++changes_;
+  }
+
+  // --- contract: a table that allows no more pairs than one of its ends has values ---------------
+
+  void contract_all() {
+    for (EdgeId e = 0; e < problem_.tables.size() && !stopped(); ++e) {
+      const Table& table = problem_.tables[e];
+      if (!table.alive) continue;
+      const auto pairs = static_cast<std::size_t>(
+          std::count_if(table.cost.begin(), table.cost.end(),
+                        [](const Int& cost) { return Reduced<Int>::finite(cost); }));
+      const bool has_infinity = pairs < table.cost.size();
+      if (!has_infinity || pairs > std::max(node(table.u).size(), node(table.v).size())) continue;
+      problem_.contract(e);
+      ++changes_;
+    }
+  }
+
+  // --- separate: cost[x][y] = a[x] + b[y] --------------------------------------------------------
+
+  void separate_all() {
+    for (EdgeId e = 0; e < problem_.tables.size() && !stopped(); ++e) {
+      const Table& table = problem_.tables[e];
+      if (!table.alive) continue;
+      const std::size_t rows = node(table.u).size(), columns = node(table.v).size();
+      const Int corner = table.cost[0];
+      const bool separable = [&] {
+        for (std::size_t x = 0; x < rows; ++x)
+          for (std::size_t y = 0; y < columns; ++y) {
+            const Int& here = table.cost[x * columns + y];
+            if (!problem_.finite(here) || here - table.cost[x * columns] != table.cost[y] - corner)
+              return false;
+          }
+        return true;
+      }();
+      if (!separable) continue;
+      std::vector<Int> a, b;
+      for (std::size_t x = 0; x < rows; ++x) a.push_back(table.cost[x * columns]);
+      for (std::size_t y = 0; y < columns; ++y) b.push_back(table.cost[y] - corner);
+      problem_.split_table(e, a, b);
+      ++changes_;
+    }
+  }
+
+  // --- eliminate ---------------------------------------------------------------------------------
+
+  void eliminate_all() {
+    std::vector<Variable> waiting;
+    for_each_alive([&](Variable w) { waiting.push_back(w); });
+    while (!waiting.empty() && !stopped()) {
+      const Variable w = waiting.back();
+      waiting.pop_back();
+      if (!node(w).alive || !can_eliminate(w)) continue;
+      for (const EdgeId e : node(w).edges) waiting.push_back(problem_.tables[e].other(w));
+      problem_.eliminate(w);
+      ++changes_;
+    }
+  }
+
+  bool can_eliminate(Variable w) {
+    const Node& here = node(w);
+    if (!here.items.empty() || here.edges.size() > 2) return false;
+    std::size_t entries = 1;
+    for (const EdgeId e : here.edges) entries *= node(problem_.tables[e].other(w)).size();
+    return here.edges.size() < 2 || entries <= max_table;
+  }
+
+  // --- dominate: value x goes when some y uses no more and is never dearer -----------------------
+
+  void dominate_all() {
+    for_each_alive([&](Variable w) {
+      const std::size_t size = node(w).size();
+      if (size < 2 || size > max_dominance_values) return;
+      const std::vector<Value> kept = undominated_values(w);
+      keep(w, kept);
+    });
+  }
+
+  std::vector<Value> undominated_values(Variable w) {
+    const Node& here = node(w);
+    std::vector<std::vector<Int>> tables;
+    for (const EdgeId e : here.edges) tables.push_back(problem_.table_from(w, e));
+    std::vector<char> gone(here.size(), 0);
+    for (Value x = 0; x < here.size(); ++x)
+      for (Value y = 0; y < here.size() && gone[x] == 0; ++y)
+        if (x != y && gone[y] == 0 && replaces(here, tables, y, x)) gone[x] = 1;
+    std::vector<Value> kept;
+    for (Value x = 0; x < here.size(); ++x)
+      if (gone[x] == 0) kept.push_back(x);
+    return kept;
+  }
+
+  // Whether y can stand in for x whatever the neighbours have chosen.
+  bool replaces(const Node& here, const std::vector<std::vector<Int>>& tables, Value y,
+                Value x) const {
+    for (const UsageItem& item : here.items)
+      if (item.usage[y] > item.usage[x]) return false;
+    if (!problem_.finite(here.cost[y])) return false;
+    if (!problem_.finite(here.cost[x])) return true;
+    Int worst = here.cost[y] - here.cost[x];  // of the change in cost
+    for (const std::vector<Int>& table : tables) {
+      const std::size_t width = table.size() / here.size();
+      const Int* of_y = table.data() + y * width;
+      const Int* of_x = table.data() + x * width;
+      bool any = false;
+      Int most = 0;
+      for (std::size_t z = 0; z < width; ++z) {
+        if (!problem_.finite(of_x[z])) continue;
+        if (!problem_.finite(of_y[z])) return false;
+        const Int change = of_y[z] - of_x[z];
+        most = any ? std::max<Int>(most, change) : change;
+        any = true;
+      }
+      if (!any) return true;  // x has no partner at all
+      worst += most;
+    }
+    return worst <= 0;
+  }
+
+  Reduced<Int>& problem_;
+  const Deadline& deadline_;
+  std::uint64_t changes_ = 0;
+};
+
+}  // namespace tessera::solver

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The 0-1 program behind automatic sharding: choose one strategy per node, at least total cost,
+// within one usage limit at every point of time.
+//
+// What a node is, and what a strategy means, is the caller's affair: here they are numbers.  The
+// same program is Google's IOPDDL contest problem, whose files io/iopddl.hpp reads and writes.
+//
+//   Alpa (OSDI 2022, section 4.2)      here
+//   ---------------------------------  ---------------------------------------------------------
+//   s_v, the one-hot choice of node v  assignment[v], the chosen strategy's index
+//   c_v + d_v, its cost (eq. 1)        costs(v)[s]
+//   m_v, its memory                    usages(v)[s], while interval(v) lasts
+//   e_vu, R_vu, resharding (eq. 1)     edge_costs(e), row-major over edge_nodes(e)
+//   M, memory per device               usage_limit
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "tessera/core/cost.hpp"
+
+namespace tessera::solver {
+
+using Usage = std::int64_t;
+using NodeId = std::uint32_t;
+using EdgeId = std::uint32_t;
+
+// The strategy chosen for every node.
+using Assignment = std::vector<std::uint32_t>;
+
+// Half-open.  Where end <= begin, the node never uses anything.
+struct Interval {
+  std::int64_t begin = 0;
+  std::int64_t end = 0;
+
+  constexpr bool empty() const noexcept { return end <= begin; }
+  friend constexpr bool operator==(const Interval&, const Interval&) noexcept = default;
+};
+
+class Problem {
+ public:
+  std::string name;
+  std::optional<Usage> usage_limit;  // none: no limit at all
+
+  // One cost and one usage per strategy; a cost may be `infinite`.  Usages are not negative.
+  // Throws std::invalid_argument.
+  NodeId add_node(std::span<const Cost> costs, std::span<const Usage> usages,
+                  Interval interval = {}) {
+    const auto id = static_cast<NodeId>(node_count());
+    if (costs.empty())
+      throw std::invalid_argument("node " + std::to_string(id) + " has no strategies");
+    if (costs.size() != usages.size())
+      throw std::invalid_argument("node " + std::to_string(id) + " has " +
+                                  std::to_string(costs.size()) + " costs but " +
+                                  std::to_string(usages.size()) + " usages");
+    for (const Usage usage : usages)
+      if (usage < 0)
+        throw std::invalid_argument("node " + std::to_string(id) + " has a negative usage");
+    costs_.insert(costs_.end(), costs.begin(), costs.end());
+    usages_.insert(usages_.end(), usages.begin(), usages.end());
+    node_begin_.push_back(costs_.size());
+    intervals_.push_back(interval);
+    return id;
+  }
+
+  // One cost per combination of the nodes' strategies, the first node's varying slowest; usually
+  // two nodes, but any number may be listed, also the same one twice.  Edges over the same nodes
+  // add up. Throws std::invalid_argument.
+  EdgeId add_edge(std::span<const NodeId> nodes, std::span<const Cost> costs) {
+    const auto id = static_cast<EdgeId>(edge_count());
+    const std::string where = "edge " + std::to_string(id);
+    if (nodes.empty()) throw std::invalid_argument(where + " has no nodes");
+    std::size_t expected = 1;
+    for (const NodeId node : nodes) {
+      if (node >= node_count())
+        throw std::invalid_argument(where + " names node " + std::to_string(node) + " of " +
+                                    std::to_string(node_count()));
+      if (__builtin_mul_overflow(expected, strategy_count(node), &expected))
+        throw std::invalid_argument(where + " needs more costs than can be counted");
+    }
+    if (costs.size() != expected)
+      throw std::invalid_argument(where + " has " + std::to_string(costs.size()) +
+                                  " costs where its nodes' strategies need " +
+                                  std::to_string(expected));
+    edge_nodes_.insert(edge_nodes_.end(), nodes.begin(), nodes.end());
+    edge_costs_.insert(edge_costs_.end(), costs.begin(), costs.end());
+    edge_nodes_begin_.push_back(edge_nodes_.size());
+    edge_costs_begin_.push_back(edge_costs_.size());
+    return id;
+  }
+
+  std::size_t node_count() const noexcept { return intervals_.size(); }
+  std::size_t strategy_count(NodeId v) const noexcept {
+    return node_begin_[v + 1] - node_begin_[v];
+  }
+  std::span<const Cost> costs(NodeId v) const noexcept {
+    return {costs_.data() + node_begin_[v], strategy_count(v)};
+  }
+  std::span<const Usage> usages(NodeId v) const noexcept {
+    return {usages_.data() + node_begin_[v], strategy_count(v)};
+  }
+  Interval interval(NodeId v) const noexcept { return intervals_[v]; }
+
+  std::size_t edge_count() const noexcept { return edge_nodes_begin_.size() - 1; }
+  std::span<const NodeId> edge_nodes(EdgeId e) const noexcept {
+    return {edge_nodes_.data() + edge_nodes_begin_[e],
+            edge_nodes_begin_[e + 1] - edge_nodes_begin_[e]};
+  }
+  std::span<const Cost> edge_costs(EdgeId e) const noexcept {
+    return {edge_costs_.data() + edge_costs_begin_[e],
+            edge_costs_begin_[e + 1] - edge_costs_begin_[e]};
+  }
+
+ private:
+  // Flat, because contest files hold tens of millions of numbers.
+  std::vector<Cost> costs_;
+  std::vector<Usage> usages_;
+  std::vector<std::size_t> node_begin_{0};
+  std::vector<Interval> intervals_;
+  std::vector<NodeId> edge_nodes_;
+  std::vector<Cost> edge_costs_;
+  std::vector<std::size_t> edge_nodes_begin_{0}, edge_costs_begin_{0};
+};
+
+}  // namespace tessera::solver

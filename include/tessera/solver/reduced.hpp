@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A problem as it shrinks: variables, pairwise tables, usage rows, and the stack that undoes it
+// all.
+//
+// Every operation keeps an optimal assignment (and says in its comment why), and pushes what is
+// needed to get back from an assignment of what is left to one of what was.  Which operation to
+// apply when is presolve.hpp's concern.
+#pragma once
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "tessera/solver/arithmetic.hpp"
+#include "tessera/solver/problem.hpp"
+
+namespace tessera::solver {
+
+using Variable = std::uint32_t;
+using Value = std::uint32_t;
+
+// What a variable uses, by value, while the rows [begin, end) last.
+struct UsageItem {
+  std::uint32_t begin = 0, end = 0;
+  std::vector<Usage> usage;
+};
+
+template<class Int>
+class Reduced {
+ public:
+  struct Node {
+    std::vector<Int> cost;         // by value; a value that is forbidden costs infinity
+    std::vector<UsageItem> items;  // a variable that stands for several nodes has several, disjoint
+    std::vector<EdgeId> edges;     // alive ones only
+    // Where it stands in the problem's own order, which message passing follows: neighbours there
+    // are mostly neighbours in the program, and bounds are the better for it.
+    Variable place = 0;
+    bool alive = true;
+
+    std::size_t size() const noexcept { return cost.size(); }
+  };
+  struct Table {
+    Variable u = 0, v = 0;
+    std::vector<Int> cost;  // row-major: u's value, then v's
+    bool alive = true;
+
+    Variable other(Variable w) const noexcept { return w == u ? v : u; }
+  };
+
+  std::vector<Node> nodes;
+  std::vector<Table> tables;
+  std::vector<Usage> capacity;  // of each row: a point of time that can be short of room
+  Int constant = 0;             // cost that is already certain
+  bool infeasible = false;
+
+  static bool finite(const Int& x) { return Arithmetic<Int>::is_finite(x); }
+  static Int infinity() { return Arithmetic<Int>::infinity(); }
+
+  // --- Building ----------------------------------------------------------------------------------
+
+  Variable add_variable(std::vector<Int> cost) {
+    const auto id = static_cast<Variable>(nodes.size());
+    nodes.push_back({std::move(cost), {}, {}, id, true});
+    return id;
+  }
+
+  // Adds a table between two different variables, onto the one there is, if any.
+  void add_table(Variable u, Variable v, std::vector<Int> cost) {
+    if (const EdgeId found = find_table(u, v); found != none) {
+      add_onto(tables[found], u, cost);
+      return;
+    }
+    const auto id = static_cast<EdgeId>(tables.size());
+    tables.push_back({u, v, std::move(cost), true});
+    nodes[u].edges.push_back(id);
+    nodes[v].edges.push_back(id);
+  }
+
+  // A table seen from one of its ends: rows are w's values.
+  std::vector<Int> table_from(Variable w, EdgeId e) const {
+    const Table& table = tables[e];
+    if (table.u == w) return table.cost;
+    return transposed(table.cost, nodes[table.u].size(), nodes[table.v].size());
+  }
+
+  // --- Operations that keep an optimum -----------------------------------------------------------
+
+  // Keeps only these values.  Exact when every other one is forbidden or dominated.
+  void restrict(Variable w, const std::vector<Value>& kept) {
+    Node& node = nodes[w];
+    if (kept.empty()) infeasible = true;
+    for (const EdgeId e : node.edges) restrict_table(tables[e], w, kept);
+    pick(node.cost, kept);
+    for (UsageItem& item : node.items) pick(item.usage, kept);
+    undo_.push_back(Restricted{w, kept});
+  }
+
+  // Removes a variable of one value: its costs and usages are certain.
+  void fix(Variable w) {
+    Node& node = nodes[w];
+    infeasible = infeasible || !finite(node.cost[0]);
+    constant = add(constant, node.cost[0]);
+    for (const UsageItem& item : node.items)
+      for (std::uint32_t row = item.begin; row < item.end; ++row) {
+        capacity[row] -= item.usage[0];
+        infeasible = infeasible || capacity[row] < 0;
+      }
+    for (const EdgeId e : std::vector<EdgeId>(node.edges)) {
+      const Variable other = tables[e].other(w);
+      add_to_costs(other, table_from(w, e));
+      drop_table(e);
+    }
+    node.items.clear();
+    node.alive = false;
+    undo_.push_back(Fixed{w});
+  }
+
+  // Folds a table a(x) + b(y) into the two variables' own costs.
+  void split_table(EdgeId e, const std::vector<Int>& a, const std::vector<Int>& b) {
+    add_to_costs(tables[e].u, a);
+    add_to_costs(tables[e].v, b);
+    drop_table(e);
+  }
+
+  // Minimises over a variable that uses nothing and has at most two neighbours: what is left of it
+  // is a table between them.  Exact, since its best answer depends on nothing else.
+  void eliminate(Variable w) {
+    Node& node = nodes[w];
+    Eliminated record{w, node.cost, {}, {}};
+    for (const EdgeId e : node.edges) {
+      record.neighbours.push_back(tables[e].other(w));
+      record.tables.push_back(table_from(w, e));
+    }
+    for (const EdgeId e : std::vector<EdgeId>(node.edges)) drop_table(e);
+    node.alive = false;
+    if (record.neighbours.empty()) {
+      const Int least = *std::min_element(record.cost.begin(), record.cost.end());
+      infeasible = infeasible || !finite(least);
+      constant = add(constant, least);
+    } else if (record.neighbours.size() == 1) {
+      const Variable other = record.neighbours[0];
+      add_to_costs(other, min_plus(record.cost, record.tables[0], nodes[other].size()));
+    } else {
+      const Variable u = record.neighbours[0], v = record.neighbours[1];
+      add_table(u, v,
+                min_plus(record.cost, record.tables[0], nodes[u].size(), record.tables[1],
+                         nodes[v].size()));
+    }
+    undo_.push_back(std::move(record));
+  }
+
+  // Joins two variables into one whose values are the pairs that their table allows.
+  Variable contract(EdgeId e) {
+    const Variable u = tables[e].u, v = tables[e].v;
+    Contracted record{0, u, v, {}, {}};
+    std::vector<Int> cost;
+    for (Value x = 0; x < nodes[u].size(); ++x)
+      for (Value y = 0; y < nodes[v].size(); ++y) {
+        const Int pair =
+            add(add(nodes[u].cost[x], nodes[v].cost[y]), tables[e].cost[x * nodes[v].size() + y]);
+        if (!finite(pair)) continue;
+        record.u_value.push_back(x);
+        record.v_value.push_back(y);
+        cost.push_back(pair);
+      }
+    drop_table(e);
+    infeasible = infeasible || cost.empty();
+    const Variable joint = add_variable(std::move(cost));
+    nodes[joint].place = std::min(nodes[u].place, nodes[v].place);
+    record.joint = joint;
+    move_onto(joint, u, record.u_value);
+    move_onto(joint, v, record.v_value);
+    nodes[joint].items = disjoint(nodes[joint].items, nodes[joint].size());
+    undo_.push_back(std::move(record));
+    return joint;
+  }
+
+  // --- Undoing -----------------------------------------------------------------------------------
+
+  // From values of the variables that are still alive to values of all that ever were.
+  // @pre values.size() == nodes.size(), and the alive ones are set
+  void undo(std::vector<Value>& values) const {
+    for (auto step = undo_.rbegin(); step != undo_.rend(); ++step)
+      std::visit([&](const auto& record) { record.apply(values); }, *step);
+  }
+
+  static constexpr EdgeId none = 0xffffffff;
+
+  // The alive table between two variables.  O(the smaller degree)
+  EdgeId find_table(Variable u, Variable v) const {
+    const Variable from = nodes[u].edges.size() <= nodes[v].edges.size() ? u : v;
+    const Variable to = from == u ? v : u;
+    for (const EdgeId e : nodes[from].edges)
+      if (tables[e].other(from) == to) return e;
+    return none;
+  }
+
+ private:
+  struct Restricted {
+    Variable w;
+    std::vector<Value> kept;
+    void apply(std::vector<Value>& values) const { values[w] = kept[values[w]]; }
+  };
+  struct Fixed {
+    Variable w;
+    void apply(std::vector<Value>& values) const { values[w] = 0; }
+  };
+  struct Eliminated {
+    Variable w;
+    std::vector<Int> cost;
+    std::vector<Variable> neighbours;
+    std::vector<std::vector<Int>> tables;  // rows are w's values
+    void apply(std::vector<Value>& values) const {
+      Int best = infinity();
+      for (Value x = 0; x < cost.size(); ++x) {
+        Int total = cost[x];
+        for (std::size_t i = 0; i < neighbours.size(); ++i) {
+          const std::size_t width = tables[i].size() / cost.size();
+          total = add(total, tables[i][x * width + values[neighbours[i]]]);
+        }
+        if (x == 0 || total < best) {
+          best = total;
+          values[w] = x;
+        }
+      }
+    }
+  };
+  struct Contracted {
+    Variable joint, u, v;
+    std::vector<Value> u_value, v_value;  // by the joint's value
+    void apply(std::vector<Value>& values) const {
+      values[u] = u_value[values[joint]];
+      values[v] = v_value[values[joint]];
+    }
+  };
+
+  template<class T>
+  static void pick(std::vector<T>& list, const std::vector<Value>& kept) {
+    for (std::size_t i = 0; i < kept.size(); ++i)
+      if (kept[i] != i) list[i] = std::move(list[kept[i]]);
+    list.resize(kept.size());
+  }
+
+  static std::vector<Int> transposed(const std::vector<Int>& cost, std::size_t rows,
+                                     std::size_t columns) {
+    std::vector<Int> result(cost.size());
+    for (std::size_t x = 0; x < rows; ++x)
+      for (std::size_t y = 0; y < columns; ++y) result[y * rows + x] = cost[x * columns + y];
+    return result;
+  }
+
+  void restrict_table(Table& table, Variable w, const std::vector<Value>& kept) {
+    const std::size_t columns = nodes[table.v].size();
+    std::vector<Int> cost;
+    if (table.u == w) {
+      for (const Value x : kept)
+        cost.insert(cost.end(), table.cost.begin() + static_cast<std::ptrdiff_t>(x * columns),
+                    table.cost.begin() + static_cast<std::ptrdiff_t>((x + 1) * columns));
+    } else {
+      for (std::size_t x = 0; x < nodes[table.u].size(); ++x)
+        for (const Value y : kept) cost.push_back(table.cost[x * columns + y]);
+    }
+    table.cost = std::move(cost);
+  }
+
+  void add_onto(Table& table, Variable first, const std::vector<Int>& cost) {
+    const std::size_t rows = nodes[table.u].size(), columns = nodes[table.v].size();
+    for (std::size_t x = 0; x < rows; ++x)
+      for (std::size_t y = 0; y < columns; ++y) {
+        Int& here = table.cost[x * columns + y];
+        here = add(here, first == table.u ? cost[x * columns + y] : cost[y * rows + x]);
+      }
+  }
+
+  void add_to_costs(Variable w, const std::vector<Int>& more) {
+    std::vector<Int>& cost = nodes[w].cost;
+    for (std::size_t x = 0; x < cost.size(); ++x) cost[x] = add(cost[x], more[x]);
+  }
+
+  void drop_table(EdgeId e) {
+    Table& table = tables[e];
+    for (const Variable w : {table.u, table.v}) std::erase(nodes[w].edges, e);
+    table.alive = false;
+    table.cost = {};
+  }
+
+  // result[y] = min over x of cost[x] + table[x][y]
+  static std::vector<Int> min_plus(const std::vector<Int>& cost, const std::vector<Int>& table,
+                                   std::size_t width) {
+    std::vector<Int> result(width, infinity());
+    for (std::size_t x = 0; x < cost.size(); ++x)
+      for (std::size_t y = 0; y < width; ++y)
+        result[y] = std::min(result[y], add(cost[x], table[x * width + y]));
+    return result;
+  }
+
+  // result[y][z] = min over x of cost[x] + a[x][y] + b[x][z]
+  static std::vector<Int> min_plus(const std::vector<Int>& cost, const std::vector<Int>& a,
+                                   std::size_t a_width, const std::vector<Int>& b,
+                                   std::size_t b_width) {
+    std::vector<Int> result(a_width * b_width, infinity());
+    for (std::size_t x = 0; x < cost.size(); ++x)
+      for (std::size_t y = 0; y < a_width; ++y) {
+        const Int here = add(cost[x], a[x * a_width + y]);
+        if (!finite(here)) continue;
+        // Infinite entries of b push the sum past every finite one, so a plain minimum will do.
+        Int* out = result.data() + y * b_width;
+        const Int* in = b.data() + x * b_width;
+        for (std::size_t z = 0; z < b_width; ++z) out[z] = std::min<Int>(out[z], here + in[z]);
+      }
+    for (Int& entry : result)
+      if (!finite(entry)) entry = infinity();
+    return result;
+  }
+
+  // Hands everything that `from` has to `joint`, whose values map to from's.
+  void move_onto(Variable joint, Variable from, const std::vector<Value>& value_of) {
+    for (const EdgeId e : std::vector<EdgeId>(nodes[from].edges)) {
+      const Variable other = tables[e].other(from);
+      const std::vector<Int> old = table_from(from, e);
+      const std::size_t width = nodes[other].size();
+      std::vector<Int> cost;
+      cost.reserve(value_of.size() * width);
+      for (const Value x : value_of)
+        cost.insert(cost.end(), old.begin() + static_cast<std::ptrdiff_t>(x * width),
+                    old.begin() + static_cast<std::ptrdiff_t>((x + 1) * width));
+      drop_table(e);
+      add_table(joint, other, std::move(cost));
+    }
+    for (UsageItem& item : nodes[from].items) {
+      UsageItem moved{item.begin, item.end, {}};
+      for (const Value x : value_of) moved.usage.push_back(item.usage[x]);
+      nodes[joint].items.push_back(std::move(moved));
+    }
+    nodes[from].items.clear();
+    nodes[from].alive = false;
+  }
+
+  // Cuts a variable's items where one begins or ends, and adds up those that overlap: afterwards at
+  // most one of them is live on any row.
+  static std::vector<UsageItem> disjoint(const std::vector<UsageItem>& items, std::size_t size) {
+    std::vector<std::uint32_t> cuts;
+    for (const UsageItem& item : items) {
+      cuts.push_back(item.begin);
+      cuts.push_back(item.end);
+    }
+    std::sort(cuts.begin(), cuts.end());
+    cuts.erase(std::unique(cuts.begin(), cuts.end()), cuts.end());
+    std::vector<UsageItem> result;
+    for (std::size_t c = 0; c + 1 < cuts.size(); ++c) {
+      UsageItem piece{cuts[c], cuts[c + 1], std::vector<Usage>(size, 0)};
+      for (const UsageItem& item : items) {
+        if (item.begin > piece.begin || item.end <= piece.begin) continue;
+        // A sum past 64 bits is past every capacity too: at the largest value it will be refused.
+        for (std::size_t x = 0; x < size; ++x)
+          if (__builtin_add_overflow(piece.usage[x], item.usage[x], &piece.usage[x]))
+            piece.usage[x] = std::numeric_limits<Usage>::max();
+      }
+      const bool continues = !result.empty() && result.back().end == piece.begin &&
+                             result.back().usage == piece.usage;
+      if (continues)
+        result.back().end = piece.end;
+      else
+        result.push_back(std::move(piece));
+    }
+    return result;
+  }
+
+  std::vector<std::variant<Restricted, Fixed, Eliminated, Contracted>> undo_;
+};
+
+}  // namespace tessera::solver

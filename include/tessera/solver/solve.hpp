@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// solve(): presolve, split into components, search each, undo, check.
+//
+// The answer always says status, cost and lower bound, whatever limit was reached.  Its cost is
+// that of evaluate.hpp, which shares nothing with the search.
+#pragma once
+#include <algorithm>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tessera/solver/evaluate.hpp"
+#include "tessera/solver/options.hpp"
+#include "tessera/solver/presolve.hpp"
+#include "tessera/solver/reduce.hpp"
+#include "tessera/solver/search.hpp"
+
+namespace tessera::solver {
+
+namespace detail {
+
+template<class Int>
+class Solve {
+ public:
+  Solve(const Problem& problem, const Options& options, int shift)
+      : problem_(problem), options_(options), deadline_(options), shift_(shift) {}
+
+  Result run() {
+    reduced_ = make_reduced<Int>(problem_, shift_);
+    if (options_.presolve && !reduced_.infeasible) Presolve<Int>(reduced_, deadline_).run();
+    if (!reduced_.infeasible) {
+      components_ = components_of(reduced_);
+      outcomes_.resize(components_.size());
+      for (std::size_t c = 0; c < components_.size(); ++c)
+        outcomes_[c].bound = easy_bound(components_[c]);
+      report("presolved");
+    }
+    search();
+    return result();
+  }
+
+ private:
+  using Outcome = typename Search<Int>::Outcome;
+
+  void search() {
+    for (std::size_t c = 0; c < components_.size() && !reduced_.infeasible; ++c) {
+      Search<Int> search(components_[c], Wide(1) << shift_, options_, deadline_,
+                         [&](const Outcome& so_far, bool improved) {
+                           outcomes_[c].best = so_far.best;
+                           outcomes_[c].cost = so_far.cost;
+                           outcomes_[c].bound = std::max(outcomes_[c].bound, so_far.bound);
+                           outcomes_[c].nodes = so_far.nodes;
+                           report(improved ? "incumbent" : "bound");
+                         });
+      Outcome outcome = search.run();
+      outcome.bound = std::max(outcome.bound, outcomes_[c].bound);
+      outcomes_[c] = std::move(outcome);
+      // A component without an answer leaves the whole without one.
+      if (!outcomes_[c].best && outcomes_[c].is_complete) reduced_.infeasible = true;
+    }
+  }
+
+  Wide unscaled_up(Wide scaled) const {  // rounded up
+    const Wide unit = Wide(1) << shift_;
+    Wide quotient = scaled / unit;
+    if (scaled > 0 && scaled % unit != 0) ++quotient;
+    return quotient;
+  }
+
+  Wide lower_bound() const {
+    Wide total = reduced_.constant;
+    for (const Outcome& outcome : outcomes_)
+      total += outcome.best ? std::min(outcome.bound, outcome.cost) : outcome.bound;
+    return unscaled_up(total);
+  }
+
+  void report(const char* event) {
+    if (!options_.on_progress) return;
+    Progress progress;
+    progress.seconds = deadline_.seconds();
+    progress.has_incumbent = true;
+    Wide total = reduced_.constant;
+    for (const Outcome& outcome : outcomes_) {
+      progress.nodes += outcome.nodes;
+      progress.has_incumbent = progress.has_incumbent && outcome.best.has_value();
+      total += outcome.cost;
+    }
+    progress.incumbent = unscaled_up(total);
+    progress.lower_bound = lower_bound();
+    progress.event = event;
+    options_.on_progress(progress);
+  }
+
+  Result result() {
+    Result result;
+    fill_statistics(result.statistics);
+    if (reduced_.infeasible) {
+      result.status = Status::infeasible;
+      return result;
+    }
+    result.lower_bound = lower_bound();
+    bool has_all = true, is_complete = true;
+    for (const Outcome& outcome : outcomes_) {
+      has_all = has_all && outcome.best.has_value();
+      is_complete = is_complete && outcome.is_complete;
+    }
+    if (!has_all) return result;
+    result.assignment = assignment();
+    const Evaluation evaluation = evaluate(problem_, result.assignment);
+    if (!evaluation.is_feasible())
+      throw std::logic_error("the solver's answer is not feasible: this is a defect");
+    result.cost = evaluation.cost;
+    result.status = is_complete || result.lower_bound == result.cost ? Status::optimal
+                                                                     : Status::feasible;
+    if (result.status == Status::optimal && result.lower_bound != result.cost)
+      throw std::logic_error("the solver's answer does not cost what it proved: this is a defect");
+    return result;
+  }
+
+  Assignment assignment() const {
+    std::vector<Value> values(reduced_.nodes.size(), 0);
+    for (std::size_t c = 0; c < components_.size(); ++c)
+      for (std::uint32_t i = 0; i < components_[c].size(); ++i)
+        values[components_[c].origin[i]] = (*outcomes_[c].best)[i];
+    reduced_.undo(values);
+    values.resize(problem_.node_count());
+    return values;
+  }
+
+  void fill_statistics(Statistics& statistics) const {
+    statistics.seconds = deadline_.seconds();
+    statistics.rows = reduced_.capacity.size();
+    statistics.components = components_.size();
+    for (const Component<Int>& component : components_) {
+      statistics.variables += component.size();
+      statistics.values += component.total_values();
+      statistics.edges += component.tables.size();
+    }
+    for (const Outcome& outcome : outcomes_) statistics.nodes += outcome.nodes;
+  }
+
+  const Problem& problem_;
+  const Options& options_;
+  Deadline deadline_;
+  int shift_;
+  Reduced<Int> reduced_;
+  std::vector<Component<Int>> components_;
+  std::vector<Outcome> outcomes_;
+};
+
+}  // namespace detail
+
+// The cheapest assignment, or the best found within the limits.  @post the result is consistent:
+// its cost is evaluate()'s, and lower_bound <= cost
+inline Result solve(const Problem& problem, const Options& options = {}) {
+  const Wide magnitude = magnitude_of(problem);
+  if (const int shift = spare_bits<std::int64_t>(magnitude); shift >= 0)
+    return detail::Solve<std::int64_t>(problem, options, shift).run();
+  return detail::Solve<Wide>(problem, options, spare_bits<Wide>(magnitude)).run();
+}
+
+}  // namespace tessera::solver

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+# cmake -DCOMPILER=... -DINCLUDE=... -P cheap_headers.cmake
+#
+# What the core headers may cost is held by what they include, which repeats, and not by seconds,
+# which do not: nothing of a third party, and none of the standard library's expensive headers.
+cmake_minimum_required(VERSION 3.22)
+foreach(header mesh sharding)
+  set(source ${CMAKE_CURRENT_BINARY_DIR}/cheap_${header}.cpp)
+  file(WRITE ${source} "#include \"tessera/${header}.hpp\"\n")
+  execute_process(COMMAND ${COMPILER} -std=c++20 -I${INCLUDE} -M ${source}
+    RESULT_VARIABLE result OUTPUT_VARIABLE files ERROR_VARIABLE errors)
+  file(REMOVE ${source})
+  if(NOT result EQUAL 0)
+    message(FATAL_ERROR "${errors}")
+  endif()
+  string(REGEX MATCHALL "[^ \\\n]+" files "${files}")
+  foreach(file ${files})
+    if(file MATCHES "boost|[Ee]igen|rapidjson|c\\+\\+/[0-9]+/(algorithm|functional|iostream|map|ranges|regex|sstream|thread|unordered_map|vector)$")
+      message(FATAL_ERROR "tessera/${header}.hpp includes ${file}")
+    endif()
+  endforeach()
+  list(LENGTH files count)
+  message(STATUS "tessera/${header}.hpp: ${count} files in all")
+endforeach()

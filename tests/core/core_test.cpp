@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// Core: small vectors, exact integers and decimals, positions and excerpts of texts.
+#include <doctest/doctest.h>
+
+#include <limits>
+#include <stdexcept>
+
+#include "tessera/core.hpp"
+
+namespace {
+using namespace tessera;
+
+// --- Decided by the compiler ---------------------------------------------------------------------
+constexpr InlineVector<int, 3> filled() {
+  InlineVector<int, 3> vector{1, 2};
+  vector.push_back(3);
+  return vector;
+}
+static_assert(filled().size() == 3 && filled()[2] == 3 &&
+              filled() == InlineVector<int, 3>{1, 2, 3});
+static_assert(sizeof(InlineVector<unsigned char, 8>) == 9);
+static_assert(ceil_div(7, 2) == 4 && ceil_div(8, 2) == 4 && ceil_div(0, 5) == 0);
+static_assert(saturating_add(1, 2) == 3 && saturating_add(infinite, -5) == infinite);
+static_assert(FixedString("mk,kn->mn").view() == "mk,kn->mn");
+
+// --- Decided by running --------------------------------------------------------------------------
+TEST_CASE("an inline vector refuses to outgrow its capacity") {
+  InlineVector<int, 2> vector{1, 2};
+  CHECK_THROWS_AS(vector.push_back(3), std::length_error);
+  vector.resize(1);
+  CHECK(vector.size() == 1);
+}
+
+TEST_CASE("a product that does not fit is reported") {
+  constexpr std::int64_t large = std::numeric_limits<std::int64_t>::max() / 2;
+  CHECK(checked_mul(large, 2) == large * 2);
+  CHECK(checked_mul(0, large) == 0);
+  CHECK_THROWS_AS(checked_mul(large, 3), std::overflow_error);
+}
+
+TEST_CASE("decimals are read exactly, or not at all") {
+  CHECK(parse_decimal("1") == Decimal{1, 1});
+  CHECK(parse_decimal("0.01") == Decimal{1, 100});
+  CHECK(parse_decimal("2.50") == Decimal{250, 100});
+  CHECK(parse_decimal("2.5e-3") == Decimal{25, 10000});
+  CHECK(parse_decimal("1e3") == Decimal{1000, 1});
+  CHECK(parse_decimal("0e99") == Decimal{0, 1});
+  CHECK(parse_decimal(".5") == Decimal{5, 10});
+  for (const char* bad : {"", ".", "x", "1x", "-1", "1e", "1e-", "1.2.3", "1e30", "1e-40", "+1",
+                          "1234567890123456789", "nan", "inf"}) {
+    CAPTURE(bad);
+    CHECK_FALSE(parse_decimal(bad).has_value());
+  }
+}
+
+TEST_CASE("totals hold more than 64 bits") {
+  Wide total = 0;
+  for (int i = 0; i < 1000; ++i) total += std::numeric_limits<std::int64_t>::max();
+  CHECK(to_string(total) == "9223372036854775807000");
+}
+
+TEST_CASE("a position counts lines and columns from 1") {
+  CHECK(position_of("ab\ncd", 0) == Position{1, 1});
+  CHECK(position_of("ab\ncd", 2) == Position{1, 3});
+  CHECK(position_of("ab\ncd", 3) == Position{2, 1});
+  CHECK(position_of("ab\ncd", 99) == Position{2, 3});
+  CHECK(std::string(InputError("f.hlo", {2, 3}, "no").what()) == "f.hlo:2:3: no");
+}
+
+TEST_CASE("an excerpt is short, on one line and printable") {
+  CHECK(excerpt("abc") == "'abc'");
+  CHECK(excerpt("a\nb") == "'a...'");
+  CHECK(excerpt("a\x01z") == "'a?z'");
+  CHECK(excerpt(std::string(100, 'x')) == "'" + std::string(40, 'x') + "...'");
+}
+
+TEST_CASE("lists join with separators between entries only") {
+  CHECK(joined(std::vector<int>{}, ", ").empty());
+  CHECK(joined(std::vector<int>{1}, ", ") == "1");
+  CHECK(joined(std::vector<int>{1, 2, 3}, ", ") == "1, 2, 3");
+}
+
+}  // namespace

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+// Rules: strings, shapes, and the factors that each kind of op gets.
+#include <doctest/doctest.h>
+
+#include <string>
+
+#include "tessera/graph.hpp"
+
+namespace {
+using namespace tessera;
+using namespace tessera::graph;
+
+// --- Decided by the compiler ---------------------------------------------------------------------
+static_assert(RuleLike<Rule> && RuleLike<StaticRule>);
+static_assert(rule<"mk,kn->mn">.factor_count() == 3 && rule<"mk,kn->mn">.operand_count() == 2);
+static_assert(rule<"mk,kn->mn">.factor(1).kind == FactorKind::reduction);
+static_assert(rule<"mk,kn->mn">.factor(0).kind == FactorKind::parallel);
+static_assert(rule<"->ij">.operand_count() == 0 && rule<"ij->">.rank(1) == 0);
+static_assert(rule<" b m k , b k n -> b m n ">.rank(0) == 3);
+static_assert(rule<"b(hd)->bhd">.dim(0, 1).size() == 2);
+static_assert(rule_of<"mk,kn->mn", Shape<4, 8>, Shape<8, 16>>.dims(2) == Dims{4, 16});
+static_assert(rule_of<"ij,ij->ij", Shape<4, 8>, Shape<4, 8>>.factor_count() == 2);
+static_assert(bits_of(ElementType::bf16) == 16 && bytes_of(ElementType::s4) == 1);
+static_assert(parse_element_type("f8e4m3fn") == ElementType::f8e4m3fn);
+static_assert(!parse_element_type("f33"));
+static_assert(is_floating(ElementType::bf16) && is_integer(ElementType::u8) &&
+              is_complex(ElementType::c64) && !is_integer(ElementType::pred));
+
+// --- Decided by running --------------------------------------------------------------------------
+
+// A rule in Shardy's spelling, letters in factor order, what is whole marked: "([i, k!])->([i])".
+std::string spelled(const Rule& rule) {
+  const auto tensor = [&](std::size_t t) {
+    std::string text = "[";
+    for (std::size_t d = 0; d < rule.rank(t); ++d) {
+      if (d > 0) text += ", ";
+      for (const FactorId f : rule.dim(t, d)) {
+        text += static_cast<char>('i' + f);
+        if (rule.factor(f).kind == FactorKind::whole) text += '!';
+        if (rule.factor(f).kind == FactorKind::window) text += '~';
+        if (rule.factor(f).kind == FactorKind::reduction) text += '+';
+      }
+    }
+    return text + ']';
+  };
+  std::string text = "(";
+  for (std::size_t t = 0; t < rule.tensor_count(); ++t) {
+    if (t == rule.operand_count())
+      text += ")->(";
+    else if (t > 0)
+      text += ", ";
+    text += tensor(t);
+  }
+  return text + ')';
+}
+
+TEST_CASE("a rule that is a string is the same at compile time and at run time") {
+  CHECK(make_rule("bmk,bkn->bmn") == Rule(rule<"bmk,bkn->bmn">));
+  CHECK(spelled(make_rule("mk,kn->mn")) == "([i, j+], [j+, k])->([i, k])");
+}
+
+TEST_CASE("a rule that is malformed is refused, at its offset") {
+  const auto fault_of = [](const char* text) {
+    try {
+      make_rule(text);
+      return RuleFault{};
+    } catch (const InvalidRule& error) {
+      CHECK(std::string(error.what()).find(sentence(error.fault().rule)) != std::string::npos);
+      return error.fault();
+    }
+  };
+  CHECK(fault_of("mk,kn") == RuleFault{RuleForm::arrow_missing, 5});
+  CHECK(fault_of("m->n->k") == RuleFault{RuleForm::second_arrow, 4});
+  CHECK(fault_of("m1->m") == RuleFault{RuleForm::not_a_factor, 1});
+  CHECK(fault_of("mm->m") == RuleFault{RuleForm::factor_repeated, 1});
+  CHECK(fault_of("(m->m") == RuleFault{RuleForm::parenthesis, 2});
+  CHECK(fault_of("()m->m") == RuleFault{RuleForm::parenthesis, 1});
+  CHECK(fault_of("((m))->m") == RuleFault{RuleForm::parenthesis, 1});
+  CHECK(fault_of("m)->m") == RuleFault{RuleForm::parenthesis, 1});
+  CHECK(fault_of("a,b,c,d,e,f,g,h,i,j,k,l,m->a").rule == RuleForm::too_many_factors);
+}
+
+TEST_CASE("shapes that do not fit a rule are refused") {
+  const auto rule_broken = [](const char* text, std::vector<Dims> operands) {
+    try {
+      with_sizes(make_rule(text), operands);
+      return RuleForm::none;
+    } catch (const InvalidRule& error) {
+      return error.fault().rule;
+    }
+  };
+  CHECK(rule_broken("mk,kn->mn", {{4, 8}, {8, 2}}) == RuleForm::none);
+  CHECK(rule_broken("mk,kn->mn", {{4, 8}}) == RuleForm::wrong_operand_count);
+  CHECK(rule_broken("mk,kn->mn", {{4, 8}, {8}}) == RuleForm::wrong_operand_rank);
+  CHECK(rule_broken("mk,kn->mn", {{4, 8}, {9, 2}}) == RuleForm::sizes_differ);
+  CHECK(rule_broken("m->mn", {{4}}) == RuleForm::size_unknown);
+  CHECK(rule_broken("bh,b(hd)->bd", {{2, 3}, {2, 12}}) == RuleForm::size_unknown);
+}
+
+TEST_CASE("dots of any batch and contracting dims") {
+  CHECK(spelled(dot_rule({4, 8}, {8, 16}, {{1}, {0}, {}, {}})) == "([j, i+], [i+, k])->([j, k])");
+  // [b, q, h, d] with [b, k, h, d] over batch {0, 2}.
+  const Rule attention = dot_rule({2, 16, 4, 8}, {2, 32, 4, 8}, {{3}, {3}, {0, 2}, {0, 2}});
+  CHECK(spelled(attention) == "([i, l, j, k+], [i, m, j, k+])->([i, j, l, m])");
+  CHECK(attention.dims(2) == Dims{2, 4, 16, 32});
+  CHECK(attention.pass_count() == 2);
+}
+
+TEST_CASE("reshapes share the factors that both sides have") {
+  CHECK(spelled(reshape_rule({8, 4, 5}, {2, 16, 5})) == "([ij, k, l])->([i, jk, l])");
+  CHECK(spelled(reshape_rule({2, 4}, {8})) == "([i, j])->([ij])");
+  CHECK(spelled(reshape_rule({4, 768}, {1, 4, 12, 64})) == "([i, jk])->([, i, j, k])");
+  CHECK(spelled(reshape_rule({3, 2}, {2, 3})) == "([i!, l!])->([j!, k!])");
+  CHECK(spelled(reshape_rule({1}, {})) == "([])->([])");
+  CHECK(spelled(reshape_rule({0, 4}, {4, 0})) == "([i!, j!])->([k!, l!])");
+  // Whatever the shapes, the rule's dims are theirs.
+  const Dims shapes[] = {{6, 4}, {4, 6}, {24}, {2, 12}, {3, 8}, {2, 3, 4}, {1, 24, 1}, {8, 3}};
+  for (const Dims& from : shapes)
+    for (const Dims& to : shapes) {
+      const Rule rule = reshape_rule(from, to);
+      CHECK(rule.dims(0) == from);
+      CHECK(rule.dims(1) == to);
+    }
+}
+
+TEST_CASE("data movement keeps whole the dims that it cuts, pads or reverses") {
+  const Dims x{4, 6};
+  CHECK(spelled(slice_rule(x, {2, 6})) == "([j!, i])->([k!, i])");
+  const std::vector<Extent> padded{0}, reversed{1};
+  CHECK(spelled(pad_rule(x, x, padded)) == "([j!, i], [])->([k!, i])");
+  CHECK(spelled(reverse_rule(x, reversed)) == "([i, j!])->([i, j!])");
+  const Dims both[] = {{4, 6}, {4, 2}};
+  CHECK(spelled(concatenate_rule(both, {4, 8}, 1)) == "([i, j!], [i, k!])->([i, l!])");
+  // Equal parts do not make a concatenated dim splittable.
+  const Dims same[] = {{4, 6}, {4, 6}};
+  CHECK(spelled(concatenate_rule(same, {4, 12}, 1)) == "([i, j!], [i, k!])->([i, l!])");
+  CHECK(spelled(dynamic_slice_rule({32, 4, 8}, {32, 1, 2}, 3)) ==
+        "([i, j!, k!], [], [], [])->([i, l!, m!])");
+  CHECK(spelled(dynamic_update_slice_rule({32, 4}, {32, 1}, 2)) ==
+        "([i, j!], [i, k!], [], [])->([i, l!])");
+}
+
+TEST_CASE("broadcasts and transposes only rename dims") {
+  const std::vector<Extent> dimensions{0, 2}, permutation{2, 0, 1};
+  CHECK(spelled(broadcast_rule({2, 64, 13}, dimensions)) == "([i, k])->([i, j, k])");
+  CHECK(spelled(transpose_rule({2, 3, 4}, permutation)) == "([i, j, k])->([k, i, j])");
+}
+
+TEST_CASE("reductions leave partial results, unless the reducer is unknown") {
+  const std::vector<Extent> over{1};
+  CHECK(spelled(reduce_rule({4, 8}, over, Reduction::sum)) == "([i, j+], [])->([i])");
+  CHECK(spelled(reduce_rule({4, 8}, over, Reduction::none)) == "([i, j!], [])->([i])");
+  CHECK(spelled(variadic_reduce_rule({4, 8}, 2, over)) == "([i, j!], [i, j!], [], [])->([i], [i])");
+  CHECK(reduce_rule({4, 8}, over, Reduction::sum).factor(1).accumulator == 1);
+}
+
+TEST_CASE("lookups in a table split on its rows are partial") {
+  GatherDims gather;
+  gather.offset_dims = {1};
+  gather.collapsed_slice_dims = {0};
+  gather.start_index_map = {0};
+  gather.slice_sizes = {1, 16};
+  gather.index_vector_dim = 1;
+  CHECK(spelled(gather_rule({100, 16}, {8}, {8, 16}, gather)) == "([j+, k], [i])->([i, k])");
+  ScatterDims scatter;
+  scatter.update_window_dims = {1};
+  scatter.inserted_window_dims = {0};
+  scatter.scatter_dims_to_operand_dims = {0};
+  scatter.index_vector_dim = 1;
+  CHECK(spelled(scatter_rule({100, 16}, {8}, {8, 16}, scatter, Reduction::sum)) ==
+        "([j, k], [i+], [i+, k])->([j, k])");
+  CHECK(spelled(scatter_rule({100, 16}, {8}, {8, 16}, scatter, Reduction::none)) ==
+        "([j, k], [i!], [i!, k])->([j, k])");
+}
+
+TEST_CASE("convolutions split batch and features, not space, unless the window is a point") {
+  ConvolutionDims dims;
+  dims.input_batch = 0, dims.input_feature = 3, dims.kernel_input = 2, dims.kernel_output = 3;
+  dims.output_batch = 0, dims.output_feature = 3;
+  dims.input_space = {1, 2}, dims.kernel_space = {0, 1}, dims.output_space = {1, 2};
+  dims.is_pointwise = {false, false};
+  CHECK(spelled(convolution_rule({2, 8, 8, 3}, {3, 3, 3, 16}, {2, 8, 8, 16}, dims)) ==
+        "([k, m~, p~, i+], [l~, o~, i+, j])->([k, n~, q~, j])");
+  dims.is_pointwise = {true, true};
+  CHECK(spelled(convolution_rule({2, 8, 8, 3}, {1, 1, 3, 16}, {2, 8, 8, 16}, dims)) ==
+        "([k, m, o, i+], [l~, n~, i+, j])->([k, m, o, j])");
+}
+
+TEST_CASE("a batch norm needs whole statistics in training, nothing in inference") {
+  const Dims in[] = {{8, 4}, {4}, {4}}, out[] = {{8, 4}, {4}, {4}};
+  CHECK(spelled(batch_norm_rule(in, out, 1, false)) == "([i!, j], [j], [j])->([i!, j], [j], [j])");
+  CHECK(spelled(batch_norm_rule(in, std::span(out, 1), 1, true)) == "([i, j], [j], [j])->([i, j])");
+}
+
+}  // namespace

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: Apache-2.0
+// Plans: Alpa's own figures, real programs, pruning that loses nothing, memory that adds up.
+#include <doctest/doctest.h>
+
+#include <array>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "support/files.hpp"
+#include "support/random.hpp"
+#include "tessera/cost.hpp"
+#include "tessera/graph.hpp"
+#include "tessera/io/file.hpp"
+#include "tessera/io/hlo_emit.hpp"
+#include "tessera/io/hlo_import.hpp"
+#include "tessera/io/hlo_parser.hpp"
+#include "tessera/plan.hpp"
+
+namespace {
+using namespace tessera;
+using namespace tessera::graph;
+using tessera_test::model_file;
+using tessera_test::shared_file;
+
+io::hlo::Program program_in(const std::string& path) {
+  return io::hlo::import_module(io::hlo::read_module(io::read_file(path), path));
+}
+
+cost::Alpa alpa(const char* beta_0, const char* beta_1) {
+  return {{{1, 1}, {1, 1}}, {*parse_decimal(beta_0), *parse_decimal(beta_1)}};
+}
+
+// What must hold of any plan: prices add up, shardings fit, limits are kept, ties are tied.
+void check_plan(const Graph& graph, const plan::Plan& plan) {
+  REQUIRE(plan.has_ops());
+  Wide total = 0;
+  for (const plan::PlannedOp& op : plan.ops)
+    for (const plan::PlannedCollective& collective : op.collectives) total += collective.price;
+  CHECK(total == plan.cost);
+  CHECK(plan.lower_bound <= plan.cost);
+  for (OpId id = 0; id < graph.op_count(); ++id)
+    for (std::size_t i = 0; i < graph.operand_count(id); ++i)
+      CHECK(plan.ops[id].operands[i].rank() == graph.type_of(graph.operand(id, i)).dims.size());
+  for (const Value output : graph.outputs)
+    CHECK(plan.ops[output.op].results[output.result].partial_axes().empty());
+  for (const Alias& alias : graph.aliases)
+    CHECK(plan.ops[alias.parameter].results[0] ==
+          plan.ops[alias.output.op].results[alias.output.result]);
+  if (plan.memory_budget) CHECK(plan.memory.bytes <= *plan.memory_budget);
+}
+
+struct MlpCase {
+  const char* file;
+  std::array<Extent, 2> mesh;
+  const char* beta_1;
+  Cost at_most;  // thousandths
+};
+
+TEST_CASE("Alpa's own results on multi-layer perceptrons, or cheaper") {
+  const MlpCase cases[] = {
+      {"mlp_2_layer_batch_1024_width_128.hlo", {4, 1}, "1", 196610020},
+      {"mlp_2_layer_batch_1024_width_128.hlo", {1, 4}, "1", 196610020},
+      {"mlp_2_layer_batch_128_width_1024.hlo", {4, 1}, "1", 786433010},
+      {"mlp_2_layer_batch_128_width_1024.hlo", {1, 4}, "1", 786433010},
+      {"mlp_12_layer_batch_1024_width_128.hlo", {4, 1}, "1", 1179660120},
+      {"mlp_12_layer_batch_1024_width_128.hlo", {1, 4}, "1", 1179660120},
+      {"mlp_12_layer_batch_128_width_1024.hlo", {4, 1}, "1", 8650763110},
+      {"mlp_12_layer_batch_128_width_1024.hlo", {1, 4}, "1", 8650763110},
+      {"mlp_2_layer_batch_1024_width_128.hlo", {4, 8}, "0.01", 26872030},
+      {"mlp_2_layer_batch_1024_width_128.hlo", {8, 4}, "0.01", 58330030},
+      {"mlp_2_layer_batch_1024_width_128.hlo", {3, 4}, "0.01", 46314030},
+  };
+  for (const MlpCase& test : cases) {
+    CAPTURE(test.file);
+    const DynamicMesh mesh(std::span<const Extent>(test.mesh));
+    CAPTURE(to_string(mesh));
+    const auto program = program_in(model_file(test.file));
+    const plan::Plan plan = plan::plan(program.graph, mesh, alpa("1", test.beta_1));
+    CHECK(plan.status == solver::Status::optimal);
+    CHECK(plan.cost <= test.at_most);
+    check_plan(program.graph, plan);
+  }
+}
+
+TEST_CASE("the dumps are planned to the optimum on every mesh") {
+  for (const char* name : {"hlo/mlp_train_step.hlo", "hlo/gpt2_2layer_inference.hlo",
+                           "hlo/bert_forward_backward.hlo"}) {
+    const auto path = shared_file(name);
+    if (!path) continue;
+    const auto program = program_in(*path);
+    for (const DynamicMesh& mesh :
+         {DynamicMesh{1, 8}, DynamicMesh{2, 4}, DynamicMesh{4, 4}, DynamicMesh{4, 8}}) {
+      CAPTURE(name);
+      CAPTURE(to_string(mesh));
+      const plan::Plan plan = plan::plan(program.graph, mesh, alpa("1", "0.01"));
+      CHECK(plan.status == solver::Status::optimal);
+      check_plan(program.graph, plan);
+    }
+  }
+}
+
+TEST_CASE("the transformer that ships with the examples") {
+  const auto program = program_in(model_file("gpt_2_layer_step.hlo"));
+  CHECK(program.kept_whole.empty());
+  const plan::Plan plan = plan::plan(program.graph, Mesh<2, 4>(), cost::Alpa::with_defaults(2));
+  CHECK(plan.status == solver::Status::optimal);
+  check_plan(program.graph, plan);
+}
+
+TEST_CASE("a static mesh and its dynamic twin give plans of one cost") {
+  const auto program = program_in(model_file("mlp_2_layer_batch_1024_width_128.hlo"));
+  const auto fixed = plan::plan(program.graph, Mesh<4, 8>(), alpa("1", "0.01"));
+  const auto dynamic = plan::plan(program.graph, DynamicMesh{4, 8}, alpa("1", "0.01"));
+  CHECK(fixed.cost == dynamic.cost);
+}
+
+// A random program of products, sums and movements, some outputs in place of parameters.
+Graph random_program(std::uint64_t seed) {
+  tessera_test::Random random(seed);
+  Builder b;
+  const Extent m = 4 * random.between(1, 3), n = 4 * random.between(1, 4);
+  std::vector<Tensor> tall, square;  // [m, n] and [n, n]
+  for (int i = 0; i < 2; ++i) {
+    tall.push_back(b.parameter("x" + std::to_string(i), f32, {m, n}));
+    square.push_back(b.parameter("w" + std::to_string(i), f32, {n, n}));
+  }
+  const std::size_t weights = square.size();
+  const std::int64_t steps = random.between(2, 5);
+  for (std::int64_t step = 0; step < steps; ++step) {
+    switch (random.below(7)) {
+      case 0: tall.push_back(einsum<"mk,kn->mn">(random.pick(tall), random.pick(square))); break;
+      case 1: square.push_back(einsum<"mk,mn->kn">(random.pick(tall), random.pick(tall))); break;
+      case 2: tall.push_back(random.pick(tall) + random.pick(tall)); break;
+      case 3: tall.push_back(exp(random.pick(tall))); break;
+      case 4: square.push_back(transpose(random.pick(square), {1, 0})); break;
+      case 5: tall.push_back(broadcast(reduce_sum(random.pick(tall), {0}), {m, n}, {1})); break;
+      default: tall.push_back(random.pick(tall) * random.pick(tall)); break;
+    }
+  }
+  b.output(tall.back());
+  if (square.size() > weights) b.update(square[0], square.back());
+  return b.graph();
+}
+
+TEST_CASE("property: pruning of every kind loses no optimum") {
+  for (std::uint64_t seed = 0; seed < 120; ++seed) {
+    CAPTURE(seed);
+    const Graph graph = random_program(seed);
+    const DynamicMesh mesh = seed % 3 == 0   ? DynamicMesh{4}
+                             : seed % 3 == 1 ? DynamicMesh{1, 2}
+                                             : DynamicMesh{2, 2};
+    const cost::Alpa model = mesh.rank() == 1 ? cost::Alpa({{1, 1}}, {{1, 1}}) : alpa("1", "0.1");
+    plan::Options all;
+    all.prune = false;
+    const plan::Plan pruned = plan::plan(graph, mesh, model);
+    const plan::Plan unpruned = plan::plan(graph, mesh, model, all);
+    REQUIRE(pruned.status == solver::Status::optimal);
+    REQUIRE(unpruned.status == solver::Status::optimal);
+    CHECK(pruned.cost == unpruned.cost);
+    CHECK(pruned.problem_strategies <= unpruned.problem_strategies);
+    check_plan(graph, pruned);
+    check_plan(graph, unpruned);
+  }
+}
+
+TEST_CASE("property: pruning loses no optimum under a memory budget either") {
+  for (std::uint64_t seed = 0; seed < 60; ++seed) {
+    CAPTURE(seed);
+    const Graph graph = random_program(seed);
+    const DynamicMesh mesh{2, 2};
+    const plan::Plan ample = plan::plan(graph, mesh, alpa("1", "0.1"));
+    for (const Wide percent : {60, 80, 95}) {
+      plan::Options tight, all;
+      tight.memory_budget = static_cast<Extent>(ample.memory.bytes * percent / 100);
+      all.memory_budget = tight.memory_budget;
+      all.prune = false;
+      const plan::Plan pruned = plan::plan(graph, mesh, alpa("1", "0.1"), tight);
+      const plan::Plan unpruned = plan::plan(graph, mesh, alpa("1", "0.1"), all);
+      CHECK(pruned.status == unpruned.status);
+      if (!pruned.has_ops()) continue;
+      CHECK(pruned.cost == unpruned.cost);
+      CHECK(pruned.cost >= ample.cost);
+      check_plan(graph, pruned);
+    }
+  }
+}
+
+TEST_CASE("ties are broken in favour of shards") {
+  const auto program = program_in(model_file("mlp_2_layer_batch_1024_width_128.hlo"));
+  const plan::Plan plan = plan::plan(program.graph, DynamicMesh{4, 1}, alpa("1", "1"));
+  // Data parallelism: inputs and activations are cut along the batch, weights are copies.
+  for (OpId id = 0; id < program.graph.op_count(); ++id) {
+    const Op& op = program.graph.op(id);
+    if (op.name == "x" || op.name == "y" || op.name == "h1" || op.name == "loss")
+      CHECK(to_string(plan.ops[id].results[0]) == "[[0], []]");
+    if (op.name == "w1" || op.name == "w2") CHECK(to_string(plan.ops[id].results[0]) == "[[], []]");
+  }
+}
+
+// --- Memory --------------------------------------------------------------------------------------
+
+TEST_CASE("a budget below any plan names the bytes needed, and just that many suffice") {
+  for (const char* name : {"mlp_2_layer_batch_1024_width_128.hlo", "gpt_2_layer_step.hlo"}) {
+    CAPTURE(name);
+    const auto program = program_in(model_file(name));
+    plan::Options options;
+    options.memory_budget = 1000;
+    const plan::Plan none = plan::plan(program.graph, Mesh<2, 4>(), alpa("1", "0.1"), options);
+    CHECK(none.status == solver::Status::infeasible);
+    REQUIRE(none.shortage.has_value());
+    CHECK(none.shortage->is_exact);
+    CHECK(none.shortage->peak.live.size() >= 5);
+    for (std::size_t i = 1; i < none.shortage->peak.live.size(); ++i)
+      CHECK(none.shortage->peak.live[i].bytes <= none.shortage->peak.live[i - 1].bytes);
+
+    options.memory_budget = static_cast<Extent>(none.shortage->needed);
+    options.solver.node_limit = 50;
+    const plan::Plan just = plan::plan(program.graph, Mesh<2, 4>(), alpa("1", "0.1"), options);
+    check_plan(program.graph, just);
+    options.memory_budget = *options.memory_budget - 1;
+    CHECK(plan::plan(program.graph, Mesh<2, 4>(), alpa("1", "0.1"), options).status ==
+          solver::Status::infeasible);
+  }
+}
+
+TEST_CASE("property: the memory reported is that of the shards that are live") {
+  for (std::uint64_t seed = 0; seed < 40; ++seed) {
+    CAPTURE(seed);
+    const Graph graph = random_program(seed);
+    const plan::Plan plan = plan::plan(graph, DynamicMesh{2, 2}, alpa("1", "0.1"));
+    const Lifetimes lifetimes = lifetimes_of(graph);
+    Wide peak = 0;
+    for (OpId point = 0; point < graph.op_count(); ++point) {
+      Wide now = 0;
+      for (OpId id = 0; id < graph.op_count(); ++id) {
+        const Lifetime life = lifetimes[id][0];
+        if (life.begin <= point && point < life.end)
+          now += byte_count({graph.op(id).results[0].element,
+                             local_shape(plan.ops[id].results[0], DynamicMesh{2, 2},
+                                         graph.op(id).results[0].dims)});
+      }
+      peak = std::max(peak, now);
+    }
+    CHECK(peak == plan.memory.bytes);
+    Wide listed = 0;
+    for (const plan::LiveTensor& tensor : plan.memory.live) listed += tensor.bytes;
+    CHECK(listed == plan.memory.bytes);
+  }
+}
+
+TEST_CASE("results of one op have lifetimes of their own") {
+  // The statistics of a batch norm live on after the normalised tensor is gone.
+  const char* text =
+      "ENTRY e { x = f32[64,8] parameter(0)\n g = f32[8] parameter(1)\n"
+      " b = (f32[64,8], f32[8], f32[8]) batch-norm-training(x, g, g), epsilon=1, feature_index=1\n"
+      " y = f32[64,8] get-tuple-element(b), index=0\n m = f32[8] get-tuple-element(b), index=1\n"
+      " s = f32[64] reduce(y, f32[] constant(0)), dimensions={1}, to_apply={ p = f32[] "
+      "parameter(0)\n"
+      "  q = f32[] parameter(1)\n ROOT r = f32[] add(p, q) }\n z = f32[64] exponential(s)\n"
+      " ROOT t = (f32[64], f32[8]) tuple(z, m) }";
+  const auto program = io::hlo::import_module(io::hlo::read_module(text, "t"));
+  const plan::Plan plan = plan::plan(program.graph, DynamicMesh{2}, cost::Alpa({{1, 1}}, {{1, 1}}));
+  CHECK(plan.problem_nodes == program.graph.op_count() + 2);
+  check_plan(program.graph, plan);
+}
+
+TEST_CASE("programs with loops, branches and fusions are planned whole") {
+  const char* text =
+      "cond { s = (s32[], f32[8,8]) parameter(0)\n i = s32[] get-tuple-element(s), index=0\n"
+      " ROOT l = pred[] compare(i, s32[] constant(4)), direction=LT }\n"
+      "body { s = (s32[], f32[8,8]) parameter(0)\n i = s32[] get-tuple-element(s), index=0\n"
+      " x = f32[8,8] get-tuple-element(s), index=1\n"
+      " y = f32[8,8] dot(x, x), lhs_contracting_dims={1}, rhs_contracting_dims={0}\n"
+      " j = s32[] add(i, s32[] constant(1))\n ROOT o = (s32[], f32[8,8]) tuple(j, y) }\n"
+      "fused { a = f32[8,8] parameter(0)\n b = f32[8,8] exponential(a)\n"
+      " ROOT c = f32[8,8] multiply(b, b) }\n"
+      "same { ROOT a = f32[8,8] parameter(0) }\nneg { a = f32[8,8] parameter(0)\n"
+      " ROOT b = f32[8,8] negate(a) }\n"
+      "ENTRY e { x = f32[8,8] parameter(0)\n p = pred[] parameter(1)\n"
+      " t = (s32[], f32[8,8]) tuple(s32[] constant(0), x)\n"
+      " w = (s32[], f32[8,8]) while(t), condition=cond, body=body\n"
+      " y = f32[8,8] get-tuple-element(w), index=1\n"
+      " f = f32[8,8] fusion(y), kind=kLoop, calls=fused\n"
+      " ROOT c = f32[8,8] conditional(p, f, y), true_computation=same, false_computation=neg }";
+  const auto module = io::hlo::read_module(text, "t");
+  const auto program = io::hlo::import_module(module);
+  const plan::Plan plan = plan::plan(program.graph, Mesh<2, 2>(), alpa("1", "0.1"));
+  CHECK(plan.status == solver::Status::optimal);
+  check_plan(program.graph, plan);
+  // Written back, every instruction that can carry a sharding does, and it can be read again.
+  const std::string again = io::hlo::emit(module, program, plan);
+  const auto reread = io::hlo::read_module(again, "again");
+  for (const auto& computation : reread.computations)
+    for (const auto& instruction : computation.instructions)
+      CHECK((instruction.is_nested || instruction.find("sharding") != nullptr));
+}
+
+}  // namespace

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+// The two programs as users run them: arguments, output, errors on stderr, exit codes.
+#include <doctest/doctest.h>
+
+#include <sys/wait.h>
+#include <array>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+
+#include "support/files.hpp"
+
+namespace {
+using tessera_test::model_file;
+
+struct Ran {
+  int code = -1;
+  std::string out, err;
+};
+
+const std::filesystem::path scratch = [] {
+  auto path = std::filesystem::temp_directory_path() / ("tessera_test_" + std::to_string(getpid()));
+  std::filesystem::create_directories(path);
+  return path;
+}();
+
+std::string content_of(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+Ran run(const std::string& program, const std::string& arguments) {
+  const auto out = scratch / "out", err = scratch / "err";
+  const std::string command = std::string(TESSERA_BIN_DIR) + "/" + program + " " + arguments +
+                              " > " + out.string() + " 2> " + err.string();
+  const int status = std::system(command.c_str());
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, content_of(out), content_of(err)};
+}
+
+std::string file_with(const std::string& name, const std::string& content) {
+  std::ofstream(scratch / name, std::ios::binary) << content;
+  return (scratch / name).string();
+}
+
+const std::string mlp = model_file("mlp_2_layer_batch_1024_width_128.hlo");
+
+TEST_CASE("tessera-plan prints a table, JSON or HLO") {
+  const std::string flags = mlp + " --mesh 4x8 --alpha 1,1 --beta 1,0.01";
+  const Ran table = run("tessera-plan", flags);
+  CHECK(table.code == 0);
+  CHECK(table.err.empty());
+  CHECK(table.out.find("status   optimal") != std::string::npos);
+  const Ran json = run("tessera-plan", flags + " --emit json");
+  CHECK(json.code == 0);
+  CHECK(json.out.starts_with("{\n \"objective\": 2"));
+  const Ran hlo = run("tessera-plan", flags + " --emit hlo");
+  CHECK(hlo.code == 0);
+  CHECK(hlo.out.starts_with("HloModule mlp_2_layer_step"));
+  CHECK(hlo.out.find("parameter(0), sharding={") != std::string::npos);
+  // What it writes it reads.
+  const Ran again = run("tessera-plan", file_with("again.hlo", hlo.out) + " --mesh 4x8");
+  CHECK(again.code == 0);
+}
+
+TEST_CASE("tessera-plan writes to a file, and the problem for tessera-solve") {
+  const std::string out = (scratch / "plan.json").string(), problem = (scratch / "p.json").string();
+  const Ran plan = run("tessera-plan", mlp + " --mesh 4x1 --alpha 1,1 --beta 1,1 --emit json -o " +
+                                           out + " --problem " + problem);
+  CHECK(plan.code == 0);
+  CHECK(plan.out.empty());
+  CHECK(content_of(out).find("\"objective\": 196610.02") != std::string::npos);
+  const Ran solved = run("tessera-solve", problem + " 10");
+  CHECK(solved.code == 0);
+  CHECK(solved.out.find("cost 196610020, lower bound 196610020, gap 0%") != std::string::npos);
+}
+
+TEST_CASE("tessera-plan reads standard input, and tells what it kept whole") {
+  const std::string file =
+      file_with("odd.hlo", "ENTRY e { x = f32[4,4] parameter(0)\n ROOT y = f32[4,4] cholesky(x) }");
+  const Ran ran = run("tessera-plan", "- --mesh 2 < " + file);
+  CHECK(ran.code == 0);
+  CHECK(ran.err.find("kept whole on every device, for want of a rule: cholesky (1)") !=
+        std::string::npos);
+}
+
+TEST_CASE("a budget that nothing fits: exit code 2, and what would be needed") {
+  const Ran ran = run("tessera-plan", mlp + " --mesh 2x4 --memory-budget 1KiB");
+  CHECK(ran.code == 2);
+  CHECK(ran.out.empty());
+  CHECK(ran.err.find("no plan fits the budget of 1024 bytes") != std::string::npos);
+  CHECK(ran.err.find("are needed") != std::string::npos);
+  CHECK(ran.err.find("f32[1024,128]") != std::string::npos);
+}
+
+TEST_CASE("bad arguments: exit code 1 and one line") {
+  for (const auto& test :
+       {std::pair<std::string, const char*>{"", "MODEL is required"},
+        {mlp, "--mesh is required"},
+        {mlp + " --mesh 2x", "'' is no integer"},
+        {mlp + " --mesh 2x0", "a mesh axis needs at least one device"},
+        {mlp + " --mesh -2", "--mesh"},
+        {mlp + " --mesh 2x99999999999999999999", "does not fit in 64 bits"},
+        {mlp + " --mesh 1x1x1x1x1x1x1x1x1", "at most eight axes"},
+        {mlp + " --mesh 2x4 --alpha 1", "1 numbers for a mesh of 2 axes"},
+        {mlp + " --mesh 2x4 --beta 1,x", "no decimal number"},
+        {mlp + " --mesh 2x4 --beta 1,-1", "no decimal number"},
+        {mlp + " --mesh 2x4 --memory-budget lots", "no number of bytes"},
+        {mlp + " --mesh 2x4 --memory-budget 99999999TiB", "does not fit in 64 bits"},
+        {mlp + " --mesh 2x4 --emit xml", "--emit"},
+        {mlp + " --mesh 2x4 --cost-model other", "--cost-model"},
+        {mlp + " --mesh 2x4 --time-limit -1", "--time-limit"},
+        {mlp + " --mesh 2x4 --nonsense", "--nonsense"},
+        {mlp + " --mesh 2x4 -o /nonexistent/x", "/nonexistent/x: No such file"},
+        {"/nonexistent.hlo --mesh 2x4", "/nonexistent.hlo: No such file"},
+        {"/ --mesh 2x4", "/: Is a directory"}}) {
+    const std::string& arguments = test.first;
+    CAPTURE(arguments);
+    const Ran ran = run("tessera-plan", arguments);
+    CAPTURE(ran.err);
+    CHECK(ran.code == 1);
+    CHECK(ran.out.empty());
+    CHECK(ran.err.find(test.second) != std::string::npos);
+  }
+}
+
+TEST_CASE("bad input: exit code 1, file, line and column") {
+  const std::string bad = file_with("bad.hlo",
+                                    "ENTRY e {\n  x = f32[2] parameter(0)\n"
+                                    "  ROOT y = f32[3] negate(x)\n}\n");
+  const Ran plan = run("tessera-plan", bad + " --mesh 2");
+  CHECK(plan.code == 1);
+  CHECK(
+      plan.err.find("bad.hlo:3:8: 'y': negate: the result is declared f32[3], but it is f32[2]") !=
+      std::string::npos);
+  const Ran solve = run("tessera-solve", file_with("bad.json", "{\"problem\": 3}") + " 1");
+  CHECK(solve.code == 1);
+  CHECK(solve.err.find("bad.json:1:") != std::string::npos);
+}
+
+TEST_CASE("--help teaches, --version tells") {
+  for (const char* program : {"tessera-plan", "tessera-solve"}) {
+    const Ran help = run(program, "--help");
+    CHECK(help.code == 0);
+    CHECK(help.out.find("Examples:") != std::string::npos);
+    CHECK(help.out.find("Exit codes:") != std::string::npos);
+    const Ran version = run(program, "--version");
+    CHECK(version.code == 0);
+    CHECK(version.out.starts_with("tessera "));
+  }
+}
+
+// --- tessera-solve -------------------------------------------------------------------------------
+std::string last_line(const std::string& text) {
+  const std::string trimmed = text.substr(0, text.find_last_not_of('\n') + 1);
+  return trimmed.substr(trimmed.rfind('\n') + 1);
+}
+
+TEST_CASE("tessera-solve follows the contest's protocol") {
+  const std::string example = file_with(
+      "example.json",
+      R"({"problem":{"name":"example","nodes":{"intervals":[[30,70],[40,70],[50,120],[110,140],)"
+      R"([110,150]],"costs":[[15],[55,65],[25,45,35],[85,75],[95]],"usages":[[10],[25,25],)"
+      R"([15,20,15],[10,10],[15]]},"edges":{"nodes":[[0,1],[0,2],[1,3],[2,4],[3,4]],"costs":)"
+      R"([[30,40],[50,10,40],[90,10,20,80],[60,20,30],[70,60]]},"usage_limit":50}})");
+  const Ran ran = run("tessera-solve", example + " 5 --threads 2 --seed 1");
+  CHECK(ran.code == 0);
+  CHECK(last_line(ran.out) == "[0, 0, 2, 1, 0]");
+  std::string rest = ran.out.substr(0, ran.out.rfind('['));
+  CHECK(rest.find("cost 445, lower bound 445, gap 0%") != std::string::npos);
+  for (std::size_t at = 0; at < rest.size(); at = rest.find('\n', at) + 1) CHECK(rest[at] == '#');
+  const Ran quiet = run("tessera-solve", example + " 5 --quiet");
+  CHECK(quiet.out == "[0, 0, 2, 1, 0]\n");
+}
+
+TEST_CASE("tessera-solve on what has no solution, and on nothing") {
+  const std::string infeasible = file_with(
+      "infeasible.json",
+      R"({"problem":{"name":"i","nodes":{"intervals":[[0,1]],"costs":[[1]],"usages":[[2]]},)"
+      R"("edges":{"nodes":[],"costs":[]},"usage_limit":1}})");
+  const Ran ran = run("tessera-solve", infeasible + " 5");
+  CHECK(ran.code == 2);
+  CHECK(last_line(ran.out) == "[]");
+  const std::string empty = file_with(
+      "empty.json", R"({"problem":{"name":"e","nodes":{"intervals":[],"costs":[],"usages":[]},)"
+                    R"("edges":{"nodes":[],"costs":[]}}})");
+  const Ran nothing = run("tessera-solve", empty + " 5");
+  CHECK(nothing.code == 0);
+  CHECK(last_line(nothing.out) == "[]");
+}
+
+}  // namespace

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+// expect: a mesh axis is listed twice for one tensor dim
+#include "tessera/sharding.hpp"
+
+#ifdef TWIN
+tessera::Sharding<tessera::Mesh<2, 4>, tessera::Split<1, 0>> sharding;
+#else
+tessera::Sharding<tessera::Mesh<2, 4>, tessera::Split<1, 1>> sharding;
+#endif

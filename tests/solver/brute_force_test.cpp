@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// Ten thousand random problems against brute force, with and without presolve, on one and two
+// threads, in 64 and in 128 bits.
+#include <doctest/doctest.h>
+
+#include "support/problems.hpp"
+
+namespace {
+using namespace tessera_test;
+
+void check_against_brute_force(const Problem& problem, const Options& options,
+                               const std::optional<Wide>& best) {
+  const Result result = solve(problem, options);
+  if (!best) {
+    CHECK(result.status == Status::infeasible);
+    return;
+  }
+  REQUIRE(result.status == Status::optimal);
+  CHECK(result.cost == *best);
+  CHECK(result.lower_bound == *best);
+  CHECK(evaluate(problem, result.assignment).cost == *best);
+}
+
+TEST_CASE("property: ten thousand small problems are solved to the optimum") {
+  for (std::uint64_t seed = 0; seed < 10'000; ++seed) {
+    CAPTURE(seed);
+    const Problem problem = random_problem(seed);
+    const std::optional<Wide> best = brute_force(problem);
+    Options options;
+    options.presolve = seed % 2 == 0;
+    options.threads = seed % 16 == 0 ? 2 : 1;
+    check_against_brute_force(problem, options, best);
+  }
+}
+
+TEST_CASE("property: problems whose totals leave 64 bits") {
+  ProblemShape shape;
+  shape.lowest = -infinite / 2;
+  shape.highest = infinite - 1;
+  for (std::uint64_t seed = 0; seed < 500; ++seed) {
+    CAPTURE(seed);
+    const Problem problem = random_problem(seed, shape);
+    Options options;
+    options.presolve = seed % 2 == 0;
+    check_against_brute_force(problem, options, brute_force(problem));
+  }
+}
+
+TEST_CASE("property: usages and limits near the end of 64 bits") {
+  ProblemShape shape;
+  shape.max_usage = std::numeric_limits<Usage>::max() / 2;
+  shape.max_limit = std::numeric_limits<Usage>::max() - 1;
+  for (std::uint64_t seed = 0; seed < 500; ++seed) {
+    CAPTURE(seed);
+    const Problem problem = random_problem(seed, shape);
+    check_against_brute_force(problem, {}, brute_force(problem));
+  }
+}
+
+TEST_CASE("property: denser problems, where presolve does not finish the work") {
+  ProblemShape shape;
+  shape.max_nodes = 9;
+  shape.max_strategies = 3;
+  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+    CAPTURE(seed);
+    Random random(seed + 1'000'000);
+    Problem problem = random_problem(seed, shape);
+    for (NodeId u = 0; u < problem.node_count(); ++u)
+      for (NodeId v = u + 1; v < problem.node_count(); ++v) {
+        std::vector<Cost> costs(problem.strategy_count(u) * problem.strategy_count(v));
+        for (Cost& cost : costs) cost = random.between(0, 30);
+        const NodeId ends[] = {u, v};
+        problem.add_edge(ends, costs);
+      }
+    check_against_brute_force(problem, {}, brute_force(problem));
+  }
+}
+
+}  // namespace

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+// The enumerator: at compile time and at run time alike, complete and without repetition.
+#include <doctest/doctest.h>
+
+#include <set>
+#include <string>
+
+#include "tessera/cost.hpp"
+#include "tessera/graph.hpp"
+#include "tessera/strategy.hpp"
+
+namespace {
+using namespace tessera;
+using namespace tessera::graph;
+using strategy::EnumerateOptions;
+using strategy::Strategy;
+
+// --- Decided by the compiler ---------------------------------------------------------------------
+constexpr auto& product = rule_of<"mk,kn->mn", Shape<8, 8>, Shape<8, 8>>;
+static_assert(strategy::count(product, Mesh<4>()) == 7);
+static_assert(strategy::count(product, Mesh<1>()) == 1);
+static_assert(strategy::count(product, Mesh<1>(), {.skip_unit_axes = false}) == 7);
+static_assert(strategy::count(product, Mesh<4>(), {.use_every_axis = true}) == 6);
+static_assert(strategy::table<product, Mesh<4>>.size() == 7);
+static_assert(strategy::sharding_of(product, strategy::table<product, Mesh<4>>[1], 0) ==
+              DynamicSharding(Mesh<4>(), {{0}, {}}));
+// Dims smaller than the axis can not be cut.
+static_assert(strategy::count(rule_of<"mk,kn->mn", Shape<2, 8>, Shape<8, 3>>, Mesh<4>()) == 3);
+// Two axes may share a dim only where the second cuts the first one's tiles evenly.
+static_assert(strategy::count(rule_of<"i->i", Shape<8>>, Mesh<2, 4>()) == 4);
+static_assert(strategy::count(rule_of<"i->i", Shape<10>>, Mesh<2, 4>()) == 3);
+
+// --- Decided by running --------------------------------------------------------------------------
+std::string key(const auto& rule, const Strategy& strategy) {
+  std::string text;
+  for (std::size_t t = 0; t < rule.tensor_count(); ++t)
+    text += to_string(strategy::sharding_of(rule, strategy, t)) + ' ';
+  return text + to_string(strategy.handed_on);
+}
+
+TEST_CASE("static and dynamic rules and meshes give the same strategies in the same order") {
+  const Rule dynamic_rule(product);
+  const DynamicMesh dynamic_mesh = Mesh<2, 4>();
+  const auto dynamic = strategy::enumerate(dynamic_rule, dynamic_mesh);
+  const auto fixed = strategy::enumerate(product, Mesh<2, 4>());
+  CHECK(dynamic == fixed);
+}
+
+TEST_CASE("no strategy is listed twice, and every one is valid") {
+  const std::vector<PartialPass> passes{{reduction_set(Reduction::sum), 0b11}};
+  const Dims two[] = {{8, 6}, {8, 6}};
+  const Rule rules[] = {Rule(product), elementwise_rule(two, two[0], passes),
+                        reshape_rule({8, 6}, {2, 4, 6}),
+                        dot_rule({2, 8, 4}, {2, 4, 8}, {{2}, {1}, {0}, {0}})};
+  for (const Rule& rule : rules)
+    for (const DynamicMesh& mesh : {DynamicMesh{4}, DynamicMesh{2, 4}, DynamicMesh{2, 1, 2}}) {
+      std::set<std::string> seen;
+      for (const Strategy& strategy : strategy::enumerate(rule, mesh)) {
+        CHECK(strategy::is_valid(rule, mesh, strategy));
+        CHECK(seen.insert(key(rule, strategy)).second);
+      }
+    }
+}
+
+TEST_CASE("merged dims are cut from the major side, evenly, or not at all") {
+  const Rule merge = reshape_rule({3, 4}, {12});
+  // Three rows can not be cut in two; cutting the four columns would interleave the merged dim.
+  const EnumerateOptions splits_only{.passes = 0};
+  CHECK(strategy::count(merge, DynamicMesh{2}, splits_only) == 1);
+  CHECK(strategy::count(merge, DynamicMesh{3}, splits_only) == 2);
+  // Once the rows are used up, the columns follow.
+  CHECK(strategy::count(merge, DynamicMesh{3, 2}, splits_only) == 3);
+}
+
+TEST_CASE("a heavy op uses every axis that it can") {
+  const EnumerateOptions heavy{.use_every_axis = true};
+  for (const Strategy& strategy : strategy::enumerate(product, Mesh<2, 4>(), heavy))
+    CHECK(strategy.uses.size() == 2);
+  // A product of a row and a matrix leaves the second axis nothing to cut.
+  const Rule thin = dot_rule({1, 2}, {2, 1}, {{1}, {0}, {}, {}});
+  const auto strategies =
+      strategy::enumerate(thin, DynamicMesh{2, 4}, {.use_every_axis = true, .passes = 0});
+  CHECK(strategies.size() > 0);
+  for (const Strategy& strategy : strategies) CHECK(strategy.uses.size() == 1);
+}
+
+TEST_CASE("what passes through is partial in every operand that takes part") {
+  const Dims two[] = {{8}, {8}};
+  const std::vector<PartialPass> passes{{reduction_set(Reduction::sum), 0b11}};
+  const Rule add = elementwise_rule(two, two[0], passes);
+  bool found = false;
+  for (const Strategy& strategy : strategy::enumerate(add, DynamicMesh{4})) {
+    const DynamicSharding left = strategy::sharding_of(add, strategy, 0);
+    CHECK(left == strategy::sharding_of(add, strategy, 1));
+    found = found || left.is_partial(0);
+  }
+  CHECK(found);
+}
+
+class OneOp {
+ public:
+  Builder b;
+  Tensor x = b.parameter("x", f32, {64, 64}), w = b.parameter("w", f32, {64, 64});
+  Tensor h = einsum<"mk,kn->mn">(x, w);
+  cost::Resharding<cost::Alpa, DynamicMesh> resharding{DynamicMesh{2, 4},
+                                                       cost::Alpa::with_defaults(2)};
+
+  strategy::Column column(bool prune, std::size_t uses, bool whole = false) {
+    strategy::ColumnMaker<cost::Alpa, DynamicMesh> maker(resharding, reduction_set(Reduction::sum),
+                                                         prune);
+    return maker.make(b.graph(), h.value().op, {{uses}, {static_cast<char>(whole)}, false});
+  }
+};
+
+TEST_CASE_FIXTURE(OneOp, "pruning leaves out what another strategy can stand in for") {
+  const auto all = column(false, 1), kept = column(true, 1);
+  CHECK(kept.size() < all.size());
+  // Judged by brute force: each one left out has a stand-in that costs no more from any sharding of
+  // the operands to any sharding of the result.
+  auto& tensor = resharding.of({f32, {64, 64}});
+  std::vector<DynamicSharding> ends;
+  for (const auto& choice : all) ends.push_back(choice.results[0]);
+  const auto total = [&](const strategy::Choice& choice, DynamicSharding from, DynamicSharding to) {
+    return tensor.price(from, choice.operands[0]) + tensor.price(from, choice.operands[1]) +
+           choice.price + tensor.price(choice.results[0], to);
+  };
+  for (const DynamicSharding from : {DynamicSharding::replicated(2), ends[3], ends.back()})
+    for (const DynamicSharding to : ends) {
+      Cost best_all = infinite, best_kept = infinite;
+      for (const auto& choice : all) best_all = std::min(best_all, total(choice, from, to));
+      for (const auto& choice : kept) best_kept = std::min(best_kept, total(choice, from, to));
+      CHECK(best_all == best_kept);
+    }
+}
+
+TEST_CASE_FIXTURE(OneOp, "an output is never left partial") {
+  for (const auto& choice : column(false, 0, true)) CHECK(choice.results[0].partial_axes().empty());
+}
+
+TEST_CASE_FIXTURE(OneOp, "strategies read like Alpa's") {
+  std::set<std::string> texts;
+  for (const auto& choice : column(false, 1))
+    texts.insert(strategy::to_string(b.graph().op(h.value().op).rule, choice));
+  CHECK(texts.contains("S0R x RS1 -> S0S1"));
+  CHECK(texts.contains("S0S1 x S1R -> S0R (allreduce @ [1])"));
+  CHECK(texts.contains("S0S1 x S1R -> S01R (reducescatter @ [1])"));
+  CHECK(texts.contains("S0S1 x S1R -> S0R+sum[1]"));
+}
+
+}  // namespace
