@@ -40,7 +40,8 @@ struct Component {
   std::vector<Int> tables_cost;
   // The tables of variable i: those to lower numbers, then those to higher ones.
   std::vector<std::vector<std::uint32_t>> lower, higher;
-  std::vector<Usage> capacity;
+  std::vector<Usage> capacity;            // by row
+  std::vector<std::uint32_t> row_origin;  // the Reduced's first number of each row
 
   std::size_t size() const noexcept { return origin.size(); }
   std::uint32_t value_count(std::uint32_t i) const noexcept { return first[i + 1] - first[i]; }
@@ -114,7 +115,9 @@ Component<Int> make_component(const Reduced<Int>& reduced, std::vector<Variable>
   std::vector<std::uint32_t> row_number(reduced.capacity.size() + 1, 0);
   for (std::size_t row = 0; row < touched.size(); ++row) {
     row_number[row + 1] = row_number[row] + (touched[row] != 0 ? 1U : 0U);
-    if (touched[row] != 0) result.capacity.push_back(reduced.capacity[row]);
+    if (touched[row] == 0) continue;
+    result.capacity.push_back(reduced.capacity[row]);
+    result.row_origin.push_back(reduced.row_origin[row]);
   }
   for (auto& item : result.items) {
     item.begin = row_number[item.begin];
@@ -125,6 +128,15 @@ Component<Int> make_component(const Reduced<Int>& reduced, std::vector<Variable>
 }
 
 }  // namespace detail
+
+// All that is left as one component.
+template<class Int>
+Component<Int> remainder_of(const Reduced<Int>& reduced) {
+  std::vector<Variable> variables;
+  for (Variable w = 0; w < reduced.nodes.size(); ++w)
+    if (reduced.nodes[w].alive) variables.push_back(w);
+  return detail::make_component(reduced, std::move(variables));
+}
 
 // Splits what is left into components, smallest first.
 template<class Int>
@@ -172,6 +184,7 @@ Component<Int> restrict_to(const Component<Int>& whole, const Domains& domains,
   Component<Int> result;
   result.origin = whole.origin;
   result.capacity = whole.capacity;
+  result.row_origin = whole.row_origin;
   result.first.reserve(whole.first.size());
   result.first.push_back(0);
   kept.clear();

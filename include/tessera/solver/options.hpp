@@ -89,12 +89,21 @@ class Deadline {
   explicit Deadline(const Options& options)
       : cancellation_(options.cancellation), limit_(options.time_limit) {}
 
+  // For a part of the work: over when the whole is, or when end() says that the part is done.
+  Deadline part() const { return Deadline(*this, start_); }
+  void end() const noexcept { ended_.cancel(); }
+
   double seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
-  bool is_over() const { return cancellation_.is_cancelled() || seconds() >= limit_; }
+  bool is_over() const {
+    return ended_.is_cancelled() || cancellation_.is_cancelled() || seconds() >= limit_;
+  }
 
  private:
+  Deadline(const Deadline& whole, Clock::time_point start)
+      : start_(start), cancellation_(whole.cancellation_), limit_(whole.limit_) {}
+
   Clock::time_point start_ = Clock::now();
-  Cancellation cancellation_;
+  Cancellation cancellation_, ended_;
   double limit_;
 };
 

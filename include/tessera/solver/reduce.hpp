@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // From a Problem to the first Reduced: pairwise tables only, costs scaled, rows where time changes.
+// And from a component back to one, once bounds have shown which values are not needed.
 #pragma once
 #include <algorithm>
 #include <cstdint>
-#include <map>
+#include <numeric>
 #include <stdexcept>
 #include <utility>
 #include <vector>
 
+#include "tessera/solver/component.hpp"
 #include "tessera/solver/reduced.hpp"
 
 namespace tessera::solver {
@@ -78,6 +80,8 @@ void add_rows(Reduced<Int>& reduced, const Problem& problem) {
                                       begins.begin());
   };
   reduced.capacity.assign(begins.size(), *problem.usage_limit);
+  reduced.row_origin.resize(begins.size());
+  std::iota(reduced.row_origin.begin(), reduced.row_origin.end(), 0U);
   reduced.infeasible = reduced.infeasible || (*problem.usage_limit < 0 && !begins.empty());
   for (NodeId v = 0; v < problem.node_count(); ++v) {
     const Interval interval = problem.interval(v);
@@ -90,6 +94,39 @@ void add_rows(Reduced<Int>& reduced, const Problem& problem) {
 }
 
 }  // namespace detail
+
+// A component as something to presolve again, with only the values that `domains` allows: variable
+// i is the component's, row t too.  @pre every variable has a value
+template<class Int>
+Reduced<Int> make_reduced(const Component<Int>& component, const Domains& domains) {
+  Reduced<Int> reduced;
+  reduced.capacity = component.capacity;
+  reduced.row_origin.resize(component.capacity.size());
+  std::iota(reduced.row_origin.begin(), reduced.row_origin.end(), 0U);
+  for (std::uint32_t i = 0; i < component.size(); ++i) {
+    reduced.add_variable({component.cost.begin() + component.first[i],
+                          component.cost.begin() + component.first[i + 1]});
+    for (std::uint32_t k = component.first_item[i]; k < component.first_item[i + 1]; ++k) {
+      const auto& item = component.items[k];
+      const Usage* usage = component.usages.data() + item.usage;
+      reduced.nodes[i].items.push_back(
+          {item.begin, item.end, {usage, usage + component.value_count(i)}});
+    }
+  }
+  for (const auto& table : component.tables) {
+    const Int* cost = component.cost_of(table);
+    const std::size_t entries = std::size_t{component.value_count(table.u)} *
+                                component.value_count(table.v);
+    reduced.add_new_table(table.u, table.v, {cost, cost + entries});
+  }
+  for (std::uint32_t i = 0; i < component.size(); ++i) {
+    std::vector<Value> kept;
+    for (std::uint32_t y = 0; y < component.value_count(i); ++y)
+      if (domains[component.first[i] + y] != 0) kept.push_back(y);
+    if (kept.size() < component.value_count(i)) reduced.restrict(i, kept);
+  }
+  return reduced;
+}
 
 // Costs are multiplied by 2^shift.  Variable v is the problem's node v; further ones are hidden.
 // @pre spare_bits<Int>(magnitude_of(problem)) >= shift

@@ -53,8 +53,9 @@ class Reduced {
 
   std::vector<Node> nodes;
   std::vector<Table> tables;
-  std::vector<Usage> capacity;  // of each row: a point of time that can be short of room
-  Int constant = 0;             // cost that is already certain
+  std::vector<Usage> capacity;            // of each row: a point of time that can be short of room
+  std::vector<std::uint32_t> row_origin;  // what number each row had at first
+  Int constant = 0;                       // cost that is already certain
   bool infeasible = false;
 
   static bool finite(const Int& x) { return Arithmetic<Int>::is_finite(x); }
@@ -74,6 +75,10 @@ class Reduced {
       add_onto(tables[found], u, cost);
       return;
     }
+    add_new_table(u, v, std::move(cost));
+  }
+  // @pre there is none between them
+  void add_new_table(Variable u, Variable v, std::vector<Int> cost) {
     const auto id = static_cast<EdgeId>(tables.size());
     tables.push_back({u, v, std::move(cost), true});
     nodes[u].edges.push_back(id);
@@ -153,30 +158,30 @@ class Reduced {
     undo_.push_back(std::move(record));
   }
 
-  // Joins two variables into one whose values are the pairs that their table allows.
-  Variable contract(EdgeId e) {
-    const Variable u = tables[e].u, v = tables[e].v;
-    Contracted record{0, u, v, {}, {}};
-    std::vector<Int> cost;
-    for (Value x = 0; x < nodes[u].size(); ++x)
-      for (Value y = 0; y < nodes[v].size(); ++y) {
-        const Int pair =
-            add(add(nodes[u].cost[x], nodes[v].cost[y]), tables[e].cost[x * nodes[v].size() + y]);
-        if (!finite(pair)) continue;
-        record.u_value.push_back(x);
-        record.v_value.push_back(y);
-        cost.push_back(pair);
-      }
+  // Makes one end of a table a function of the other: every value of `into` allows exactly one of
+  // `from`, its image.  What `from` had, `into` takes over; its usage items may overlap until
+  // merge_items() is called.
+  // @pre the table's finite entries are exactly (x, image[x])
+  void fold(EdgeId e, Variable into, std::vector<Value> image) {
+    const Variable from = tables[e].other(into);
+    const bool into_is_u = tables[e].u == into;
+    const std::size_t columns = nodes[tables[e].v].size();
+    Node& node = nodes[into];
+    for (Value x = 0; x < image.size(); ++x) {
+      const std::size_t at = into_is_u ? x * columns + image[x] : image[x] * columns + x;
+      node.cost[x] = add(node.cost[x], add(nodes[from].cost[image[x]], tables[e].cost[at]));
+    }
     drop_table(e);
-    infeasible = infeasible || cost.empty();
-    const Variable joint = add_variable(std::move(cost));
-    nodes[joint].place = std::min(nodes[u].place, nodes[v].place);
-    record.joint = joint;
-    move_onto(joint, u, record.u_value);
-    move_onto(joint, v, record.v_value);
-    nodes[joint].items = disjoint(nodes[joint].items, nodes[joint].size());
-    undo_.push_back(std::move(record));
-    return joint;
+    node.place = std::min(node.place, nodes[from].place);
+    move_onto(into, from, image);
+    undo_.push_back(Folded{into, from, std::move(image)});
+  }
+
+  // Cuts a variable's items where one begins or ends, and adds up those that overlap: afterwards at
+  // most one of them is live on any row.
+  void merge_items(Variable w) {
+    std::vector<UsageItem>& items = nodes[w].items;
+    if (items.size() > 1) items = disjoint(items, nodes[w].size());
   }
 
   // --- Undoing -----------------------------------------------------------------------------------
@@ -229,13 +234,10 @@ class Reduced {
       }
     }
   };
-  struct Contracted {
-    Variable joint, u, v;
-    std::vector<Value> u_value, v_value;  // by the joint's value
-    void apply(std::vector<Value>& values) const {
-      values[u] = u_value[values[joint]];
-      values[v] = v_value[values[joint]];
-    }
+  struct Folded {
+    Variable into, from;
+    std::vector<Value> image;  // by into's value
+    void apply(std::vector<Value>& values) const { values[from] = image[values[into]]; }
   };
 
   template<class T>
@@ -317,32 +319,40 @@ class Reduced {
     return result;
   }
 
-  // Hands everything that `from` has to `joint`, whose values map to from's.
-  void move_onto(Variable joint, Variable from, const std::vector<Value>& value_of) {
+  // Hands everything that `from` has to `into`, whose values map to from's.
+  void move_onto(Variable into, Variable from, const std::vector<Value>& image) {
     for (const EdgeId e : std::vector<EdgeId>(nodes[from].edges)) {
       const Variable other = tables[e].other(from);
       const std::vector<Int> old = table_from(from, e);
       const std::size_t width = nodes[other].size();
       std::vector<Int> cost;
-      cost.reserve(value_of.size() * width);
-      for (const Value x : value_of)
+      cost.reserve(image.size() * width);
+      for (const Value x : image)
         cost.insert(cost.end(), old.begin() + static_cast<std::ptrdiff_t>(x * width),
                     old.begin() + static_cast<std::ptrdiff_t>((x + 1) * width));
       drop_table(e);
-      add_table(joint, other, std::move(cost));
+      add_table(into, other, std::move(cost));
     }
     for (UsageItem& item : nodes[from].items) {
       UsageItem moved{item.begin, item.end, {}};
-      for (const Value x : value_of) moved.usage.push_back(item.usage[x]);
-      nodes[joint].items.push_back(std::move(moved));
+      moved.usage.reserve(image.size());
+      for (const Value x : image) moved.usage.push_back(item.usage[x]);
+      nodes[into].items.push_back(std::move(moved));
     }
-    nodes[from].items.clear();
+    nodes[from].items = {};
     nodes[from].alive = false;
   }
 
-  // Cuts a variable's items where one begins or ends, and adds up those that overlap: afterwards at
-  // most one of them is live on any row.
-  static std::vector<UsageItem> disjoint(const std::vector<UsageItem>& items, std::size_t size) {
+  // A sum past 64 bits is past every capacity too: at the largest value it will be refused.
+  static Usage saturating_sum(Usage a, Usage b) {
+    Usage sum = 0;
+    return __builtin_add_overflow(a, b, &sum) ? std::numeric_limits<Usage>::max() : sum;
+  }
+
+  // O(size * (items log items + items * those live at once))
+  static std::vector<UsageItem> disjoint(std::vector<UsageItem>& items, std::size_t size) {
+    std::sort(items.begin(), items.end(),
+              [](const UsageItem& a, const UsageItem& b) { return a.begin < b.begin; });
     std::vector<std::uint32_t> cuts;
     for (const UsageItem& item : items) {
       cuts.push_back(item.begin);
@@ -351,15 +361,16 @@ class Reduced {
     std::sort(cuts.begin(), cuts.end());
     cuts.erase(std::unique(cuts.begin(), cuts.end()), cuts.end());
     std::vector<UsageItem> result;
+    std::vector<const UsageItem*> live;
+    std::size_t next = 0;
     for (std::size_t c = 0; c + 1 < cuts.size(); ++c) {
-      UsageItem piece{cuts[c], cuts[c + 1], std::vector<Usage>(size, 0)};
-      for (const UsageItem& item : items) {
-        if (item.begin > piece.begin || item.end <= piece.begin) continue;
-        // A sum past 64 bits is past every capacity too: at the largest value it will be refused.
+      std::erase_if(live, [&](const UsageItem* item) { return item->end <= cuts[c]; });
+      while (next < items.size() && items[next].begin == cuts[c]) live.push_back(&items[next++]);
+      if (live.empty()) continue;
+      UsageItem piece{cuts[c], cuts[c + 1], live[0]->usage};
+      for (std::size_t i = 1; i < live.size(); ++i)
         for (std::size_t x = 0; x < size; ++x)
-          if (__builtin_add_overflow(piece.usage[x], item.usage[x], &piece.usage[x]))
-            piece.usage[x] = std::numeric_limits<Usage>::max();
-      }
+          piece.usage[x] = saturating_sum(piece.usage[x], live[i]->usage[x]);
       const bool continues = !result.empty() && result.back().end == piece.begin &&
                              result.back().usage == piece.usage;
       if (continues)
@@ -370,7 +381,7 @@ class Reduced {
     return result;
   }
 
-  std::vector<std::variant<Restricted, Fixed, Eliminated, Contracted>> undo_;
+  std::vector<std::variant<Restricted, Fixed, Eliminated, Folded>> undo_;
 };
 
 }  // namespace tessera::solver

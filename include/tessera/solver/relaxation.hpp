@@ -6,7 +6,9 @@
 // Messages by TRW-S sweeps in the component's order (Kolmogorov, PAMI 2006).  Multipliers by a
 // subgradient step after every sweep, with the messages kept warm.  What matters most is the
 // gradient: the usage of a soft minimum of the beliefs, smoothed over many steps, moves the bound
-// far better than the usage of a rounded solution does.
+// far better than the usage of a rounded solution does.  Steps follow the gap to the incumbent
+// (Polyak) and shrink when they stop helping, each time from the best multipliers seen: without
+// that return the ascent diverges.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -14,6 +16,8 @@
 #include <vector>
 
 #include "tessera/solver/component.hpp"
+#include "tessera/solver/kernels.hpp"
+#include "tessera/solver/weights.hpp"
 
 namespace tessera::solver {
 
@@ -21,189 +25,244 @@ namespace tessera::solver {
 struct Guide {
   std::vector<double> forward;   // from u to v, by v's values, table after table
   std::vector<double> backward;  // from v to u, by u's values
-  std::vector<double> lambda;
+  std::vector<double> lambda;    // scaled cost per unit of usage
+};
+
+// How the multipliers' ascent walks.
+struct Pace {
+  double step = 0.1;         // of the gap, at first
+  double momentum = 0.97;    // of the direction
+  double shrink = 0.8;       // of the step, when patience is at its end
+  int patience = 40;         // sweeps without notable progress
+  double least_step = 2e-5;  // below it the ascent has converged
 };
 
 template<class Int>
 class Relaxation {
  public:
-  explicit Relaxation(const Component<Int>& component) : component_(component) {
+  // @pre the weights outlive it
+  explicit Relaxation(const Weights<Int>& weights, const Pace& pace = {})
+      : component_(weights.component()), weights_(weights), pace_(pace), step_(pace.step) {
     std::size_t forward = 0, backward = 0;
-    for (const auto& table : component.tables) {
+    for (const auto& table : component_.tables) {
       forward_at_.push_back(forward);
       backward_at_.push_back(backward);
-      forward += component.value_count(table.v);
-      backward += component.value_count(table.u);
+      forward += stride(table.v);
+      backward += stride(table.u);
     }
-    guide_.forward.assign(forward, 0);
-    guide_.backward.assign(backward, 0);
-    guide_.lambda.assign(component.capacity.size(), 0);
-    copy_costs();
+    forward_.assign(forward, 0);
+    backward_.assign(backward, 0);
+    lambda_.assign(component_.capacity.size(), 0);
+    direction_ = best_lambda_ = lambda_;
+    unary_ = weights.costs();
   }
 
-  Guide& guide() noexcept { return guide_; }
-  const Guide& guide() const noexcept { return guide_; }
+  const std::vector<double>& lambda() const noexcept { return lambda_; }
+  double best() const noexcept { return best_; }
+  bool is_converged() const noexcept { return is_converged_; }
+  double step_size() const noexcept { return step_; }
 
-  // Improves messages and multipliers for at most `steps` sweeps.  Stops when the bound reaches
-  // `target` (an incumbent's cost, or infinity), stalls, or `stop()` says so.
-  // @post the guide is the best one seen
+  // Prices usage anew.  Messages stay.
+  void set_lambda(std::vector<double> lambda) {
+    best_lambda_ = lambda_ = std::move(lambda);
+    price_usage();
+  }
+
+  // As set_lambda, with the ascent beginning anew there, at this step.
+  void start_from(std::vector<double> lambda, double step) {
+    set_lambda(std::move(lambda));
+    step_ = step;
+    best_ = reference_ = unset;
+    is_converged_ = false;
+  }
+
+  // One sweep and one step of the multipliers.  `target` is an incumbent's cost, or infinity.
+  // O(entries of all tables + usages).  Returns the bound that the sweep found.
+  double ascend(double target) {
+    const double bound = sweep(true) - refund();
+    const bool has_rows = !component_.capacity.empty();
+    const double goal = goal_for(target, bound);
+    if (bound > best_) {
+      best_ = bound;
+      best_lambda_ = lambda_;
+    }
+    const double notable = has_rows ? 0.02 * std::max(0.01, step_) * (goal - reference_)
+                                    : 1e-7 * std::max(1.0, std::abs(bound));
+    if (reference_ == unset || best_ > reference_ + notable) {
+      reference_ = best_;
+      since_progress_ = 0;
+    } else {
+      ++since_progress_;
+    }
+    if (!has_rows) {
+      is_converged_ = since_progress_ >= 3;
+      return bound;
+    }
+    if (since_progress_ >= pace_.patience) {
+      step_ *= pace_.shrink;
+      since_progress_ = 0;
+      is_converged_ = step_ < pace_.least_step;
+      return_to_best();
+      return bound;
+    }
+    move(goal);
+    return bound;
+  }
+
+  // Ascends for at most `steps` sweeps; stops when the bound reaches `target`, when it has
+  // converged, or when `stop()` says so.  @post the multipliers are the best seen
   template<class Stop>
   double optimise(int steps, double target, Stop&& stop) {
-    const bool has_rows = !component_.capacity.empty();
-    double best = -1e300, step_size = 0.1;
-    int since_best = 0;
-    std::vector<double> best_lambda = guide_.lambda;
-    std::vector<double> direction(guide_.lambda.size(), 0), gradient;
-    for (int step = 0; step < steps && !stop(); ++step) {
-      const double bound = sweep() - dot(guide_.lambda, component_.capacity);
-      const double scale = std::max(1.0, std::abs(bound));
-      if (bound > best + 1e-7 * scale) {
-        since_best = 0;
-      } else {
-        ++since_best;
-      }
-      if (bound > best) {
-        best = bound;
-        best_lambda = guide_.lambda;
-      }
-      if (best >= target) break;
-      if (!has_rows) {
-        if (since_best >= 3) break;
-        continue;
-      }
-      constexpr int patience = 20;
-      if (since_best > patience) {
-        step_size *= 0.7;
-        if (step_size < 1e-4) break;
-        guide_.lambda = best_lambda;
-        std::fill(direction.begin(), direction.end(), 0);
-        since_best = 0;
-        refresh_unary();
-        continue;
-      }
-      const double gap = std::max(std::min(target, best + 0.1 * std::abs(best) + 1) - best, 1e-9);
-      gradient = usage_excess(gap);
-      constexpr double momentum = 0.9;
-      double norm = 0;
-      for (std::size_t t = 0; t < direction.size(); ++t) {
-        direction[t] = momentum * direction[t] + (1 - momentum) * gradient[t];
-        if (guide_.lambda[t] == 0 && direction[t] < 0) direction[t] = 0;
-        norm += direction[t] * direction[t];
-      }
-      if (norm == 0) {
-        // Nothing is short of room and nothing is overpaid: only messages are left to improve.
-        if (since_best >= 3) break;
-        continue;
-      }
-      const double length = step_size * gap / norm;
-      for (std::size_t t = 0; t < direction.size(); ++t)
-        guide_.lambda[t] = std::max(0.0, guide_.lambda[t] + length * direction[t]);
-      refresh_unary();
+    for (int step = 0; step < steps && !is_converged_ && !stop(); ++step) {
+      ascend(target);
+      if (best_ >= target) break;
     }
-    if (has_rows) {
-      guide_.lambda = best_lambda;
-      refresh_unary();
-    }
+    settle();
+    return best_;
+  }
+
+  // Back to the best multipliers, with messages that suit them.  Forward ones last: those are what
+  // the exact bound takes.
+  void settle() {
+    return_to_best();
+    constexpr int sweeps = 4;
+    for (int i = 0; i < (component_.capacity.empty() ? 1 : sweeps); ++i) sweep(false);
     sweep_forward();
-    return best;
+  }
+
+  // A forward and a backward pass.  Returns the bound, without the multipliers' refund.
+  double sweep(bool measure_usage = false) {
+    sweep_forward();
+    if (measure_usage) usage_.assign(component_.capacity.size() + 1, 0);
+    double bound = 0;
+    for (auto v = static_cast<std::uint32_t>(component_.size()); v-- > 0;) {
+      load_beliefs(v);
+      const double weight = weight_of(v);
+      const double least = kernels::minimum(belief_.data(), stride(v));
+      bound += (1 - weight * static_cast<double>(component_.lower[v].size())) * least;
+      for (const std::uint32_t e : component_.lower[v]) {
+        subtract(weight, forward_.data() + forward_at_[e], stride(v));
+        bound += send(component_.value_count(v), weights_.column(e, 0), component_.tables[e].u,
+                      backward_.data() + backward_at_[e]);
+      }
+      if (measure_usage) add_expected_usage(v, least);
+    }
+    return bound;
+  }
+
+  // sum of lambda_t * capacity_t
+  double refund() const {
+    double total = 0;
+    for (std::size_t t = 0; t < lambda_.size(); ++t)
+      total += lambda_[t] * static_cast<double>(component_.capacity[t]);
+    return total;
   }
 
   // The forward messages as integers that the bound's arithmetic can hold.
   std::vector<Int> rounded_forward() const {
     const double most = std::ldexp(1.0, Arithmetic<Int>::headroom_bits - 1);
     std::vector<Int> result;
-    result.reserve(guide_.forward.size());
-    for (const double message : guide_.forward)
-      result.push_back(static_cast<Int>(std::clamp(std::floor(message), -most, most)));
+    for (std::size_t e = 0; e < component_.tables.size(); ++e)
+      for (std::uint32_t y = 0; y < component_.value_count(component_.tables[e].v); ++y)
+        result.push_back(
+            static_cast<Int>(std::clamp(std::floor(forward_[forward_at_[e] + y]), -most, most)));
     return result;
   }
 
-  // What value y of variable v seems to cost, its neighbours' messages included.
+  Guide guide() const {
+    Guide guide{{}, {}, lambda_};
+    for (std::size_t e = 0; e < component_.tables.size(); ++e) {
+      const auto& table = component_.tables[e];
+      const double* forward = forward_.data() + forward_at_[e];
+      const double* backward = backward_.data() + backward_at_[e];
+      guide.forward.insert(guide.forward.end(), forward, forward + component_.value_count(table.v));
+      guide.backward.insert(guide.backward.end(), backward,
+                            backward + component_.value_count(table.u));
+    }
+    return guide;
+  }
+  void set_guide(const Guide& guide) {
+    const double *forward = guide.forward.data(), *backward = guide.backward.data();
+    for (std::size_t e = 0; e < component_.tables.size(); ++e) {
+      const auto& table = component_.tables[e];
+      forward =
+          copy_message(forward, component_.value_count(table.v), forward_.data() + forward_at_[e]);
+      backward = copy_message(backward, component_.value_count(table.u),
+                              backward_.data() + backward_at_[e]);
+    }
+    set_lambda(guide.lambda);
+  }
+
+  // What value y of variable v seems to cost: its own price and all messages.
   double belief(std::uint32_t v, std::uint32_t y) const {
-    double total = unary_[component_.first[v] + y];
-    for (const std::uint32_t e : component_.lower[v]) total += guide_.forward[forward_at_[e] + y];
-    for (const std::uint32_t e : component_.higher[v])
-      total += guide_.backward[backward_at_[e] + y];
+    double total = belief_from_above(v, y);
+    for (const std::uint32_t e : component_.lower[v]) total += forward_[forward_at_[e] + y];
     return total;
   }
   // As belief, from own cost and the tables to higher numbers only: what a decoder that has chosen
   // all lower numbers adds the tables to those to.
   double belief_from_above(std::uint32_t v, std::uint32_t y) const {
-    double total = unary_[component_.first[v] + y];
-    for (const std::uint32_t e : component_.higher[v])
-      total += guide_.backward[backward_at_[e] + y];
+    double total = unary_[weights_.value_at(v) + y];
+    for (const std::uint32_t e : component_.higher[v]) total += backward_[backward_at_[e] + y];
     return total;
   }
+  // What a value's usage costs.
+  double usage_price(std::uint32_t v, std::uint32_t y) const {
+    const std::size_t at = weights_.value_at(v) + y;
+    return unary_[at] - weights_.costs()[at];
+  }
 
-  // Copies the multipliers into the unary costs; call after changing guide().lambda.
-  void refresh_unary() {
-    std::vector<double> before(component_.capacity.size() + 1, 0);
-    for (std::size_t row = 0; row < component_.capacity.size(); ++row)
-      before[row + 1] = before[row] + guide_.lambda[row];
-    unary_ = costs_;
-    for (std::uint32_t v = 0; v < component_.size(); ++v)
-      for (std::uint32_t k = component_.first_item[v]; k < component_.first_item[v + 1]; ++k) {
-        const auto& item = component_.items[k];
-        const double price = before[item.end] - before[item.begin];
-        if (price == 0) continue;
-        for (std::uint32_t y = 0; y < component_.value_count(v); ++y)
-          unary_[component_.first[v] + y] += price *
-                                             static_cast<double>(component_.usages[item.usage + y]);
-      }
+  // Variable by variable from the first, the value that looks cheapest given those chosen before.
+  std::vector<std::uint32_t> decode() {
+    std::vector<std::uint32_t> choice(component_.size(), 0);
+    for (std::uint32_t v = 0; v < component_.size(); ++v) {
+      const std::size_t width = stride(v);
+      belief_.assign(unary_.begin() + static_cast<std::ptrdiff_t>(weights_.value_at(v)),
+                     unary_.begin() + static_cast<std::ptrdiff_t>(weights_.value_at(v + 1)));
+      for (const std::uint32_t e : component_.higher[v])
+        add_row(backward_.data() + backward_at_[e], width);
+      for (const std::uint32_t e : component_.lower[v])
+        add_row(weights_.row(e, choice[component_.tables[e].u]), width);
+      choice[v] = static_cast<std::uint32_t>(
+          std::min_element(belief_.begin(), belief_.begin() + component_.value_count(v)) -
+          belief_.begin());
+    }
+    return choice;
   }
 
  private:
-  static constexpr double huge = 1e30;  // stands for infinity: finite, so that sums stay numbers
+  static constexpr double unset = -1e300;
 
-  static double dot(const std::vector<double>& a, const std::vector<Usage>& b) {
-    double total = 0;
-    for (std::size_t i = 0; i < a.size(); ++i) total += a[i] * static_cast<double>(b[i]);
-    return total;
+  std::size_t stride(std::uint32_t v) const { return weights_.stride(v); }
+
+  static const double* copy_message(const double* from, std::uint32_t count, double* to) {
+    std::copy(from, from + count, to);
+    return from + count;
   }
 
-  static double to_double(const Int& cost) {
-    return Arithmetic<Int>::is_finite(cost) ? static_cast<double>(cost) : huge;
+  void add_row(const double* row, std::size_t width) {
+    for (std::size_t y = 0; y < width; ++y) belief_[y] += row[y];
   }
-
-  // Tables in both orientations: every message is then a sum of rows and a minimum over them.
-  void copy_costs() {
-    for (const Int& cost : component_.cost) costs_.push_back(to_double(cost));
-    tables_.reserve(component_.tables_cost.size());
-    for (const Int& cost : component_.tables_cost) tables_.push_back(to_double(cost));
-    transposed_.resize(tables_.size());
-    for (const auto& table : component_.tables) {
-      const std::size_t rows = component_.value_count(table.u);
-      const std::size_t columns = component_.value_count(table.v);
-      for (std::size_t x = 0; x < rows; ++x)
-        for (std::size_t y = 0; y < columns; ++y)
-          transposed_[table.cost + y * rows + x] = tables_[table.cost + x * columns + y];
-    }
-    unary_ = costs_;
-  }
-
-  // out[y] = min over x of in[x] + table[x][y], less the least of them, which is returned.
-  static double send(const double* in, std::size_t rows, const double* table, std::size_t columns,
-                     double* out) {
-    for (std::size_t y = 0; y < columns; ++y) out[y] = in[0] + table[y];
-    for (std::size_t x = 1; x < rows; ++x) {
-      const double from = in[x];
-      const double* row = table + x * columns;
-      for (std::size_t y = 0; y < columns; ++y) out[y] = std::min(out[y], from + row[y]);
-    }
-    const double least = *std::min_element(out, out + columns);
-    for (std::size_t y = 0; y < columns; ++y) out[y] -= least;
-    return least;
-  }
-
   void load_beliefs(std::uint32_t v) {
-    const std::uint32_t width = component_.value_count(v);
-    belief_.resize(width);
-    const double* unary = unary_.data() + component_.first[v];
-    for (std::uint32_t y = 0; y < width; ++y) belief_[y] = unary[y];
+    const std::size_t width = stride(v);
+    belief_.assign(unary_.begin() + static_cast<std::ptrdiff_t>(weights_.value_at(v)),
+                   unary_.begin() + static_cast<std::ptrdiff_t>(weights_.value_at(v + 1)));
     for (const std::uint32_t e : component_.lower[v])
-      for (std::uint32_t y = 0; y < width; ++y) belief_[y] += guide_.forward[forward_at_[e] + y];
+      add_row(forward_.data() + forward_at_[e], width);
     for (const std::uint32_t e : component_.higher[v])
-      for (std::uint32_t y = 0; y < width; ++y) belief_[y] += guide_.backward[backward_at_[e] + y];
+      add_row(backward_.data() + backward_at_[e], width);
+  }
+  void subtract(double weight, const double* message, std::size_t width) {
+    outgoing_.resize(width);
+    for (std::size_t y = 0; y < width; ++y) outgoing_[y] = weight * belief_[y] - message[y];
+  }
+  // The message to `to` from what is outgoing, less its least entry, which is returned.
+  double send(std::uint32_t from_count, const double* table, std::uint32_t to, double* message) {
+    const std::size_t width = stride(to);
+    kernels::min_plus(outgoing_.data(), from_count, table, width, message);
+    const double least = kernels::minimum(message, width);
+    for (std::size_t y = 0; y < width; ++y) message[y] -= least;
+    return least;
   }
 
   double weight_of(std::uint32_t v) const {
@@ -218,72 +277,96 @@ class Relaxation {
       load_beliefs(v);
       const double weight = weight_of(v);
       for (const std::uint32_t e : component_.higher[v]) {
-        const auto& table = component_.tables[e];
-        scratch_.resize(belief_.size());
-        for (std::size_t x = 0; x < belief_.size(); ++x)
-          scratch_[x] = weight * belief_[x] - guide_.backward[backward_at_[e] + x];
-        send(scratch_.data(), scratch_.size(), tables_.data() + table.cost,
-             component_.value_count(table.v), guide_.forward.data() + forward_at_[e]);
+        subtract(weight, backward_.data() + backward_at_[e], stride(v));
+        send(component_.value_count(v), weights_.row(e, 0), component_.tables[e].v,
+             forward_.data() + forward_at_[e]);
       }
     }
   }
 
-  // A forward and a backward pass.  Returns the bound, without the multipliers' refund.
-  double sweep() {
-    sweep_forward();
-    double bound = 0;
-    for (auto v = static_cast<std::uint32_t>(component_.size()); v-- > 0;) {
-      load_beliefs(v);
-      const double weight = weight_of(v);
-      const double least = *std::min_element(belief_.begin(), belief_.end());
-      bound += (1 - weight * static_cast<double>(component_.lower[v].size())) * least;
-      for (const std::uint32_t e : component_.lower[v]) {
-        const auto& table = component_.tables[e];
-        scratch_.resize(belief_.size());
-        for (std::size_t y = 0; y < belief_.size(); ++y)
-          scratch_[y] = weight * belief_[y] - guide_.forward[forward_at_[e] + y];
-        bound += send(scratch_.data(), scratch_.size(), transposed_.data() + table.cost,
-                      component_.value_count(table.u), guide_.backward.data() + backward_at_[e]);
-      }
+  // What v uses when it takes a soft minimum of its beliefs.
+  void add_expected_usage(std::uint32_t v, double least) {
+    if (component_.first_item[v] == component_.first_item[v + 1]) return;
+    const std::uint32_t count = component_.value_count(v);
+    const double scale = 1 / temperature_;
+    double total = 0;
+    for (std::uint32_t y = 0; y < count; ++y) {
+      const double exponent = (least - belief_[y]) * scale;
+      total += belief_[y] = exponent < -40 ? 0 : std::exp(exponent);
     }
-    return bound;
+    for (std::uint32_t k = component_.first_item[v]; k < component_.first_item[v + 1]; ++k) {
+      const auto& item = component_.items[k];
+      double expected = 0;
+      for (std::uint32_t y = 0; y < count; ++y) expected += belief_[y] * weights_.usage(k)[y];
+      usage_[item.begin] += expected / total;
+      usage_[item.end] -= expected / total;
+    }
   }
 
-  // How much more than its capacity each row uses when every variable takes a soft minimum of its
-  // beliefs.  The temperature follows the gap: the nearer the optimum, the harder the minimum.
-  std::vector<double> usage_excess(double gap) {
-    std::vector<double> change(component_.capacity.size() + 1, 0);
-    const double temperature =
-        std::max(0.3 * gap / static_cast<double>(component_.size() + 1), 1e-9);
-    for (std::uint32_t v = 0; v < component_.size(); ++v) {
-      if (component_.first_item[v] == component_.first_item[v + 1]) continue;
-      load_beliefs(v);
-      const double least = *std::min_element(belief_.begin(), belief_.end());
-      double total = 0;
-      for (double& b : belief_) total += b = std::exp((least - b) / temperature);
-      for (std::uint32_t k = component_.first_item[v]; k < component_.first_item[v + 1]; ++k) {
-        const auto& item = component_.items[k];
-        double expected = 0;
-        for (std::size_t y = 0; y < belief_.size(); ++y)
-          expected += belief_[y] * static_cast<double>(component_.usages[item.usage + y]);
-        change[item.begin] += expected / total;
-        change[item.end] -= expected / total;
-      }
+  // What the ascent steps towards: the incumbent, or a guess where there is none.
+  double goal_for(double target, double bound) const {
+    const double best = std::max(best_, bound);
+    const double least_gap = 1e-9 * std::max(1.0, std::abs(best));
+    if (target < 1e299) return std::max(target, best + least_gap);
+    return best + 0.3 * std::abs(best) + 1;
+  }
+
+  void move(double goal) {
+    const double gap = goal - best_;
+    // The softness of the minima follows the step: the nearer the optimum, the harder they are.
+    temperature_ = std::max(
+        0.3 * step_ * std::max(goal, gap) / static_cast<double>(component_.size() + 1), 1e-9);
+    // A young average has seen little: undone, its first steps would be thirty times too long.
+    decay_ *= pace_.momentum;
+    const double correction = 1 / (1 - decay_);
+    double norm = 0, usage = 0;
+    for (std::size_t t = 0; t < lambda_.size(); ++t) {
+      usage += usage_[t];
+      double excess = usage - static_cast<double>(component_.capacity[t]);
+      if (lambda_[t] == 0 && excess < 0) excess = 0;
+      direction_[t] = pace_.momentum * direction_[t] + (1 - pace_.momentum) * excess;
+      if (lambda_[t] == 0 && direction_[t] < 0) direction_[t] = 0;
+      norm += direction_[t] * direction_[t];
     }
-    double usage = 0;
-    for (std::size_t row = 0; row < component_.capacity.size(); ++row) {
-      usage += change[row];
-      change[row] = usage - static_cast<double>(component_.capacity[row]);
+    if (norm == 0) {
+      // Nothing is short of room and nothing is overpaid: only messages are left to improve.
+      is_converged_ = since_progress_ >= 8;
+      return;
     }
-    change.pop_back();
-    return change;
+    const double length = step_ * gap / (norm * correction);
+    for (std::size_t t = 0; t < lambda_.size(); ++t)
+      lambda_[t] = std::max(0.0, lambda_[t] + length * direction_[t]);
+    price_usage();
+  }
+
+  void return_to_best() {
+    if (component_.capacity.empty()) return;
+    lambda_ = best_lambda_;
+    std::fill(direction_.begin(), direction_.end(), 0);
+    decay_ = 1;
+    price_usage();
+  }
+
+  void price_usage() {
+    if (lambda_.empty()) return;
+    prefix_sums(lambda_, before_);
+    unary_ = weights_.costs();
+    for (std::uint32_t v = 0; v < component_.size(); ++v)
+      weights_.add_usage_price(v, before_, unary_.data() + weights_.value_at(v));
   }
 
   const Component<Int>& component_;
-  std::vector<std::size_t> forward_at_, backward_at_;
-  std::vector<double> costs_, unary_, tables_, transposed_;
-  std::vector<double> belief_, scratch_;
-  Guide guide_;
+  const Weights<Int>& weights_;
+  const Pace pace_;
+  std::vector<std::size_t> forward_at_, backward_at_;  // where a table's messages begin
+  std::vector<double> unary_, forward_, backward_, lambda_;
+  std::vector<double> belief_, outgoing_, usage_, before_;
+
+  // The ascent.
+  double best_ = unset, reference_ = unset, step_, temperature_ = 1e-9, decay_ = 1;
+  std::vector<double> best_lambda_, direction_;
+  int since_progress_ = 0;
+  bool is_converged_ = false;
 };
 
 }  // namespace tessera::solver

@@ -42,8 +42,6 @@ class Solve {
   }
 
  private:
-  using Outcome = typename Search<Int>::Outcome;
-
   void search() {
     for (std::size_t c = 0; c < components_.size() && !reduced_.infeasible; ++c) {
       Search<Int> search(components_[c], Wide(1) << shift_, options_, deadline_,

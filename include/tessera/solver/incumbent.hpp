@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The best assignment found so far and the best bound proven, shared by those who look for better.
+#pragma once
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "tessera/solver/descent.hpp"
+
+namespace tessera::solver {
+
+template<class Int>
+class Incumbent {
+ public:
+  // `unit` divides every total cost: a cheaper assignment is cheaper by a unit at least.  `report`
+  // is called, with whether the assignment is new, whenever something improves; one call at a time.
+  Incumbent(const Component<Int>& component, Wide unit, Wide bound,
+            std::function<void(const Incumbent&, bool)> report)
+      : component_(component), unit_(unit), bound_(bound), report_(std::move(report)) {}
+
+  Wide unit() const noexcept { return unit_; }
+
+  // Takes a choice if it is feasible and the cheapest so far.
+  bool offer(const Choice& choice) {
+    const std::optional<Wide> cost = cost_of(component_, choice);
+    if (!cost) return false;
+    const std::scoped_lock lock(mutex_);
+    if (best_ && *cost >= cost_) return false;
+    Room<Int> room(component_);
+    for (std::uint32_t i = 0; i < choice.size(); ++i) room.take(i, choice[i]);
+    if (!room.is_within()) return false;
+    best_ = choice;
+    cost_ = *cost;
+    if (report_) report_(*this, true);
+    return true;
+  }
+
+  // No assignment is cheaper than `bound`.
+  void raise_bound(Wide bound) {
+    const std::scoped_lock lock(mutex_);
+    if (bound <= bound_) return;
+    bound_ = bound;
+    if (report_) report_(*this, false);
+  }
+
+  // Whether a set of assignments that cost `bound` at least holds nothing cheaper.
+  bool closes(Wide bound) const {
+    const std::scoped_lock lock(mutex_);
+    return best_ && bound + unit_ > cost_;
+  }
+  std::optional<Wide> cost() const {
+    const std::scoped_lock lock(mutex_);
+    return best_ ? std::optional(cost_) : std::nullopt;
+  }
+  Wide bound() const {
+    const std::scoped_lock lock(mutex_);
+    return bound_;
+  }
+  // The best choice, if it is cheaper than `cost`.
+  std::optional<Choice> best_below(const std::optional<Wide>& cost) const {
+    const std::scoped_lock lock(mutex_);
+    return best_ && (!cost || cost_ < *cost) ? best_ : std::nullopt;
+  }
+
+  // For `report`, which runs while the lock is held.
+  const std::optional<Choice>& best_unlocked() const noexcept { return best_; }
+  Wide cost_unlocked() const noexcept { return cost_; }
+  Wide bound_unlocked() const noexcept { return bound_; }
+
+ private:
+  const Component<Int>& component_;
+  const Wide unit_;
+  mutable std::mutex mutex_;  // guards what follows
+  std::optional<Choice> best_;
+  Wide cost_ = 0, bound_;
+  std::function<void(const Incumbent&, bool)> report_;
+};
+
+}  // namespace tessera::solver

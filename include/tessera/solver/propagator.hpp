@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a restriction of domains implies at once: values without a partner, values without room.
+#pragma once
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "tessera/solver/component.hpp"
+
+namespace tessera::solver {
+
+// The least of any run of rows in O(1), after O(n log n).
+class RangeMinimum {
+ public:
+  explicit RangeMinimum(std::vector<Usage> values) {
+    levels_.push_back(std::move(values));
+    for (std::size_t width = 1; 2 * width <= levels_[0].size(); width *= 2) {
+      const std::vector<Usage>& below = levels_.back();
+      std::vector<Usage> level(below.size() - width);
+      for (std::size_t i = 0; i < level.size(); ++i)
+        level[i] = std::min(below[i], below[i + width]);
+      levels_.push_back(std::move(level));
+    }
+  }
+  // @pre begin < end
+  Usage operator()(std::size_t begin, std::size_t end) const {
+    const auto level = static_cast<std::size_t>(std::bit_width(end - begin) - 1);
+    return std::min(levels_[level][begin], levels_[level][end - (std::size_t{1} << level)]);
+  }
+
+ private:
+  std::vector<std::vector<Usage>> levels_;  // levels_[l][i]: of the 2^l rows from i
+};
+
+// Removes values that no neighbour allows or that can not fit.  False where a domain empties.
+template<class Int>
+class Propagator {
+ public:
+  explicit Propagator(const Component<Int>& component) : component_(component) {
+    for (std::uint32_t e = 0; e < component.tables.size(); ++e) {
+      const auto& table = component.tables[e];
+      const std::size_t entries = std::size_t{component.value_count(table.u)} *
+                                  component.value_count(table.v);
+      const Int* cost = component.cost_of(table);
+      if (!std::all_of(cost, cost + entries, Arithmetic<Int>::is_finite)) restrictive_.push_back(e);
+    }
+  }
+
+  bool run(Domains& domains) const {
+    for (bool changed = true; changed;) {
+      changed = false;
+      for (const std::uint32_t e : restrictive_)
+        if (!match(component_.tables[e], domains, changed)) return false;
+      if (!fit(domains, changed)) return false;
+    }
+    return true;
+  }
+
+ private:
+  bool match(const typename Component<Int>::Table& table, Domains& domains, bool& changed) const {
+    const std::uint32_t u = component_.first[table.u], v = component_.first[table.v];
+    const std::uint32_t rows = component_.value_count(table.u);
+    const std::uint32_t columns = component_.value_count(table.v);
+    const Int* cost = component_.cost_of(table);
+    std::vector<char> row_used(rows, 0), column_used(columns, 0);
+    for (std::uint32_t x = 0; x < rows; ++x)
+      for (std::uint32_t y = 0; y < columns; ++y)
+        if (domains[u + x] != 0 && domains[v + y] != 0 &&
+            Arithmetic<Int>::is_finite(cost[std::size_t{x} * columns + y]))
+          row_used[x] = column_used[y] = 1;
+    const auto keep = [&](std::uint32_t first, const std::vector<char>& used) {
+      bool any = false;
+      for (std::size_t x = 0; x < used.size(); ++x) {
+        changed = changed || (domains[first + x] != 0 && used[x] == 0);
+        domains[first + x] &= used[x];
+        any = any || domains[first + x] != 0;
+      }
+      return any;
+    };
+    return keep(u, row_used) && keep(v, column_used);
+  }
+
+  bool fit(Domains& domains, bool& changed) const {
+    const std::size_t rows = component_.capacity.size();
+    if (rows == 0) return true;
+    // What is left when every variable uses as little as it can.
+    std::vector<Usage> change(rows + 1, 0), least(component_.items.size());
+    for (std::uint32_t i = 0; i < component_.size(); ++i)
+      for (std::uint32_t k = component_.first_item[i]; k < component_.first_item[i + 1]; ++k) {
+        const auto& item = component_.items[k];
+        Usage fewest = std::numeric_limits<Usage>::max();
+        for (std::uint32_t y = 0; y < component_.value_count(i); ++y)
+          if (domains[component_.first[i] + y] != 0)
+            fewest = std::min(fewest, component_.usages[item.usage + y]);
+        least[k] = fewest;
+        change[item.begin] += fewest;
+        change[item.end] -= fewest;
+      }
+    std::vector<Usage> room = component_.capacity;
+    Usage used = 0;
+    for (std::size_t row = 0; row < rows; ++row) {
+      used += change[row];
+      room[row] -= used;
+      if (room[row] < 0) return false;
+    }
+    const RangeMinimum range(std::move(room));
+    for (std::uint32_t i = 0; i < component_.size(); ++i)
+      for (std::uint32_t k = component_.first_item[i]; k < component_.first_item[i + 1]; ++k) {
+        const auto& item = component_.items[k];
+        const Usage most = least[k] + range(item.begin, item.end);
+        bool any = false;
+        for (std::uint32_t y = 0; y < component_.value_count(i); ++y) {
+          char& allowed = domains[component_.first[i] + y];
+          if (allowed != 0 && component_.usages[item.usage + y] > most) {
+            allowed = 0;
+            changed = true;
+          }
+          any = any || allowed != 0;
+        }
+        if (!any) return false;
+      }
+    return true;
+  }
+
+  const Component<Int>& component_;
+  std::vector<std::uint32_t> restrictive_;  // tables with forbidden pairs
+};
+
+}  // namespace tessera::solver

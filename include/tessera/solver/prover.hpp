@@ -1,0 +1,645 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Raises the lower bound of a component until it meets the incumbent.
+//
+//   root   Multipliers and messages ascend.  What the bound then shows to be unnecessary (reduced
+//          costs) goes, and what is left is presolved again: values that are gone make new
+//          infinities, those fold variables, and the next ascent starts from a smaller component.
+//   tree   Branch and bound on what is left, best first with dives.  A node is a set of domains; it
+//          is propagated, its ascent goes on from its parent's multipliers, values that can not be
+//          part of anything cheaper go, and what is open is split.
+//
+// We branch on variables, not on single 0-1 columns: the columns of a variable sum to one, so
+// setting one to 0 settles almost nothing while splitting its values settles half of them.
+//
+// Every bound that decides is exact (bound.hpp).  Along the way each relaxation is read as an
+// assignment and offered.
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "tessera/solver/bound.hpp"
+#include "tessera/solver/component.hpp"
+#include "tessera/solver/descent.hpp"
+#include "tessera/solver/improver.hpp"
+#include "tessera/solver/incumbent.hpp"
+#include "tessera/solver/options.hpp"
+#include "tessera/solver/presolve.hpp"
+#include "tessera/solver/propagator.hpp"
+#include "tessera/solver/reduce.hpp"
+#include "tessera/solver/relaxation.hpp"
+
+namespace tessera::solver {
+
+template<class Int>
+class Prover {
+ public:
+  // @pre component, incumbent and deadline outlive it
+  Prover(const Component<Int>& component, Incumbent<Int>& incumbent, const Deadline& deadline,
+         std::uint64_t seed, bool may_presolve)
+      : incumbent_(incumbent), deadline_(deadline), seed_(seed), may_presolve_(may_presolve) {
+    stages_.push_back(std::make_unique<Stage>());
+    stages_[0]->component = component;
+    Domains domains;
+    for (const Int& cost : component.cost) domains.push_back(Arithmetic<Int>::is_finite(cost));
+    enter_stage(std::move(domains));
+  }
+
+  // Whether nothing cheaper than the incumbent exists.
+  bool is_done() const noexcept { return phase_ == Phase::done; }
+  std::uint64_t nodes() const noexcept { return nodes_; }
+  // Kernel operations so far, which a caller may take for time.
+  double work() const noexcept { return work_; }
+  // Multipliers for the rows of the component it was given; better ones from time to time.
+  const std::vector<double>& lambda() const noexcept { return lambda_; }
+  bool is_at_root() const noexcept { return phase_ == Phase::root; }
+
+  // A little more: some sweeps, or a node of the tree.
+  void advance() {
+    switch (phase_) {
+      case Phase::root: advance_root(); break;
+      case Phase::tree: advance_tree(); break;
+      case Phase::done: break;
+    }
+  }
+
+ private:
+  enum class Phase : std::uint8_t { root, tree, done };
+
+  // One round of presolve: the component that it left, and the way back.
+  struct Stage {
+    std::optional<Reduced<Int>> reduced;  // from the component of the stage before
+    Component<Int> component;
+    Wide constant = 0;  // what the stages so far have made certain
+  };
+  struct Node {
+    Domains domains;
+    Wide bound = 0;
+    std::shared_ptr<const Guide> guide;  // the parent's, by the component's values
+    std::uint32_t depth = 0;
+  };
+
+  const Component<Int>& component() const { return stages_.back()->component; }
+  Wide constant() const { return stages_.back()->constant; }
+  bool closes(Wide bound) const { return incumbent_.closes(bound + constant()); }
+  std::optional<Wide> incumbent_cost() const {
+    const auto cost = incumbent_.cost();
+    return cost ? std::optional(*cost - constant()) : std::nullopt;
+  }
+  double target() const {
+    const auto cost = incumbent_cost();
+    return cost ? static_cast<double>(*cost) : 1e300;
+  }
+
+  // --- Stages ------------------------------------------------------------------------------------
+
+  void enter_stage(Domains domains) {
+    Propagator<Int> propagator(component());
+    const bool all_have_values = [&] {
+      for (std::uint32_t i = 0; i < component().size(); ++i) {
+        const auto begin = domains.begin() + component().first[i];
+        const auto end = domains.begin() + component().first[i + 1];
+        if (std::find(begin, end, 1) == end) return false;
+      }
+      return true;
+    }();
+    if (!all_have_values || !propagator.run(domains)) {
+      finish();
+      return;
+    }
+    domains_ = std::move(domains);
+    restricted_ = restrict_to(component(), domains_, kept_);
+    weights_.emplace(restricted_);
+    relaxation_.emplace(*weights_, Pace{});
+    root_bound_ = easy_bound(restricted_);
+    raise_root_bound();
+    sweeps_ = 0;
+    next_look_ = first_look;
+    phase_ = Phase::root;
+  }
+
+  // Presolves what `domains` leaves of the component.
+  void next_stage(const Domains& domains) {
+    auto stage = std::make_unique<Stage>();
+    stage->reduced = make_reduced(component(), domains);
+    Presolve<Int>(*stage->reduced, deadline_).run();
+    if (stage->reduced->infeasible) {
+      finish();
+      return;
+    }
+    stage->component = remainder_of(*stage->reduced);
+    stage->constant = constant() + stage->reduced->constant;
+    // The multipliers of rows that remain are a good start.
+    std::vector<double> lambda;
+    for (const std::uint32_t row : stage->component.row_origin)
+      lambda.push_back(relaxation_->lambda()[row]);
+    relaxation_.reset();
+    weights_.reset();
+    stages_.push_back(std::move(stage));
+    enter_stage(Domains(component().total_values(), 1));
+    if (phase_ == Phase::root) relaxation_->start_from(std::move(lambda), restart_step);
+  }
+
+  // A choice of the present component as one of the first.
+  Choice lifted(Choice choice) const {
+    for (std::size_t s = stages_.size(); s-- > 1;) {
+      std::vector<Value> values(stages_[s]->reduced->nodes.size(), 0);
+      for (std::uint32_t i = 0; i < choice.size(); ++i)
+        values[stages_[s]->component.origin[i]] = choice[i];
+      stages_[s]->reduced->undo(values);
+      values.resize(stages_[s - 1]->component.size());
+      choice = std::move(values);
+    }
+    return choice;
+  }
+  // One of a restriction of the present component, as one of the first.
+  void offer(const Component<Int>& restricted, const std::vector<std::uint32_t>& kept,
+             const Choice& choice) {
+    Choice whole(choice.size());
+    for (std::uint32_t i = 0; i < choice.size(); ++i)
+      whole[i] = kept[restricted.first[i] + choice[i]] - component().first[i];
+    incumbent_.offer(lifted(std::move(whole)));
+  }
+
+  // Nothing cheaper than the incumbent is left.
+  void finish() {
+    phase_ = Phase::done;
+    relaxation_.reset();
+    weights_.reset();
+    open_.clear();
+    if (const auto cost = incumbent_.cost()) incumbent_.raise_bound(*cost);
+  }
+
+  // --- Root --------------------------------------------------------------------------------------
+
+  static constexpr int first_look = 24;
+  static constexpr double restart_step = 0.02;
+
+  void advance_root() {
+    if (restricted_.size() == 0) {
+      offer(restricted_, kept_, {});
+      root_bound_ = std::max<Wide>(root_bound_, 0);
+      finish();
+      return;
+    }
+    const double goal = target();
+    constexpr int batch = 4;
+    for (int i = 0; i < batch && !relaxation_->is_converged() && !deadline_.is_over(); ++i) {
+      relaxation_->ascend(goal);
+      ++sweeps_;
+    }
+    work_ += batch * sweep_work(*weights_);
+    const bool is_ready = relaxation_->is_converged() || relaxation_->best() >= goal;
+    if (sweeps_ < next_look_ && !is_ready) return;
+    next_look_ = sweeps_ + sweeps_ / 2;
+    if (look_at_root() || !is_ready) return;
+    leave_root();
+  }
+
+  // Takes stock: an exact bound, an assignment, new multipliers.  Whether that ended the root.
+  bool look_at_root() {
+    if (stages_.size() == 1) lambda_ = relaxation_->lambda();
+    const std::vector<double> current = relaxation_->lambda();
+    const Bound<Int> bound = exact_bound(restricted_, relaxation_->rounded_forward(),
+                                         rounded_multipliers(restricted_, current));
+    work_ += sweep_work(*weights_);
+    root_bound_ = std::max(root_bound_, bound.value);
+    raise_root_bound();
+    if (!closes(root_bound_)) round_and_offer(restricted_, *weights_, *relaxation_, kept_, true);
+    if (!closes(root_bound_)) return false;
+    finish();
+    return true;
+  }
+
+  void raise_root_bound() { incumbent_.raise_bound(bounded_by_incumbent(root_bound_)); }
+  Wide bounded_by_incumbent(Wide bound) const {
+    const Wide total = bound + constant();
+    const auto cost = incumbent_.cost();
+    return cost ? std::min(*cost, total) : total;
+  }
+
+  // The ascent has converged: what is unnecessary goes, and either it starts again on what is left
+  // or the tree begins.
+  void leave_root() {
+    relaxation_->settle();
+    if (stages_.size() == 1) lambda_ = relaxation_->lambda();
+    const Bound<Int> bound = exact_bound(restricted_, relaxation_->rounded_forward(),
+                                         rounded_multipliers(restricted_, relaxation_->lambda()));
+    root_bound_ = std::max(root_bound_, bound.value);
+    raise_root_bound();
+    const std::size_t before = kept_.size() - restricted_.size();
+    const std::size_t removed = remove_costly(domains_, bound, kept_);
+    if (closes(root_bound_) || !Propagator<Int>(component()).run(domains_)) {
+      finish();
+      return;
+    }
+    if (may_presolve_ && removed * 20 > before) {
+      next_stage(domains_);
+      return;
+    }
+    begin_tree();
+  }
+
+  static double sweep_work(const Weights<Int>& weights) {
+    return 2.5 * static_cast<double>(weights.entries());
+  }
+
+  // --- Tree --------------------------------------------------------------------------------------
+
+  void begin_tree() {
+    phase_ = Phase::tree;
+    propagator_.emplace(component());
+    Node root;
+    root.domains = std::move(domains_);
+    root.bound = root_bound_;
+    root.guide = save(*relaxation_, restricted_, kept_);
+    relaxation_.reset();
+    weights_.reset();
+    open_.clear();
+    push(std::move(root));
+  }
+
+  // Open nodes, a heap by bound; the node to dive into comes first.
+  static bool is_worse(const Node& a, const Node& b) {
+    return a.bound != b.bound ? a.bound > b.bound : a.depth < b.depth;
+  }
+  void push(Node node) {
+    open_.push_back(std::move(node));
+    std::push_heap(open_.begin(), open_.end(), is_worse);
+  }
+  Node pop() {
+    std::pop_heap(open_.begin(), open_.end(), is_worse);
+    Node node = std::move(open_.back());
+    open_.pop_back();
+    return node;
+  }
+
+  void advance_tree() {
+    if (!next_) {
+      if (open_.empty() || closes(open_.front().bound)) {
+        finish();
+        return;
+      }
+      next_ = pop();
+    }
+    Node node = std::move(*next_);
+    next_.reset();
+    if (closes(node.bound)) return;
+    ++nodes_;
+    std::vector<Node> children = process(node);
+    if (children.empty()) {
+      raise_tree_bound();
+      return;
+    }
+    // Dive while the nearest child is about as good as the best that waits.
+    Node nearest = std::move(children.back());
+    children.pop_back();
+    for (Node& child : children) push(std::move(child));
+    const auto cost = incumbent_cost();
+    const Wide best = open_.empty() ? nearest.bound : open_.front().bound;
+    const bool is_near = !cost || (nearest.bound - best) * 4 < *cost - best;
+    if (is_near || open_bytes() > open_bytes_limit)
+      next_ = std::move(nearest);
+    else
+      push(std::move(nearest));
+    raise_tree_bound();
+  }
+
+  static constexpr std::size_t open_bytes_limit = std::size_t{1} << 30;
+  std::size_t open_bytes() const {
+    return open_.size() * (component().total_values() + 8 * component().capacity.size());
+  }
+
+  void raise_tree_bound() {
+    std::optional<Wide> least;
+    if (!open_.empty()) least = open_.front().bound;
+    if (next_ && (!least || next_->bound < *least)) least = next_->bound;
+    if (least) incumbent_.raise_bound(bounded_by_incumbent(*least));
+  }
+
+  std::vector<Node> process(Node& node) {
+    constexpr int max_rounds = 4, sweeps_a_round = 60;
+    for (int round = 0; round < max_rounds; ++round) {
+      if (!propagator_->run(node.domains)) return {};
+      std::vector<std::uint32_t> kept;
+      const Component<Int> restricted = restrict_to(component(), node.domains, kept);
+      const Weights<Int> weights(restricted);
+      Relaxation<Int> relaxation(weights, Pace{0.1, 0.9, 0.7, 10, 1e-4});
+      load(relaxation, *node.guide, restricted, kept);
+      relaxation.optimise(sweeps_a_round, target(), [this] { return deadline_.is_over(); });
+      work_ += sweeps_a_round * sweep_work(weights);
+      const Bound<Int> bound = exact_bound(restricted, relaxation.rounded_forward(),
+                                           rounded_multipliers(restricted, relaxation.lambda()));
+      node.bound = std::max(node.bound, bound.value);
+      if (closes(node.bound)) return {};
+      const Choice rounded =
+          round_and_offer(restricted, weights, relaxation, kept, node.depth % 4 == 0);
+      if (closes(node.bound)) return {};
+      node.guide = save(relaxation, restricted, kept);
+      const std::size_t removed = remove_costly(node.domains, bound, kept);
+      if (deadline_.is_over()) return reopened(node);
+      if (kept.size() == component().size()) return {};  // one value each, and it was offered
+      if (removed * 8 < kept.size() - component().size() || round + 1 == max_rounds) {
+        if (removed > 0 && !propagator_->run(node.domains)) return {};
+        return branch(node, restricted, relaxation, bound, rounded, kept);
+      }
+    }
+    return {};
+  }
+
+  // Time ran out before the node could be split: it goes back as it is.
+  std::vector<Node> reopened(Node& node) {
+    std::vector<Node> same;
+    same.push_back(std::move(node));
+    return same;
+  }
+
+  // A value whose own bound reaches the incumbent goes.
+  std::size_t remove_costly(Domains& domains, const Bound<Int>& bound,
+                            const std::vector<std::uint32_t>& kept) const {
+    const auto incumbent = incumbent_cost();
+    if (!incumbent) return 0;
+    std::size_t removed = 0;
+    for (std::size_t x = 0; x < kept.size(); ++x)
+      if (bound.value + bound.reduced_costs[x] + incumbent_.unit() > *incumbent) {
+        domains[kept[x]] = 0;
+        ++removed;
+      }
+    return removed;
+  }
+
+  // --- Messages and multipliers go from a node to its children -----------------------------------
+
+  std::shared_ptr<const Guide> save(const Relaxation<Int>& relaxation,
+                                    const Component<Int>& restricted,
+                                    const std::vector<std::uint32_t>& kept) const {
+    const Guide narrow = relaxation.guide();
+    auto wide = std::make_shared<Guide>();
+    wide->lambda = narrow.lambda;
+    constexpr std::size_t messages_limit = 200'000;  // larger ones are found again
+    if (narrow.forward.size() + narrow.backward.size() > messages_limit) return wide;
+    widen(narrow.forward, wide->forward, restricted, kept, &Component<Int>::Table::v);
+    widen(narrow.backward, wide->backward, restricted, kept, &Component<Int>::Table::u);
+    return wide;
+  }
+  void load(Relaxation<Int>& relaxation, const Guide& wide, const Component<Int>& restricted,
+            const std::vector<std::uint32_t>& kept) const {
+    if (wide.forward.empty()) {
+      relaxation.set_lambda(wide.lambda);
+      return;
+    }
+    Guide narrow{{}, {}, wide.lambda};
+    narrow_down(wide.forward, narrow.forward, restricted, kept, &Component<Int>::Table::v);
+    narrow_down(wide.backward, narrow.backward, restricted, kept, &Component<Int>::Table::u);
+    relaxation.set_guide(narrow);
+  }
+
+  using End = std::uint32_t Component<Int>::Table::*;
+
+  // Messages by the restricted values, as messages by the component's.
+  void widen(const std::vector<double>& from, std::vector<double>& to,
+             const Component<Int>& restricted, const std::vector<std::uint32_t>& kept,
+             End end) const {
+    std::size_t at = 0;
+    for (const auto& table : restricted.tables) {
+      const std::uint32_t w = table.*end;
+      const std::size_t begin = to.size();
+      to.resize(begin + component().value_count(w), 0);
+      for (std::uint32_t y = 0; y < restricted.value_count(w); ++y)
+        to[begin + kept[restricted.first[w] + y] - component().first[w]] = from[at++];
+    }
+  }
+  void narrow_down(const std::vector<double>& from, std::vector<double>& to,
+                   const Component<Int>& restricted, const std::vector<std::uint32_t>& kept,
+                   End end) const {
+    std::size_t begin = 0;
+    for (const auto& table : restricted.tables) {
+      const std::uint32_t w = table.*end;
+      for (std::uint32_t y = 0; y < restricted.value_count(w); ++y)
+        to.push_back(from[begin + kept[restricted.first[w] + y] - component().first[w]]);
+      begin += component().value_count(w);
+    }
+  }
+
+  // --- Rounding ----------------------------------------------------------------------------------
+
+  // Reads the relaxation as an assignment, makes it fit, polishes and offers it.  Returns the plain
+  // reading, which may use too much.
+  Choice round_and_offer(const Component<Int>& restricted, const Weights<Int>& weights,
+                         Relaxation<Int>& relaxation, const std::vector<std::uint32_t>& kept,
+                         bool thoroughly) {
+    const Choice plain = relaxation.decode();
+    Choice choice = plain;
+    const bool fits = is_within(restricted, choice);
+    if (!fits && !thoroughly) return plain;
+    if (!fits) {
+      Improver<Int> improver(weights, seed_ + nodes_);
+      improver.set_limit(rounding_limit);
+      const bool repaired =
+          improver.repair(choice, relaxation.lambda(), [this] { return deadline_.is_over(); });
+      work_ += improver.work();
+      if (!repaired && !squeeze(restricted, relaxation, choice)) return plain;
+    }
+    if (!cost_of(restricted, choice)) return plain;
+    descend(restricted, choice);
+    offer(restricted, kept, choice);
+    return plain;
+  }
+  static constexpr double rounding_limit = 10;
+
+  static bool is_within(const Component<Int>& restricted, const Choice& choice) {
+    Room<Int> room(restricted);
+    for (std::uint32_t i = 0; i < restricted.size(); ++i) room.take(i, choice[i]);
+    return room.is_within();
+  }
+
+  // Variable by variable, the value that looks cheapest among those that leave room for the least
+  // that the rest needs.  False where there is none.
+  static bool squeeze(const Component<Int>& restricted, const Relaxation<Int>& relaxation,
+                      Choice& choice) {
+    Room<Int> room(restricted);
+    const Choice thriftiest = thriftiest_values(restricted);
+    for (std::uint32_t i = 0; i < restricted.size(); ++i) room.take(i, thriftiest[i]);
+    if (!room.is_within()) return false;
+    for (std::uint32_t i = 0; i < restricted.size(); ++i) {
+      room.give(i, thriftiest[i]);
+      std::optional<std::uint32_t> best;
+      double best_price = 0;
+      for (std::uint32_t y = 0; y < restricted.value_count(i); ++y) {
+        double price = relaxation.belief_from_above(i, y);
+        for (const std::uint32_t e : restricted.lower[i]) {
+          const auto& table = restricted.tables[e];
+          const Int& pair = restricted.cost_of(
+              table)[std::size_t{choice[table.u]} * restricted.value_count(i) + y];
+          price += Arithmetic<Int>::is_finite(pair) ? static_cast<double>(pair) : kernels::huge;
+        }
+        if ((best && price >= best_price) || !room.fits(i, y)) continue;
+        best = y;
+        best_price = price;
+      }
+      if (!best) return false;
+      choice[i] = *best;
+      room.take(i, *best);
+    }
+    return true;
+  }
+
+  // For each variable, the value that uses least over all its rows.
+  static Choice thriftiest_values(const Component<Int>& restricted) {
+    Choice result(restricted.size(), 0);
+    for (std::uint32_t i = 0; i < restricted.size(); ++i) {
+      double least = 0;
+      for (std::uint32_t y = 0; y < restricted.value_count(i); ++y) {
+        double total = 0;
+        for (std::uint32_t k = restricted.first_item[i]; k < restricted.first_item[i + 1]; ++k) {
+          const auto& item = restricted.items[k];
+          total += static_cast<double>(restricted.usages[item.usage + y]) * (item.end - item.begin);
+        }
+        if (y == 0 || total < least) {
+          least = total;
+          result[i] = y;
+        }
+      }
+    }
+    return result;
+  }
+
+  // --- Branching ---------------------------------------------------------------------------------
+
+  // A variable's values in two sets, and the price of usage that tells them apart.
+  struct Split {
+    std::uint32_t variable = 0;
+    double spread = -1;
+  };
+
+  std::vector<Node> branch(const Node& node, const Component<Int>& restricted,
+                           const Relaxation<Int>& relaxation, const Bound<Int>& bound,
+                           const Choice& rounded, const std::vector<std::uint32_t>& kept) const {
+    const std::uint32_t i = branching_variable(node, restricted, relaxation, bound, rounded, kept);
+    std::vector<std::uint32_t> values;
+    for (std::uint32_t x = restricted.first[i]; x < restricted.first[i + 1]; ++x)
+      if (node.domains[kept[x]] != 0) values.push_back(x);
+    std::vector<double> key = usage_prices(restricted, relaxation, i);
+    const auto key_of = [&](std::uint32_t x) { return key[x - restricted.first[i]]; };
+    const auto [low, high] = std::minmax_element(
+        values.begin(), values.end(),
+        [&](std::uint32_t a, std::uint32_t b) { return key_of(a) < key_of(b); });
+    const double middle = (key_of(*low) + key_of(*high)) / 2;
+    const bool by_usage = key_of(*low) < middle;
+    std::vector<std::uint32_t> first, second;
+    if (by_usage) {
+      for (const std::uint32_t x : values) (key_of(x) <= middle ? first : second).push_back(x);
+    } else {  // the value that the relaxation prefers against the rest
+      const std::uint32_t preferred =
+          *std::min_element(values.begin(), values.end(), [&](std::uint32_t a, std::uint32_t b) {
+            return bound.reduced_costs[a] < bound.reduced_costs[b];
+          });
+      for (const std::uint32_t x : values) (x == preferred ? first : second).push_back(x);
+    }
+    std::vector<Node> children;
+    for (const auto* side : {&first, &second}) {
+      Node child{node.domains, node.bound, node.guide, node.depth + 1};
+      for (const std::uint32_t x : values) child.domains[kept[x]] = 0;
+      Wide least = bound.reduced_costs[side->front()];
+      for (const std::uint32_t x : *side) {
+        child.domains[kept[x]] = 1;
+        least = std::min<Wide>(least, bound.reduced_costs[x]);
+      }
+      child.bound = std::max<Wide>(child.bound, bound.value + least);
+      children.push_back(std::move(child));
+    }
+    if (children[0].bound <= children[1].bound) std::swap(children[0], children[1]);
+    return children;  // the most promising last
+  }
+
+  // What each value's usage costs at the multipliers.
+  static std::vector<double> usage_prices(const Component<Int>& restricted,
+                                          const Relaxation<Int>& relaxation, std::uint32_t i) {
+    std::vector<double> prices;
+    for (std::uint32_t y = 0; y < restricted.value_count(i); ++y)
+      prices.push_back(relaxation.usage_price(i, y));
+    return prices;
+  }
+
+  // Where values that cost the bound little differ most in what their usage costs: that is where
+  // the relaxation can have both, and an assignment can not.  Failing that, where the plain reading
+  // departs most from the bound; failing that, where values differ most.
+  std::uint32_t branching_variable(const Node& node, const Component<Int>& restricted,
+                                   const Relaxation<Int>& relaxation, const Bound<Int>& bound,
+                                   const Choice& rounded,
+                                   const std::vector<std::uint32_t>& kept) const {
+    const auto cost = incumbent_cost();
+    const Wide gap = cost ? *cost - bound.value : Wide(0);
+    std::uint32_t chosen = 0;
+    bool any = false;
+    double best_spread = 0;
+    Wide best_departure = -1, best_second = -1;
+    for (std::uint32_t i = 0; i < restricted.size(); ++i) {
+      Wide least = -1, second = -1;
+      double low = 0, high = 0;
+      std::size_t open = 0, cheap = 0;
+      for (std::uint32_t x = restricted.first[i]; x < restricted.first[i + 1]; ++x) {
+        if (node.domains[kept[x]] == 0) continue;
+        ++open;
+        const Wide reduced = bound.reduced_costs[x];
+        if (least < 0 || reduced < least) {
+          second = least;
+          least = reduced;
+        } else if (second < 0 || reduced < second) {
+          second = reduced;
+        }
+        if (reduced * 10 > gap) continue;
+        const double price = relaxation.usage_price(i, x - restricted.first[i]);
+        low = cheap == 0 ? price : std::min(low, price);
+        high = cheap == 0 ? price : std::max(high, price);
+        ++cheap;
+      }
+      if (open < 2) continue;
+      const double spread = high - low;
+      const Wide departure = bound.reduced_costs[restricted.first[i] + rounded[i]];
+      const auto is_better = [&] {
+        if (!any) return true;
+        if (spread != best_spread) return spread > best_spread;
+        if (departure != best_departure) return departure > best_departure;
+        return second > best_second;
+      };
+      if (!is_better()) continue;
+      any = true;
+      chosen = i;
+      best_spread = spread;
+      best_departure = departure;
+      best_second = second;
+    }
+    return chosen;
+  }
+
+  Incumbent<Int>& incumbent_;
+  const Deadline& deadline_;
+  std::uint64_t seed_;
+  bool may_presolve_;
+  Phase phase_ = Phase::root;
+  std::vector<std::unique_ptr<Stage>> stages_;
+  std::vector<double> lambda_;
+  std::uint64_t nodes_ = 0;
+  double work_ = 0;
+
+  // Root.
+  Domains domains_;
+  Component<Int> restricted_;
+  std::vector<std::uint32_t> kept_;
+  std::optional<Weights<Int>> weights_;
+  std::optional<Relaxation<Int>> relaxation_;
+  Wide root_bound_ = 0;
+  int sweeps_ = 0, next_look_ = 0;
+
+  // Tree.
+  std::optional<Propagator<Int>> propagator_;
+  std::vector<Node> open_;
+  std::optional<Node> next_;
+};
+
+}  // namespace tessera::solver

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A component's costs and usages as padded rows of doubles: what everything that guides the search
+// reads.  What decides reads the component itself.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "tessera/solver/component.hpp"
+#include "tessera/solver/kernels.hpp"
+
+namespace tessera::solver {
+
+template<class Int>
+class Weights {
+ public:
+  explicit Weights(const Component<Int>& component) : component_(component) {
+    std::size_t at = 0;
+    for (std::uint32_t v = 0; v < component.size(); ++v) {
+      value_at_.push_back(at);
+      at += stride(v);
+    }
+    value_at_.push_back(at);
+    copy_costs();
+    copy_tables();
+    usages_.assign(component.usages.begin(), component.usages.end());
+  }
+
+  const Component<Int>& component() const noexcept { return component_; }
+
+  // Rows of variable v's values are this long; what is past its values is huge.
+  std::size_t stride(std::uint32_t v) const { return kernels::padded(component_.value_count(v)); }
+  // Where v's values begin in a vector of all padded values; v may be one past the last.
+  std::size_t value_at(std::uint32_t v) const { return value_at_[v]; }
+  const std::vector<double>& costs() const noexcept { return costs_; }
+
+  // Table e by v's values, for its u's value x; then the same from the other end.
+  const double* row(std::uint32_t e, std::size_t x) const {
+    return rows_.data() + row_at_[e] + x * stride(component_.tables[e].v);
+  }
+  const double* column(std::uint32_t e, std::size_t y) const {
+    return columns_.data() + column_at_[e] + y * stride(component_.tables[e].u);
+  }
+  // Table e by w's values, for the value that its other end takes.
+  const double* towards(std::uint32_t w, std::uint32_t e, std::size_t other_value) const {
+    return component_.tables[e].v == w ? row(e, other_value) : column(e, other_value);
+  }
+  const double* usage(std::size_t item) const {
+    return usages_.data() + component_.items[item].usage;
+  }
+
+  // Adds to v's row in `unary` (all padded values) what its usage costs.  `before[t]` is the sum of
+  // the prices of the rows before t.
+  void add_usage_price(std::uint32_t v, const std::vector<double>& before, double* unary) const {
+    for (std::uint32_t k = component_.first_item[v]; k < component_.first_item[v + 1]; ++k) {
+      const auto& item = component_.items[k];
+      const double price = before[item.end] - before[item.begin];
+      if (price == 0) continue;
+      for (std::uint32_t y = 0; y < component_.value_count(v); ++y) unary[y] += price * usage(k)[y];
+    }
+  }
+
+  // Entries of all tables: what one pass over them costs.
+  std::size_t entries() const noexcept { return rows_.size(); }
+
+ private:
+  static double to_double(const Int& cost) {
+    return Arithmetic<Int>::is_finite(cost) ? static_cast<double>(cost) : kernels::huge;
+  }
+
+  void copy_costs() {
+    costs_.assign(value_at_.back(), kernels::huge);
+    for (std::uint32_t v = 0; v < component_.size(); ++v)
+      for (std::uint32_t y = 0; y < component_.value_count(v); ++y)
+        costs_[value_at_[v] + y] = to_double(component_.cost[component_.first[v] + y]);
+  }
+
+  void copy_tables() {
+    std::size_t rows_size = 0, columns_size = 0;
+    for (const auto& table : component_.tables) {
+      row_at_.push_back(rows_size);
+      column_at_.push_back(columns_size);
+      rows_size += component_.value_count(table.u) * stride(table.v);
+      columns_size += component_.value_count(table.v) * stride(table.u);
+    }
+    rows_.assign(rows_size, kernels::huge);
+    columns_.assign(columns_size, kernels::huge);
+    for (std::uint32_t e = 0; e < component_.tables.size(); ++e) {
+      const auto& table = component_.tables[e];
+      const std::uint32_t height = component_.value_count(table.u);
+      const std::uint32_t width = component_.value_count(table.v);
+      const std::size_t row_stride = stride(table.v), column_stride = stride(table.u);
+      const Int* cost = component_.cost_of(table);
+      for (std::uint32_t x = 0; x < height; ++x)
+        for (std::uint32_t y = 0; y < width; ++y)
+          rows_[row_at_[e] + x * row_stride + y] = columns_[column_at_[e] + y * column_stride + x] =
+              to_double(cost[std::size_t{x} * width + y]);
+    }
+  }
+
+  const Component<Int>& component_;
+  std::vector<std::size_t> value_at_, row_at_, column_at_;
+  std::vector<double> costs_, rows_, columns_, usages_;
+};
+
+// prefix[t] = the sum of prices[0..t), one longer than prices.
+inline void prefix_sums(const std::vector<double>& prices, std::vector<double>& prefix) {
+  prefix.resize(prices.size() + 1);
+  prefix[0] = 0;
+  for (std::size_t t = 0; t < prices.size(); ++t) prefix[t + 1] = prefix[t] + prices[t];
+}
+
+}  // namespace tessera::solver
