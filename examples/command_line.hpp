@@ -4,11 +4,17 @@
 #pragma once
 #include <CLI/CLI.hpp>
 
+#include <cerrno>
 #include <charconv>
+#include <cmath>
 #include <csignal>
+#include <cstdint>
 #include <cstdio>
+#include <cstring>
 #include <exception>
+#include <iostream>
 #include <limits>
+#include <new>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -91,6 +97,8 @@ inline Extent parse_bytes(const std::string& flag, const std::string& text) {
                             {"TB", 1'000'000'000'000},
                             {"B", 1},
                             {"", 1}};
+  if (text.find_first_not_of("0123456789") == std::string::npos && !text.empty())
+    return parse_count(flag, text);
   for (const Unit& unit : units) {
     std::string_view number = text;
     if (!number.ends_with(unit.name)) continue;
@@ -106,6 +114,25 @@ inline Extent parse_bytes(const std::string& flag, const std::string& text) {
   throw InputError(flag, excerpt(text) + " is no number of bytes, such as 1000, 16GiB or 512MB");
 }
 
+// "60", "0.5": a number of seconds, not negative.
+inline double parse_seconds(const std::string& flag, const std::string& text) {
+  double seconds = 0;
+  const char* const last = text.data() + text.size();
+  const auto [end, error] = std::from_chars(text.data(), last, seconds);
+  if (error != std::errc() || end != last || !std::isfinite(seconds) || seconds < 0)
+    throw InputError(flag, excerpt(text) + " is no number of seconds");
+  return seconds;
+}
+
+inline std::uint64_t parse_seed(const std::string& flag, const std::string& text) {
+  std::uint64_t seed = 0;
+  const char* const last = text.data() + text.size();
+  const auto [end, error] = std::from_chars(text.data(), last, seed);
+  if (error != std::errc() || end != last)
+    throw InputError(flag, excerpt(text) + " is no integer from 0 to 18446744073709551615");
+  return seed;
+}
+
 // Ctrl-C ends the search, not the program: the best answer so far is still printed.  A second one
 // ends the program.
 inline solver::Cancellation cancelled_by_interrupt() {
@@ -117,25 +144,36 @@ inline solver::Cancellation cancelled_by_interrupt() {
   return cancellation;
 }
 
-// Parses, runs, and turns what goes wrong into one line on standard error and an exit code.
+inline int fail(const std::string& message) {
+  std::fprintf(stderr, "error: %s\n", message.c_str());
+  return static_cast<int>(ExitCode::bad_input);
+}
+
+// Parses, runs, and turns what goes wrong into one line on standard error and an exit code.  That
+// includes output that does not arrive where it should.
 template<class Run>
 int run_program(CLI::App& app, int argc, char** argv, Run&& run) {
+  int code = 0;
   try {
     app.parse(argc, argv);
+    code = static_cast<int>(run());
   } catch (const CLI::CallForHelp& help) {
-    return app.exit(help);
+    code = app.exit(help);
   } catch (const CLI::CallForVersion& version) {
-    return app.exit(version);
+    code = app.exit(version);
   } catch (const CLI::ParseError& error) {
-    std::fprintf(stderr, "%s: %s (--help tells more)\n", app.get_name().c_str(), error.what());
-    return static_cast<int>(ExitCode::bad_input);
-  }
-  try {
-    return static_cast<int>(run());
+    return fail(std::string(error.what()) + " (--help tells more)");
+  } catch (const std::bad_alloc&) {
+    return fail("out of memory");
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "error: %s\n", error.what());
-    return static_cast<int>(ExitCode::bad_input);
+    return fail(error.what());
   }
+  errno = 0;
+  std::cout.flush();
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0 || !std::cout)
+    return fail(std::string("standard output: ") +
+                (errno != 0 ? std::strerror(errno) : "can not be written"));
+  return code;
 }
 
 }  // namespace tessera::examples

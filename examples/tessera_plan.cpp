@@ -4,8 +4,9 @@
 #include <CLI/CLI.hpp>
 
 #include <cstdio>
-#include <iostream>
+#include <filesystem>
 #include <string>
+#include <system_error>
 
 #include "command_line.hpp"
 #include "tessera/cost/alpa.hpp"
@@ -26,10 +27,8 @@ using examples::ExitCode;
 
 struct Arguments {
   std::string model, mesh, alpha, beta, memory_budget, cost_model = "alpa", emit = "table";
-  std::string output, problem;
-  double time_limit = 0;
+  std::string output, problem, time_limit, seed = "0";
   int threads = 1;
-  std::uint64_t seed = 0;
   bool lenient = false, all = false, verbose = false;
 };
 
@@ -69,10 +68,8 @@ void describe(CLI::App& app, Arguments& arguments) {
   app.add_option("--cost-model", arguments.cost_model, "alpa")
       ->check(CLI::IsMember({"alpa"}))
       ->capture_default_str();
-  app.add_option(
-         "--time-limit", arguments.time_limit,
-         "seconds of wall clock for the search; the best plan so far is kept (default: none)")
-      ->check(CLI::NonNegativeNumber);
+  app.add_option("--time-limit", arguments.time_limit,
+                 "seconds of wall clock; the best plan so far is kept (default: no limit)");
   app.add_option("--emit", arguments.emit, "table, json or hlo")
       ->check(CLI::IsMember({"table", "json", "hlo"}))
       ->capture_default_str();
@@ -109,47 +106,80 @@ void report_reading(const io::hlo::Module& module, const io::hlo::Program& progr
   for (const std::string& note : program.notes) std::fprintf(stderr, "note: %s\n", note.c_str());
   if (program.kept_whole.empty()) return;
   const std::string list = joined(program.kept_whole, ", ", [](const auto& entry) {
-    return entry.first + " (" + std::to_string(entry.second) + ')';
+    // A custom-call's target may be any text.
+    const std::string shown = excerpt(entry.first, 100);
+    return shown.substr(1, shown.size() - 2) + " (" + std::to_string(entry.second) + ')';
   });
   std::fprintf(stderr, "note: kept whole on every device, for want of a rule: %s\n", list.c_str());
 }
 
 void write(const Arguments& arguments, const std::string& text) {
   if (arguments.output.empty())
-    std::cout << text << std::flush;
+    std::fwrite(text.data(), 1, text.size(), stdout);  // run_program sees to errors
   else
     io::write_file(arguments.output, text);
+}
+
+// Nothing is worse than to plan for an hour and then have nowhere to put it.
+void check_outputs(const Arguments& arguments) {
+  for (const std::string& path : {arguments.output, arguments.problem})
+    if (!path.empty()) io::check_writable(path);
+  if (arguments.output.empty() || arguments.problem.empty()) return;
+  const auto place = [](const std::string& path) {
+    std::error_code error;
+    const auto canonical = std::filesystem::weakly_canonical(path, error);
+    return error ? std::filesystem::path(path) : canonical;
+  };
+  if (place(arguments.output) == place(arguments.problem))
+    throw InputError("--output and --problem", "both are " + excerpt(arguments.output, 200));
+}
+
+plan::Options options_of(const Arguments& arguments) {
+  plan::Options options;
+  if (!arguments.memory_budget.empty())
+    options.memory_budget = examples::parse_bytes("--memory-budget", arguments.memory_budget);
+  if (!arguments.time_limit.empty())
+    options.solver.time_limit = examples::parse_seconds("--time-limit", arguments.time_limit);
+  options.solver.threads = arguments.threads;
+  options.solver.seed = examples::parse_seed("--seed", arguments.seed);
+  options.solver.cancellation = examples::cancelled_by_interrupt();
+  if (arguments.verbose)
+    options.solver.on_progress = [](const solver::Progress& progress) {
+      std::fprintf(stderr, "%s\n", report::log_line(progress).c_str());
+    };
+  if (!arguments.problem.empty())
+    options.on_formulated = [&arguments](const plan::Formulation& formulation) {
+      io::write_file(arguments.problem, io::write_iopddl(formulation.problem));
+    };
+  return options;
+}
+
+// An error about an op, told at the instruction that it comes from.
+plan::Plan plan_or_blame(const io::hlo::Module& module, const io::hlo::Program& program,
+                         const DynamicMesh& mesh, const cost::Alpa& model,
+                         const plan::Options& options) {
+  try {
+    return plan::plan(program.graph, mesh, model, options);
+  } catch (const std::exception& error) {
+    const auto* const fault = dynamic_cast<const plan::OpFault*>(&error);
+    if (fault == nullptr) throw;
+    io::hlo::fail_at_op(module, program, fault->op(), error.what());
+  }
 }
 
 ExitCode run(const Arguments& arguments) {
   const DynamicMesh mesh = examples::parse_mesh(arguments.mesh);
   const cost::Alpa model = alpa_model(arguments, mesh);
-  plan::Options options;
-  if (!arguments.memory_budget.empty())
-    options.memory_budget = examples::parse_bytes("--memory-budget", arguments.memory_budget);
-  if (arguments.time_limit > 0) options.solver.time_limit = arguments.time_limit;
-  options.solver.threads = arguments.threads;
-  options.solver.seed = arguments.seed;
-  options.solver.cancellation = examples::cancelled_by_interrupt();
-  if (arguments.verbose) {
-    std::fprintf(stderr, "%s\n", report::log_header().c_str());
-    options.solver.on_progress = [](const solver::Progress& progress) {
-      std::fprintf(stderr, "%s\n", report::log_line(progress).c_str());
-    };
-  }
+  plan::Options options = options_of(arguments);
+  check_outputs(arguments);
 
   const io::hlo::Module module = io::hlo::read_module(
       io::read_file(arguments.model), arguments.model, {.lenient = arguments.lenient});
   const io::hlo::Program program = io::hlo::import_module(module);
   report_reading(module, program);
-  if (!arguments.problem.empty()) {
-    cost::Resharding<cost::Alpa, DynamicMesh> resharding(mesh, model);
-    plan::Formulation formulation =
-        plan::formulate(program.graph, resharding, {options.memory_budget, true});
-    formulation.problem.name = module.name;
-    io::write_file(arguments.problem, io::write_iopddl(formulation.problem));
-  }
-  const plan::Plan plan = plan::plan(program.graph, mesh, model, options);
+  options.problem_name = module.name;
+  if (arguments.verbose) std::fprintf(stderr, "%s\n", report::log_header().c_str());
+  const plan::Plan plan = plan_or_blame(module, program, mesh, model, options);
 
   if (plan.status == solver::Status::infeasible) {
     std::fprintf(stderr, "%s", report::plan_table(program.graph, plan).c_str());

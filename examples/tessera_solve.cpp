@@ -6,11 +6,13 @@
 #include <algorithm>
 #include <cstdio>
 #include <string>
+#include <string_view>
 
 #include "command_line.hpp"
 #include "tessera/io/file.hpp"
 #include "tessera/io/iopddl.hpp"
 #include "tessera/report/solve_log.hpp"
+#include "tessera/solver/check.hpp"
 #include "tessera/solver/solve.hpp"
 
 namespace {
@@ -19,11 +21,9 @@ using namespace tessera;
 using examples::ExitCode;
 
 struct Arguments {
-  std::string problem;
-  double seconds = 0;
+  std::string problem, seconds, seed = "0", certificate;
   int threads = 1;
-  std::uint64_t seed = 0;
-  bool quiet = false;
+  bool quiet = false, check = false;
 };
 
 constexpr const char* about =
@@ -35,21 +35,29 @@ with '#', the last line is the solution, one strategy per node in brackets, or [
 constexpr const char* epilogue = R"(Examples:
   tessera-solve problem.json 60
   tessera-solve problem.json 60 --threads 2 | tail -n 1
+  tessera-solve problem.json 60 --certificate proof.txt
+      writes down why nothing costs less than the lower bound
+  tessera-solve --check problem.json proof.txt
+      verifies that, by code that shares nothing with the solver
 
-Exit codes: 0 a solution was found, 1 bad input, 2 there is none (proven), 3 none found in time.)";
+Exit codes: 0 a solution was found (or the certificate is valid), 1 bad input (or it is not), 2 there
+is none (proven), 3 none found in time.)";
 
 void describe(CLI::App& app, Arguments& arguments) {
   app.description(about);
   app.footer(epilogue);
   app.set_version_flag("--version", "tessera " TESSERA_VERSION);
   app.add_option("PROBLEM", arguments.problem, "JSON file; - reads standard input")->required();
-  app.add_option("SECONDS", arguments.seconds, "wall clock allowed, reading included")
-      ->required()
-      ->check(CLI::NonNegativeNumber);
+  app.add_option("SECONDS", arguments.seconds,
+                 "wall clock allowed, reading included; with --check, the certificate's file")
+      ->required();
   app.add_option("--threads", arguments.threads, "threads of the search")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
   app.add_option("--seed", arguments.seed, "breaks ties in the search")->capture_default_str();
+  app.add_option("--certificate", arguments.certificate,
+                 "write a proof of the lower bound there, as text");
+  app.add_flag("--check", arguments.check, "verify a certificate instead of solving");
   app.add_flag("-q,--quiet", arguments.quiet, "only the solution");
 }
 
@@ -69,26 +77,49 @@ void print_solution(const solver::Result& result) {
   std::printf("[%s]\n", joined(result.assignment, ", ").c_str());
 }
 
+ExitCode check(const Arguments& arguments) {
+  const solver::Problem problem =
+      io::read_iopddl(io::read_file(arguments.problem), arguments.problem);
+  const solver::Verdict verdict =
+      solver::check_certificate(problem, io::read_file(arguments.seconds));
+  if (!verdict.is_valid)
+    throw InputError(arguments.seconds,
+                     "line " + std::to_string(verdict.line) + " of the certificate is at fault: " +
+                         verdict.fault);
+  if (!arguments.quiet)
+    std::printf("# certificate valid: %s\n",
+                verdict.is_infeasible
+                    ? "no assignment is feasible"
+                    : ("no assignment costs less than " + verdict.lower_bound).c_str());
+  return ExitCode::solved;
+}
+
 ExitCode run(const Arguments& arguments) {
+  if (arguments.check) return check(arguments);
   const Log log(arguments.quiet);
+  const double seconds = examples::parse_seconds("SECONDS", arguments.seconds);
   solver::Options options;
+  options.threads = arguments.threads;
+  options.seed = examples::parse_seed("--seed", arguments.seed);
   const solver::Deadline clock(options);  // for the time that reading takes
   const solver::Problem problem =
       io::read_iopddl(io::read_file(arguments.problem), arguments.problem);
   char line[200];
-  std::snprintf(line, sizeof line, "%s: %zu nodes, %zu edges, read in %.2f s", problem.name.c_str(),
-                problem.node_count(), problem.edge_count(), clock.seconds());
-  log(line);
+  std::snprintf(line, sizeof line, ": %zu nodes, %zu edges, read in %.2f s", problem.node_count(),
+                problem.edge_count(), clock.seconds());
+  log(excerpt(problem.name, 60) + line);
   log(report::log_header());
 
   // Something must be left for undoing presolve and printing.
-  const double reserve = std::min(0.2, 0.05 * arguments.seconds);
-  options.time_limit = std::max(0.0, arguments.seconds - clock.seconds() - reserve);
-  options.threads = arguments.threads;
-  options.seed = arguments.seed;
+  const double reserve = std::min(0.2, 0.05 * seconds);
+  options.time_limit = std::max(0.0, seconds - clock.seconds() - reserve);
   options.cancellation = examples::cancelled_by_interrupt();
   options.on_progress = [&](const solver::Progress& progress) { log(report::log_line(progress)); };
+  std::string certificate;
+  if (!arguments.certificate.empty())
+    options.on_proof = [&](std::string_view text) { certificate += text; };
   const solver::Result result = solver::solve(problem, options);
+  if (!arguments.certificate.empty()) io::write_file(arguments.certificate, certificate);
 
   std::snprintf(line, sizeof line, "presolved to %zu variables, %zu values, %zu edges, %zu rows",
                 result.statistics.variables, result.statistics.values, result.statistics.edges,

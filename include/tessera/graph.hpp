@@ -6,6 +6,7 @@
 #include "tessera/graph/element_type.hpp"
 #include "tessera/graph/graph.hpp"
 #include "tessera/graph/liveness.hpp"
+#include "tessera/graph/op_passes.hpp"
 #include "tessera/graph/op_rules.hpp"
 #include "tessera/graph/rule.hpp"
 #include "tessera/graph/rules.hpp"

@@ -4,5 +4,6 @@
 #pragma once
 #include "tessera/strategy/column.hpp"
 #include "tessera/strategy/enumerate.hpp"
+#include "tessera/strategy/price_table.hpp"
 #include "tessera/strategy/strategy.hpp"
 #include "tessera/strategy/text.hpp"

@@ -4,6 +4,8 @@
 
 #include <limits>
 #include <stdexcept>
+#include <string>
+#include <vector>
 
 #include "tessera/core.hpp"
 
@@ -21,6 +23,12 @@ static_assert(filled().size() == 3 && filled()[2] == 3 &&
 static_assert(sizeof(InlineVector<unsigned char, 8>) == 9);
 static_assert(ceil_div(7, 2) == 4 && ceil_div(8, 2) == 4 && ceil_div(0, 5) == 0);
 static_assert(saturating_add(1, 2) == 3 && saturating_add(infinite, -5) == infinite);
+// A sum that reaches the name for forbidden, or would leave 64 bits, stops there.
+static_assert(saturating_add(infinite - 1, 1) == infinite &&
+              saturating_add(infinite - 1, infinite - 1) == infinite &&
+              saturating_add(infinite - 1, -1) == infinite - 2);
+static_assert(saturating_add(std::numeric_limits<Cost>::min(), -1) ==
+              std::numeric_limits<Cost>::min());
 static_assert(FixedString("mk,kn->mn").view() == "mk,kn->mn");
 
 // --- Decided by running --------------------------------------------------------------------------
@@ -41,13 +49,21 @@ TEST_CASE("a product that does not fit is reported") {
 TEST_CASE("decimals are read exactly, or not at all") {
   CHECK(parse_decimal("1") == Decimal{1, 1});
   CHECK(parse_decimal("0.01") == Decimal{1, 100});
-  CHECK(parse_decimal("2.50") == Decimal{250, 100});
+  CHECK(parse_decimal("2.50") == Decimal{25, 10});
   CHECK(parse_decimal("2.5e-3") == Decimal{25, 10000});
   CHECK(parse_decimal("1e3") == Decimal{1000, 1});
   CHECK(parse_decimal("0e99") == Decimal{0, 1});
   CHECK(parse_decimal(".5") == Decimal{5, 10});
+  // Zeros that say nothing do not count as digits.
+  CHECK(parse_decimal("0e-50") == Decimal{0, 1});
+  CHECK(parse_decimal("0e12345") == Decimal{0, 1});
+  CHECK(parse_decimal("1.0000000000000000000") == Decimal{1, 1});
+  CHECK(parse_decimal("0000000000000000000.5") == Decimal{5, 10});
+  CHECK(parse_decimal("1000000000000000000000e-21") == Decimal{1, 1});
+  CHECK(parse_decimal("10.01") == Decimal{1001, 100});
+  CHECK(parse_decimal("123456789012345678") == Decimal{123456789012345678, 1});
   for (const char* bad : {"", ".", "x", "1x", "-1", "1e", "1e-", "1.2.3", "1e30", "1e-40", "+1",
-                          "1234567890123456789", "nan", "inf"}) {
+                          "1234567890123456789", "1e12345", "1e-12345", "0e", "nan", "inf"}) {
     CAPTURE(bad);
     CHECK_FALSE(parse_decimal(bad).has_value());
   }
@@ -65,6 +81,8 @@ TEST_CASE("a position counts lines and columns from 1") {
   CHECK(position_of("ab\ncd", 3) == Position{2, 1});
   CHECK(position_of("ab\ncd", 99) == Position{2, 3});
   CHECK(std::string(InputError("f.hlo", {2, 3}, "no").what()) == "f.hlo:2:3: no");
+  CHECK(InputError("f.hlo", {2, 3}, "no").position() == Position{2, 3});
+  CHECK_FALSE(InputError("--mesh", "no").position().has_value());
 }
 
 TEST_CASE("an excerpt is short, on one line and printable") {

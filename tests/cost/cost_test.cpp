@@ -2,8 +2,9 @@
 // Cost: Alpa's prices to the thousandth, and reshardings as shortest paths.
 #include <doctest/doctest.h>
 
-#include <cmath>
+#include <initializer_list>
 #include <map>
+#include <stdexcept>
 #include <vector>
 
 #include "support/random.hpp"
@@ -33,6 +34,23 @@ TEST_CASE("Alpa's prices are exact") {
 TEST_CASE("a price too large for 64 bits is reported") {
   const Alpa model({{1, 1}}, {{1'000'000'000'000, 1}});
   CHECK_THROWS_AS(model.price(StepKind::all_reduce, 0, 4, {1LL << 50, 1}), std::overflow_error);
+}
+
+TEST_CASE("coefficients that say nothing, or nonsense, are refused") {
+  CHECK_THROWS_WITH(Alpa({{1, 1}, {1, 1}}, {{1, 1}}),
+                    "Alpa: 2 alphas and 1 betas; give each axis one of each");
+  CHECK_THROWS_AS(Alpa({{-1, 1}}, {{1, 1}}), std::invalid_argument);
+  CHECK_THROWS_AS(Alpa({{1, 1}}, {{-1, 10}}), std::invalid_argument);
+  CHECK_THROWS_AS(Alpa({{1, 0}}, {{1, 1}}), std::invalid_argument);
+  const Alpa one({{1, 1}}, {{1, 1}});
+  CHECK_THROWS_AS(one.price(StepKind::all_reduce, 1, 4, {64, 1}), std::invalid_argument);
+  // A mesh with more axes than coefficients: links would be free.
+  using Grid = DynamicMesh;
+  CHECK_THROWS_WITH((cost::Resharding<Alpa, Grid>(Grid{2, 4}, one)),
+                    "the cost model has coefficients for 1 mesh axes, and mesh 2x4 has 2");
+  CHECK_THROWS_AS((cost::TensorResharding<Alpa, Grid>(Grid{2, 4}, one, {8}, 4)),
+                  std::invalid_argument);
+  CHECK_NOTHROW((cost::Resharding<Alpa, Grid>(Grid{2}, Alpa::with_defaults(2))));
 }
 
 TEST_CASE("costs print as people write them") {
@@ -99,6 +117,105 @@ TEST_CASE_FIXTURE(OnGrid, "a sharding that does not fit the tensor is refused") 
                   std::invalid_argument);
 }
 
+TEST_CASE_FIXTURE(OnGrid,
+                  "a sharding of another mesh or another rank is refused, also for itself") {
+  const DynamicMesh cube{4, 8, 2};
+  const DynamicSharding whole(mesh, {{}, {}}), foreign(cube, {{2}, {}});
+  const DynamicSharding foreign_sum(cube, {{}, {}}, {Reduction::sum, {2}}), flat(mesh, {{0}});
+  const auto rule_broken = [&](DynamicSharding from, DynamicSharding to) {
+    for (const bool asks_path : {false, true}) try {
+        asks_path ? static_cast<void>(matrix.path(from, to))
+                  : static_cast<void>(matrix.price(from, to));
+        FAIL("accepted");
+      } catch (const InvalidSharding& error) {
+        if (asks_path) return error.fault().rule;
+      }
+    return ShardingRule::none;
+  };
+  CHECK(rule_broken(foreign, whole) == ShardingRule::no_such_axis);
+  CHECK(rule_broken(whole, foreign_sum) == ShardingRule::no_such_axis);
+  CHECK(rule_broken(foreign, foreign) == ShardingRule::no_such_axis);
+  CHECK(rule_broken(flat, whole) == ShardingRule::ranks_differ);
+  CHECK(rule_broken(flat, flat) == ShardingRule::ranks_differ);
+  auto& small = resharding.of({ElementType::f32, {3}});
+  CHECK_THROWS_AS(small.price(DynamicSharding(mesh, {{0}}), DynamicSharding(mesh, {{0}})),
+                  std::invalid_argument);
+  // Not even where the mesh has an axis of one device.
+  const DynamicMesh line{4, 1};
+  cost::TensorResharding<Alpa, DynamicMesh> tensor(line, Alpa::with_defaults(2), {8}, 4);
+  CHECK_THROWS_AS(tensor.price(DynamicSharding(cube, {{2}}), DynamicSharding(line, {{}})),
+                  InvalidSharding);
+  CHECK(tensor.price(DynamicSharding(line, {{1}}), DynamicSharding(line, {{}})) == 0);
+}
+
+TEST_CASE("a path whose price does not fit in 64 bits is refused, not forbidden or negative") {
+  const DynamicMesh mesh{2, 2, 2, 2, 2, 2};
+  Alpa::Coefficients alpha(6, Decimal{2'300'000'000'000'000, 1}), beta(6, Decimal{0, 1});
+  cost::TensorResharding<Alpa, DynamicMesh> wide(mesh, Alpa(alpha, beta), {2, 2, 2, 2, 2, 2}, 4);
+  const DynamicSharding all(mesh, {{0}, {1}, {2}, {3}, {4}, {5}});
+  const DynamicSharding three(mesh, {{0}, {1}, {2}, {}, {}, {}});
+  const DynamicSharding whole(mesh, {{}, {}, {}, {}, {}, {}});
+  CHECK(wide.price(three, whole) == 3 * Cost{2'300'000'000'000'000'100});
+  CHECK_THROWS_AS(wide.price(all, whole), std::overflow_error);
+  CHECK_THROWS_AS(wide.path(all, whole), std::overflow_error);
+  // The same on a mesh small enough to search without guidance.
+  const DynamicMesh small{2, 2, 2, 2, 2};
+  alpha.pop_back(), beta.pop_back();
+  cost::TensorResharding<Alpa, DynamicMesh> line(small, Alpa(alpha, beta), {32}, 4);
+  CHECK_THROWS_AS(
+      line.price(DynamicSharding(small, {{0, 1, 2, 3, 4}}), DynamicSharding(small, {{}})),
+      std::overflow_error);
+}
+
+// Prices as Alpa's, but no all-gather over axis 0 is allowed, nor any all-to-all.
+struct Forbidding {
+  Cost price(StepKind kind, Axis axis, Extent, Message) const {
+    if (kind == StepKind::all_to_all || (kind == StepKind::all_gather && axis == 0))
+      return infinite;
+    return 1;
+  }
+  Cost denominator() const { return 1; }
+  const char* unit() const { return "steps"; }
+  bool spreads_heavy_ops() const { return false; }
+};
+
+TEST_CASE("what a model forbids has no price and no path") {
+  const DynamicMesh mesh{2, 2};
+  cost::TensorResharding<Forbidding, DynamicMesh> tensor(mesh, {}, {4, 4}, 4);
+  const DynamicSharding whole(mesh, {{}, {}});
+  CHECK(tensor.price(DynamicSharding(mesh, {{0}, {}}), whole) == infinite);
+  CHECK(tensor.price(DynamicSharding(mesh, {{1}, {}}), whole) == 1);
+  CHECK_THROWS_AS(tensor.path(DynamicSharding(mesh, {{0}, {}}), whole), std::invalid_argument);
+}
+
+TEST_CASE("eight axes and three dims: typical pairs are priced at once") {
+  const DynamicMesh mesh{2, 2, 2, 2, 2, 2, 2, 2};
+  cost::TensorResharding<Alpa, DynamicMesh> tensor(mesh, Alpa::with_defaults(8), {256, 256, 256},
+                                                   4);
+  const auto on = [&](std::initializer_list<std::initializer_list<std::size_t>> dims,
+                      PartialAxes partial = {}) { return DynamicSharding(mesh, dims, partial); };
+  const DynamicSharding whole = on({{}, {}, {}}), split = on({{0, 1, 2}, {3, 4}, {5, 6, 7}});
+  CHECK(tensor.price(whole, split) == 0);
+  CHECK(tensor.path(whole, split).size() == 8);
+  const auto adds_up = [&](DynamicSharding from, DynamicSharding to) {
+    DynamicSharding at = from;
+    Cost sum = 0;
+    for (const cost::PricedStep& step : tensor.path(from, to)) {
+      at = apply(step.step, at, to.reduction());
+      sum += step.price;
+    }
+    CHECK(at == to);
+    CHECK(sum == tensor.price(from, to));
+    CHECK(sum > 0);
+  };
+  adds_up(split, whole);
+  adds_up(on({{0}, {}, {}}), on({{}, {0}, {}}));
+  adds_up(on({{0, 1}, {2}, {}}), on({{}, {0, 1}, {2}}));
+  adds_up(on({{2}, {3}, {}}, {Reduction::sum, {0, 1, 7}}), on({{2}, {}, {3}}));
+  adds_up(on({{}, {}, {}}, {Reduction::sum, {0, 1}}), whole);
+  adds_up(on({{}, {}, {}}, {Reduction::sum, {0, 1}}), on({{}, {}, {}}, {Reduction::max, {2, 3}}));
+}
+
 // The same shortest paths by another algorithm: relaxing every step until nothing improves.
 std::map<DynamicSharding, Cost> prices_from(DynamicSharding source, const DynamicMesh& mesh,
                                             const Alpa& model, const Dims& dims, Extent bytes) {
@@ -151,6 +268,44 @@ TEST_CASE("property: prices are shortest paths, so they obey the triangle inequa
       CHECK(at == to);
       const DynamicSharding between = random.pick(all);
       CHECK(tensor.price(from, to) <= tensor.price(from, between) + tensor.price(between, to));
+    }
+  }
+}
+
+TEST_CASE("property: on meshes too large to search everywhere, guided paths are shortest too") {
+  // Six axes; small dims keep the other algorithm's work small.
+  const DynamicMesh mesh{2, 2, 2, 2, 2, 2};
+  const Dims dims{4, 2, 2};
+  for (std::uint64_t seed = 0; seed < 3; ++seed) {
+    CAPTURE(seed);
+    tessera_test::Random random(seed);
+    Alpa::Coefficients alpha, beta;
+    for (int axis = 0; axis < 6; ++axis) {  // with each seed more axes are unlike others
+      const bool is_unlike = axis < static_cast<int>(2 * seed);
+      alpha.push_back({is_unlike ? random.between(0, 5) : 1, 1});
+      beta.push_back({is_unlike ? random.between(1, 30) : 10, 10});
+    }
+    const Alpa model(alpha, beta);
+    cost::TensorResharding<Alpa, DynamicMesh> tensor(mesh, model, dims, 4);
+    std::vector<DynamicSharding> all;
+    for (const auto& entry : prices_from(DynamicSharding::replicated(3), mesh, model, dims, 64))
+      all.push_back(entry.first);
+    const DynamicSharding from = random.pick(all);
+    const auto prices = prices_from(from, mesh, model, dims, 64);
+    for (int i = 0; i < 40; ++i) {
+      const DynamicSharding to = random.pick(all);
+      CAPTURE(to_string(from));
+      CAPTURE(to_string(to));
+      CHECK(tensor.price(from, to) == prices.at(to));
+      DynamicSharding at = from;
+      Cost sum = 0;
+      for (const cost::PricedStep& step : tensor.path(from, to)) {
+        CHECK(step.message == cost::message_of(step.step.axis, at, mesh, 64));
+        at = apply(step.step, at, Reduction::sum);
+        sum += step.price;
+      }
+      CHECK(at == to);
+      CHECK(sum == prices.at(to));
     }
   }
 }

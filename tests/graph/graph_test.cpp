@@ -3,7 +3,9 @@
 #include <doctest/doctest.h>
 
 #include <boost/graph/topological_sort.hpp>
+#include <set>
 #include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "tessera/graph.hpp"
@@ -51,6 +53,90 @@ TEST_CASE("shapes that do not fit are refused at the call") {
   CHECK_THROWS_AS(b.update(x + x, x), std::invalid_argument);
 }
 
+TEST_CASE("dims are named once, and must be there") {
+  Builder b;
+  const auto x = b.parameter("x", f32, {4, 4});
+  CHECK_THROWS_WITH(transpose(x, {0, 0}), "transpose: dim 0 is named twice");
+  CHECK_THROWS_WITH(transpose(x, {0, 2}), "transpose: [4,4] has no dim 2");
+  CHECK_THROWS_WITH(broadcast(x, {4, 4, 4}, {1, 1}), "broadcast: dim 1 is named twice");
+  CHECK_THROWS_WITH(broadcast(x, {4, 4, 4}, {1, -1}), "broadcast: [4,4,4] has no dim -1");
+  CHECK_THROWS_WITH(reduce_sum(x, {2}), "reduce: [4,4] has no dim 2");
+  CHECK_THROWS_WITH(reduce_max(x, {1, 1}), "reduce: dim 1 is named twice");
+  CHECK_THROWS_WITH(reduce_sum(x, {-1}), "reduce: [4,4] has no dim -1");
+}
+
+TEST_CASE("negative dims are refused wherever they can come in") {
+  Builder b;
+  const auto x = b.parameter("x", f32, {4, 2});
+  CHECK_THROWS_WITH(b.parameter("y", f32, {4, -2}),
+                    "parameter [4,-2], dim 1: a tensor dim has a negative size");
+  CHECK_THROWS_AS(b.constant(f32, {-1}), InvalidSharding);
+  CHECK_THROWS_AS(reshape(x, {-4, -2}), InvalidSharding);
+  CHECK_THROWS_AS(b.apply("odd", {x}, {f32, {-1}}, whole_rule({}, {})), InvalidSharding);
+}
+
+TEST_CASE("another builder's tensors are refused everywhere") {
+  Builder b, other;
+  const auto w = b.parameter("w", f32, {4});
+  for (int i = 0; i < 100; ++i) other.parameter("p" + std::to_string(i), f32, {4});
+  const auto foreign = other.parameter("z", f32, {4});
+  CHECK_THROWS_WITH(b.output(foreign), "output: the tensor belongs to another builder");
+  CHECK_THROWS_WITH(b.update(foreign, w), "update: the parameter belongs to another builder");
+  CHECK_THROWS_WITH(b.update(w, foreign), "update: the new value belongs to another builder");
+  CHECK(b.graph().outputs.empty());
+}
+
+TEST_CASE("a parameter is updated once at most") {
+  Builder b;
+  const auto w = b.parameter("w", f32, {4});
+  b.update(w, exp(w));
+  CHECK_THROWS_WITH(b.update(w, log(w)), "update: parameter 'w' is updated already");
+  CHECK(b.graph().outputs.size() == 1);
+}
+
+TEST_CASE("every op has a name of its own") {
+  Builder b;
+  const auto x = b.parameter("add.1", f32, {4});
+  CHECK_THROWS_WITH(b.parameter("add.1", f32, {4}),
+                    "parameter: there is an op named 'add.1' already");
+  const auto y = x + x, z = y + y;
+  b.parameter("exponential.5", f32, {4});
+  b.parameter("exponential.6", f32, {4});
+  exp(z);
+  std::set<std::string> names;
+  for (OpId id = 0; id < b.graph().op_count(); ++id) names.insert(b.graph().op(id).name);
+  CHECK(names.size() == b.graph().op_count());
+}
+
+// Of every op: the operands that may be partial sums together.
+std::vector<std::uint64_t> sum_passes(const Tensor& tensor) {
+  const Rule& rule = tensor.builder().graph().op(tensor.value().op).rule;
+  std::vector<std::uint64_t> operands;
+  for (std::size_t p = 0; p < rule.pass_count(); ++p)
+    if ((rule.pass(p).reductions & reduction_set(Reduction::sum)) != 0)
+      operands.push_back(rule.pass(p).operands);
+  return operands;
+}
+
+TEST_CASE("sums pass through what is linear, and integer division is not") {
+  Builder b;
+  const auto x = b.parameter("x", f32, {4}), n = b.parameter("n", s32, {4});
+  CHECK(sum_passes(x / x) == std::vector<std::uint64_t>{0b01});
+  CHECK(sum_passes(n / n).empty());
+  CHECK(sum_passes(n + n) == std::vector<std::uint64_t>{0b11});
+  CHECK(sum_passes(n * n) == std::vector<std::uint64_t>{0b01, 0b10});
+  CHECK(sum_passes(maximum(x, x)).empty());
+  CHECK(sum_passes(x > x).empty());
+}
+
+TEST_CASE("partial sums are widened, never narrowed or reformatted") {
+  CHECK(convert_passes(f16, f32).size() == 1);
+  CHECK(convert_passes(f32, f16).empty());
+  CHECK(convert_passes(f16, bf16).empty());
+  CHECK(convert_passes(bf16, f16).empty());
+  CHECK(convert_passes(f32, f32) == std::vector<PartialPass>{{any_reduction, 0b1}});
+}
+
 TEST_CASE("a scalar operand is broadcast, as on paper") {
   Builder b;
   const auto x = b.parameter("x", f32, {4, 8});
@@ -64,6 +150,35 @@ TEST_CASE("a scalar operand is broadcast, as on paper") {
 TEST_CASE("a rule that does not fit its tensors is a defect, and said to be") {
   Graph graph;
   CHECK_THROWS_AS(graph.add({"bad", "add", {{f32, {4}}}, source_rule({5})}, {}), std::logic_error);
+}
+
+Op loop_state(const char* name, const Dims& dims) {
+  const Dims both[] = {dims, dims};
+  Op state{name, "while", {{f32, dims}}, elementwise_rule(both, dims)};
+  state.is_loop_state = true;
+  return state;
+}
+Op element_op(const char* name, const Dims& dims, std::size_t operands = 1) {
+  const std::vector<Dims> all(operands, dims);
+  return {name, "exp", {{f32, dims}}, elementwise_rule(all, dims)};
+}
+
+TEST_CASE("values that do not exist are a defect, and said to be") {
+  Graph graph;
+  const Dims dims{4};
+  const Value start{graph.add({"start", "iota", {{f32, dims}}, source_rule(dims)}, {}), 0};
+  for (const Value stray : {Value{7, 0}, Value{0, 1}})
+    CHECK_THROWS_AS(graph.add(element_op("stray", dims), std::span(&stray, 1)), std::logic_error);
+  const OpId state = graph.add(loop_state("state", dims), std::span(&start, 1));
+  CHECK_THROWS_AS(graph.close_loop(state, {7, 0}), std::logic_error);
+  CHECK_THROWS_AS(graph.close_loop(state, {start.op, 1}), std::logic_error);
+  CHECK_THROWS_AS(graph.close_loop(start.op, start), std::logic_error);
+  CHECK_THROWS_AS(graph.close_loop(7, start), std::logic_error);
+  const Dims wide{8};
+  const Value other{graph.add({"wide", "iota", {{f32, wide}}, source_rule(wide)}, {}), 0};
+  CHECK_THROWS_AS(graph.close_loop(state, other), std::logic_error);
+  graph.close_loop(state, start);
+  CHECK_THROWS_AS(graph.close_loop(state, start), std::logic_error);
 }
 
 TEST_CASE("results live from their op to their last reader") {
@@ -104,6 +219,37 @@ TEST_CASE("inside a fusion nothing reaches memory") {
   const OpId id = graph.add({"x", "iota", {{f32, {4}}}, source_rule({4})}, {});
   graph.op(id).has_buffer = false;
   CHECK(lifetimes_of(graph)[id][0].empty());
+}
+
+TEST_CASE("what a loop reads again in every round lives until it ends") {
+  Graph graph;
+  const Dims dims{4};
+  const auto source = [&](const char* name) {
+    return Value{graph.add({name, "iota", {{f32, dims}}, source_rule(dims)}, {}), 0};
+  };
+  const auto reads = [&](const char* name, std::vector<Value> operands) {
+    return Value{graph.add(element_op(name, dims, operands.size()), operands), 0};
+  };
+  const Value start = source("start"), table = source("table"),
+              inner_start = source("inner");                                                // 0-2
+  const Value outer{graph.add(loop_state("outer", dims), std::span(&start, 1)), 0};         // 3
+  const Value early = reads("early", {outer, table});                                       // 4
+  const Value inner{graph.add(loop_state("nested", dims), std::span(&inner_start, 1)), 0};  // 5
+  const Value local = reads("local", {inner, early});                                       // 6
+  const Value inner_next = reads("inner_next", {local});                                    // 7
+  graph.close_loop(inner.op, inner_next);
+  graph.loops.push_back({inner.op, graph.op_count()});
+  const Value next = reads("next", {inner, outer});  // 8
+  const Value tail = reads("tail", {next});          // 9
+  graph.close_loop(outer.op, tail);
+  graph.loops.push_back({outer.op, graph.op_count()});
+  source("after");  // 10
+  const Lifetimes lifetimes = lifetimes_of(graph);
+  CHECK(lifetimes[table.op][0] == Lifetime{1, 10});        // read in every round
+  CHECK(lifetimes[inner_start.op][0] == Lifetime{2, 10});  // the inner loop starts in every round
+  CHECK(lifetimes[start.op][0] == Lifetime{0, 4});         // read once, before the first round
+  CHECK(lifetimes[early.op][0] == Lifetime{4, 8});         // made in the outer, read in the inner
+  CHECK(lifetimes[local.op][0] == Lifetime{6, 8});
 }
 
 TEST_CASE("what a loop carries lives until it ends") {

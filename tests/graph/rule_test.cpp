@@ -2,7 +2,9 @@
 // Rules: strings, shapes, and the factors that each kind of op gets.
 #include <doctest/doctest.h>
 
+#include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "tessera/graph.hpp"
 
@@ -12,6 +14,11 @@ using namespace tessera::graph;
 
 // --- Decided by the compiler ---------------------------------------------------------------------
 static_assert(RuleLike<Rule> && RuleLike<StaticRule>);
+// What the enumerator calls is what the concept asks for.
+struct NoTensorCount : Rule {
+  void tensor_count() const {}
+};
+static_assert(!RuleLike<NoTensorCount>);
 static_assert(rule<"mk,kn->mn">.factor_count() == 3 && rule<"mk,kn->mn">.operand_count() == 2);
 static_assert(rule<"mk,kn->mn">.factor(1).kind == FactorKind::reduction);
 static_assert(rule<"mk,kn->mn">.factor(0).kind == FactorKind::parallel);
@@ -77,7 +84,15 @@ TEST_CASE("a rule that is malformed is refused, at its offset") {
   CHECK(fault_of("()m->m") == RuleFault{RuleForm::parenthesis, 1});
   CHECK(fault_of("((m))->m") == RuleFault{RuleForm::parenthesis, 1});
   CHECK(fault_of("m)->m") == RuleFault{RuleForm::parenthesis, 1});
-  CHECK(fault_of("a,b,c,d,e,f,g,h,i,j,k,l,m->a").rule == RuleForm::too_many_factors);
+  CHECK(fault_of("a,b,c,d,e,f,g,h,i,j,k,l,m->a") == RuleFault{RuleForm::too_many_tensors, 23});
+  CHECK(fault_of("a,b,c,d,e,f,g,h,i,j,k,l->a") == RuleFault{RuleForm::too_many_tensors, 23});
+  CHECK(make_rule("a,b,c,d,e,f,g,h,i,j,k->a").tensor_count() == 12);
+  CHECK(fault_of("abcdefghijklmnopqrstuvwxyzA->a") == RuleFault{RuleForm::too_many_factors, 26});
+  const std::string letters = "abcdefghijklmnopqrstuvwxyz", most = letters + ',' + letters + "->";
+  CHECK(make_rule(most + "abcdefghijkl").factor_count() == 26);
+  CHECK(fault_of((most + "abcdefghijklm").c_str()) == RuleFault{RuleForm::too_many_rule_dims, 67});
+  CHECK(fault_of((most + "abcdefghijkl(mn)").c_str()) ==
+        RuleFault{RuleForm::too_many_rule_dims, 70});
 }
 
 TEST_CASE("shapes that do not fit a rule are refused") {
@@ -95,6 +110,44 @@ TEST_CASE("shapes that do not fit a rule are refused") {
   CHECK(rule_broken("mk,kn->mn", {{4, 8}, {9, 2}}) == RuleForm::sizes_differ);
   CHECK(rule_broken("m->mn", {{4}}) == RuleForm::size_unknown);
   CHECK(rule_broken("bh,b(hd)->bd", {{2, 3}, {2, 12}}) == RuleForm::size_unknown);
+  CHECK(rule_broken("b(hd),h,d->bhd", {{2, 12}, {3}, {4}}) == RuleForm::none);
+  CHECK(rule_broken("b(hd),h,d->bhd", {{2, 13}, {3}, {4}}) == RuleForm::merged_size_differs);
+  // 2^32 times 2^32 is not 0.
+  constexpr Extent large = Extent{1} << 32;
+  CHECK(rule_broken("(ab),a,b->ab", {{0}, {large}, {large}}) == RuleForm::merged_size_differs);
+}
+
+TEST_CASE("the operand and the dim at fault are named") {
+  const std::vector<Dims> merged{{2, 13}, {3}, {4}}, plain{{4, 8}, {9, 2}}, negative{{4, -8}, {8}};
+  CHECK_THROWS_WITH(with_sizes(make_rule("b(hd),h,d->bhd"), merged),
+                    "rule applied to [2,13] [3] [4], operand 0, dim 1: a merged dim is not as "
+                    "large as the product of its factors' sizes");
+  CHECK_THROWS_WITH(with_sizes(make_rule("mk,kn->mn"), plain),
+                    "rule applied to [4,8] [9,2], operand 1, dim 0: one factor of the rule has "
+                    "different sizes in two operands");
+  CHECK_THROWS_WITH(with_sizes(make_rule("mk,k->m"), negative),
+                    "rule applied to [4,-8], dim 1: a tensor dim has a negative size");
+}
+
+TEST_CASE("a rule whose sizes or numbers do not fit is refused, not wrapped") {
+  constexpr Extent large = Extent{1} << 32;
+  const std::vector<Dims> two{{large}, {large}};
+  CHECK_THROWS_AS(with_sizes(make_rule("a,b->(ab)"), two).dims(2), std::overflow_error);
+  Rule rule;
+  for (std::size_t f = 0; f < max_factors; ++f) rule.add_factor({1});
+  CHECK_THROWS_AS(rule.add_factor({1}), std::length_error);
+}
+
+TEST_CASE("a floating type widens to a larger one that has all its numbers") {
+  CHECK(widens(ElementType::f16, ElementType::f32));
+  CHECK(widens(ElementType::bf16, ElementType::f32));
+  CHECK(widens(ElementType::f8e5m2, ElementType::f16));
+  CHECK(widens(ElementType::f32, ElementType::f64));
+  CHECK_FALSE(widens(ElementType::f16, ElementType::bf16));
+  CHECK_FALSE(widens(ElementType::bf16, ElementType::f16));
+  CHECK_FALSE(widens(ElementType::f8e8m0fnu, ElementType::f16));
+  CHECK_FALSE(widens(ElementType::f32, ElementType::f32));
+  CHECK_FALSE(widens(ElementType::s8, ElementType::f32));
 }
 
 TEST_CASE("dots of any batch and contracting dims") {

@@ -137,6 +137,78 @@ TEST_CASE("what has no rule is kept whole and counted once per kind") {
   CHECK(op_named(program, "r").rule.factor(0).kind == graph::FactorKind::parallel);
 }
 
+TEST_CASE("branches follow their operands in whatever order the attributes stand") {
+  const Program program = program_of(
+      "same { ROOT a = f32[8] parameter(0) }\nneg { a = f32[8] parameter(0)\n"
+      " ROOT b = f32[8] negate(a) }\nENTRY e { p = pred[] parameter(0)\n x = f32[8] parameter(1)\n"
+      " ROOT c = f32[8] conditional(p, x, x), false_computation=neg, true_computation=same }");
+  CHECK(op_named(program, "c/branch1/b").kind == "negate");
+}
+
+TEST_CASE("a tuple of constants is an op for each of its arrays") {
+  const Program program = program_of(
+      "ENTRY e { c = (f32[], (f32[2], ())) constant((1, ({1, 2}, ())))\n"
+      " t = (f32[2], ()) get-tuple-element(c), index=1\n"
+      " ROOT b = f32[2] get-tuple-element(t), index=0 }");
+  CHECK(program.graph.op_count() == 2);
+  CHECK(program.graph.op(program.graph.outputs[0].op).name == "c{1}");
+  CHECK(op_named(program, "c{0}").kind == "constant");
+}
+
+TEST_CASE("the absolute value of complex numbers is real, and not linear") {
+  const Program program =
+      program_of("ENTRY e { x = c64[4] parameter(0)\n ROOT y = f32[4] abs(x) }");
+  CHECK(op_named(program, "y").rule.pass_count() == 0);
+  CHECK(op_named(program, "y").rule.factor(0).kind == graph::FactorKind::parallel);
+}
+
+TEST_CASE("a bitcast follows the dims in memory, not as they are numbered") {
+  // For each result dim, major first, the operand dims that it shares a factor with.
+  const auto corresponding = [](const std::string& from, const std::string& to) {
+    const Program program =
+        program_of("ENTRY e { x = " + from + " parameter(0)\n ROOT b = " + to + " bitcast(x) }");
+    const graph::Rule& rule = op_named(program, "b").rule;
+    CHECK(rule.pass_count() == 1);
+    std::string text;
+    for (std::size_t r = 0; r < rule.rank(1); ++r) {
+      for (const graph::FactorId factor : rule.dim(1, r))
+        for (std::size_t o = 0; o < rule.rank(0); ++o)
+          for (const graph::FactorId other : rule.dim(0, o))
+            if (factor == other) text += std::to_string(o);
+      text += ' ';
+    }
+    return text;
+  };
+  CHECK(corresponding("f32[4,8]", "f32[32]") == "01 ");
+  CHECK(corresponding("f32[4,8]{1,0}", "f32[4,8]{1,0}") == "0 1 ");
+  CHECK(corresponding("f32[4,8]{0,1}", "f32[8,4]{1,0}") == "1 0 ");  // a transpose
+  CHECK(corresponding("f32[4,8]{0,1}", "f32[8,4]{0,1}") != "1 0 ");
+  CHECK(corresponding("f32[4,8,16]{1,2,0}", "f32[4,128]{1,0}") == "0 21 ");
+  CHECK(corresponding("f32[4,8]{0,1}", "f32[32]{0}") == "10 ");
+}
+
+TEST_CASE("every op belongs to one instruction, in one place that it is called from") {
+  const Program program = program_of(
+      "cond { s = (s32[], f32[8]) parameter(0)\n i = s32[] get-tuple-element(s), index=0\n"
+      " ROOT l = pred[] compare(i, s32[] constant(4)), direction=LT }\n"
+      "body { s = (s32[], f32[8]) parameter(0)\n i = s32[] get-tuple-element(s), index=0\n"
+      " x = f32[8] get-tuple-element(s), index=1\n y = f32[8] exponential(x)\n"
+      " ROOT o = (s32[], f32[8]) tuple(i, y) }\n"
+      "neg { a = f32[8] parameter(0)\n ROOT b = f32[8] negate(a) }\n"
+      "ENTRY e { t = (s32[], f32[8]) parameter(0)\n p = pred[] parameter(1)\n"
+      " w = (s32[], f32[8]) while(t), condition=cond, body=body\n"
+      " x = f32[8] get-tuple-element(w), index=1\n y = f32[8] call(x), to_apply=neg\n"
+      " ROOT z = f32[8] conditional(p, x, y), true_computation=neg, false_computation=neg }");
+  std::vector<int> owners(program.graph.op_count(), 0);
+  for (const auto& computation : program.own_ops)
+    for (const auto& instruction : computation)
+      for (const OwnOps& own : instruction)
+        for (graph::OpId id = own.begin; id < own.end; ++id) ++owners[id];
+  for (const int count : owners) CHECK(count == 1);
+  CHECK(program.own_ops[2][1].size() == 3);
+  CHECK(program.own_ops[3][2][0].end - program.own_ops[3][2][0].begin == 2);
+}
+
 TEST_CASE("narrowing a partial sum is not linear, widening it is; integers divide with rounding") {
   const Program program = program_of(
       "ENTRY e { x = f32[4] parameter(0)\n i = s32[4] parameter(1)\n a = bf16[4] convert(x)\n"
@@ -146,6 +218,11 @@ TEST_CASE("narrowing a partial sum is not linear, widening it is; integers divid
   CHECK(op_named(program, "b").rule.pass_count() == 1);
   CHECK(op_named(program, "c").rule.pass_count() == 1);
   CHECK(op_named(program, "d").rule.pass_count() == 0);
+  // Of one size, but neither holds the other's numbers.
+  const Program halves = program_of(
+      "ENTRY e { x = f16[4] parameter(0)\n a = bf16[4] convert(x)\n ROOT b = f16[4] convert(a) }");
+  CHECK(op_named(halves, "a").rule.pass_count() == 0);
+  CHECK(op_named(halves, "b").rule.pass_count() == 0);
 }
 
 TEST_CASE("every opcode has a way into a graph") {

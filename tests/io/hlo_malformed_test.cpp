@@ -73,6 +73,39 @@ TEST_CASE("whole texts") {
       {"HloModule m, input_output_alias={ {0}: (0, {}\nENTRY e { ROOT p = f32[] parameter(0) }",
        "never closed"},
       {"ENTRY e { ROOT p = f32[?] parameter(0) }", "unknown size"},
+      // Sizes that only come about.
+      {"ENTRY e { p = pred[9223372036854775807] parameter(0)\n"
+       " ROOT q = concatenate(p, p, p), dimensions={0} }",
+       "t.hlo:2:7: 'q': concatenate: the size of a dim does not fit in 64 bits"},
+      {"ENTRY e { p = f32[4294967296] parameter(0)\n ROOT q = dot(p, p) }",
+       "t.hlo:2:7: 'q': dot: a product of sizes does not fit in 64 bits"},
+      {"ENTRY e { p = f32[2,2,2,2,2,2,2,2] parameter(0)\n ROOT q = dot(p, p) }",
+       "'q': dot: the result has more than 14 dims"},
+      // Branches.
+      {"b { ROOT p = f32[] parameter(0) }\nENTRY e { p = f32[] parameter(0)\n"
+       " ROOT q = f32[] conditional(p, p, p), true_computation=b, false_computation=b }",
+       "must be pred[], but it is f32[]"},
+      {"b { ROOT p = f32[] parameter(0) }\nENTRY e { p = pred[] parameter(0)\n"
+       " ROOT q = f32[] conditional(p, p), branch_computations={b} }",
+       "must be s32[], but it is pred[]"},
+      {"b { ROOT p = pred[] parameter(0) }\nENTRY e { p = pred[] parameter(0)\n"
+       " ROOT q = pred[] conditional(p, p), true_computation=b }",
+       "false_computation must name one computation"},
+      {"ENTRY e { p = s32[] parameter(0)\n ROOT q = f32[] conditional(p), branch_computations={} }",
+       "there are no branches"},
+      {"b { ROOT p = f32[] parameter(0) }\nENTRY e { p = f32[] parameter(0)\n"
+       " ROOT q = f32[] call(p), called_computations={b}, to_apply=c }",
+       "'c' is not defined"},
+      // Windows.
+      {"b { a = f32[] parameter(0)\n c = f32[] parameter(1)\n ROOT d = f32[] add(a, c) }\n"
+       "ENTRY e { p = f32[4] parameter(0)\n ROOT q = reduce-window(p, f32[] constant(0)), "
+       "to_apply=b,"
+       " window={size=2 pad=9223372036854775807_9223372036854775807} }",
+       "the size of a dim does not fit in 64 bits"},
+      {"b { a = f32[] parameter(0)\n c = f32[] parameter(1)\n ROOT d = f32[] add(a, c) }\n"
+       "ENTRY e { p = f32[4] parameter(0)\n ROOT q = f32[4] reduce-window(p, f32[] constant(0)), "
+       "to_apply=b, window={size=9223372036854775807 rhs_dilate=9223372036854775807} }",
+       "declared f32[4], but it is f32[0]"},
   };
   for (const auto& test : cases) {
     const std::string& text = test.first;
@@ -123,6 +156,9 @@ TEST_CASE("single lines: the error names the line and what is wrong with it") {
       {"z = f32[] constant({1})", "expected a number"},
       {"z = f32[] constant(one)", "expected a number"},
       {"z = (f32[]) constant(1)", "expected '('"},
+      {"z = c64[] constant(((1, 2), 3))", "expected a number"},
+      {"z = f32[6] custom-call(v), custom_call_target=\"c\", literal=s64[2] {0}",
+       "1 elements where 2 are required"},
       // Shapes that do not follow.
       {"z = f32[4,7] add(x, y)", "declared f32[4,7], but it is f32[4,6]"},
       {"z = f32[4,6] add(x, v)", "operands f32[4,6] and f32[6] differ"},
@@ -154,6 +190,15 @@ TEST_CASE("single lines: the error names the line and what is wrong with it") {
       {"z = f32[4,4] dot(x, y), lhs_contracting_dims={1}, lhs_contracting_dims={0}", "repeated"},
       {"z = f32[4,4] dot(x, y), lhs_contracting_dims={2}, rhs_contracting_dims={1}", "dim 2 of 2"},
       {"z = f32[4,4] dot(x, y), lhs_contracting_dims={1, rhs_contracting_dims={1}", "integer"},
+      {"z = () bitcast(s)", "the result must be an array"},
+      {"z = (f32[4,6], f32[4,6]) bitcast(x)", "the result must be an array"},
+      {"z = (f32[4,6]) convert(x)", "the result must be an array"},
+      {"z = f32[4,6] bitcast(f32[7] negate(v))",
+       "t.hlo:11:24: 'negate.nested.6': negate: the result is declared f32[7], but it is f32[6]"},
+      {"z = f32[4] reduce(x, i), dimensions={1}, to_apply=add",
+       "operand 1 s32[] is reduced to f32"},
+      {"z = s32[] reduce(s32[6] convert(v), i), dimensions={0}, to_apply=add",
+       "operand 0 s32[6] is reduced to f32"},
       {"z = f32[4] reduce(x, s), dimensions={1}", "reduce needs the attribute to_apply"},
       {"z = f32[4] reduce(x, s), dimensions={1}, to_apply=later", "'later' is not defined"},
       {"z = f32[4] reduce(x, v), dimensions={1}, to_apply=add", "must be a scalar"},
@@ -166,6 +211,19 @@ TEST_CASE("single lines: the error names the line and what is wrong with it") {
       {"z = f32[4,6] convolution(x, y), dim_labels=bf_io->b", "differ in their ranks"},
       {"z = f32[4,6] convolution(x, y), dim_labels=bf_ii->bf", "no list of dims"},
       {"z = f32[4,6] convolution(x, y), dim_labels=bf_io->bf", "the input has 6 features"},
+      {"z = f32[4,7] convolution(x, f32[3,7] broadcast(s)), dim_labels=bf_io->bf, "
+       "feature_group_count=2",
+       "2 groups do not divide the 7 features"},
+      {"z = f32[4,7] convolution(x, f32[6,7] broadcast(s)), dim_labels=bf_io->bf, "
+       "batch_group_count=2",
+       "2 groups do not divide the 7 features"},
+      {"z = f32[4,9] convolution(x, f32[6,9] broadcast(s)), dim_labels=bf_io->bf, "
+       "batch_group_count=3",
+       "3 groups do not divide the 4 batches"},
+      {"z = f32[4,6] select-and-scatter(x, y, s), select=add, scatter=add, window={size=2x1}",
+       "the source f32[4,6] is not what the window selects of f32[4,6]: f32[3,6]"},
+      {"z = f32[4,6] select-and-scatter(x, y, i), select=add, scatter=add, window={size=1x1}",
+       "the initial value is of another type"},
       {"z = f32[4,6] get-tuple-element(x), index=0", "no tuple"},
       {"z = f32[4,6] get-tuple-element(t), index=2", "element 2 of a tuple of 2"},
       {"z = f32[4,6] add(t, t)", "must be an array"},
@@ -180,6 +238,48 @@ TEST_CASE("single lines: the error names the line and what is wrong with it") {
       {"z = f32[6] gather(x, i), offset_dims={0}, collapsed_slice_dims={0}, start_index_map={0}, "
        "index_vector_dim=0, slice_sizes={1,7}",
        "is not within dim 1"},
+      {"z = f32[6,4] gather(x, s32[1] broadcast(i)), offset_dims={1,0}, collapsed_slice_dims={}, "
+       "start_index_map={0}, index_vector_dim=0, slice_sizes={4,6}",
+       "offset_dims must be ascending"},
+      {"z = f32[6] gather(x, s32[2] broadcast(i)), offset_dims={0}, collapsed_slice_dims={0}, "
+       "start_index_map={0}, index_vector_dim=0, slice_sizes={1,6}",
+       "start_index_map has 1 entries for index vectors of 2"},
+      {"z = f32[5] gather(x, s32[5,1] broadcast(i)), offset_dims={}, collapsed_slice_dims={1}, "
+       "start_index_map={1}, operand_batching_dims={0}, start_indices_batching_dims={0}, "
+       "index_vector_dim=1, slice_sizes={1,1}",
+       "batching dims 0 of the operand and 0 of the indices differ in size"},
+      {"z = f32[4,6] scatter(x, s32[4,1] broadcast(i), y), update_window_dims={1}, "
+       "inserted_window_dims={}, input_batching_dims={0}, scatter_indices_batching_dims={}, "
+       "scatter_dims_to_operand_dims={1}, index_vector_dim=1, to_apply=add",
+       "batching dims do not pair up"},
+      {"z = f32[4,6] scatter(x, s32[5,1] broadcast(i), f32[5,6] broadcast(s)), "
+       "update_window_dims={1}, inserted_window_dims={}, input_batching_dims={0}, "
+       "scatter_indices_batching_dims={0}, scatter_dims_to_operand_dims={1}, index_vector_dim=1, "
+       "to_apply=add",
+       "batching dims 0 of the operand and 0 of the indices differ in size"},
+      {"z = f32[4,6] scatter(x, s32[4,1] broadcast(i), f32[4] broadcast(s)), "
+       "update_window_dims={}, inserted_window_dims={0}, input_batching_dims={0}, "
+       "scatter_indices_batching_dims={0}, scatter_dims_to_operand_dims={1}, index_vector_dim=1, "
+       "to_apply=add",
+       "dim 0 is in both inserted_window_dims and input_batching_dims"},
+      {"z = f32[4,6] scatter(x, s32[1,4] broadcast(i), f32[1,6] broadcast(s)), "
+       "update_window_dims={1}, inserted_window_dims={}, input_batching_dims={0}, "
+       "scatter_indices_batching_dims={1}, scatter_dims_to_operand_dims={1}, index_vector_dim=1, "
+       "to_apply=add",
+       "a batching dim is the index_vector_dim"},
+      {"z = f32[4,6] scatter(x, s32[4,1] broadcast(i), y), update_window_dims={1}, "
+       "inserted_window_dims={}, input_batching_dims={0}, scatter_indices_batching_dims={0}, "
+       "scatter_dims_to_operand_dims={0}, index_vector_dim=1, to_apply=add",
+       "in both scatter_dims_to_operand_dims and input_batching_dims"},
+      {"z = f32[4,6] scatter(x, s32[3,2] broadcast(i), f32[3] broadcast(s)), "
+       "update_window_dims={}, "
+       "inserted_window_dims={1,0}, scatter_dims_to_operand_dims={0,1}, index_vector_dim=1, "
+       "to_apply=add",
+       "inserted_window_dims must be ascending"},
+      {"z = f32[4,6] scatter(x, s32[1] broadcast(i), f32[6,4] broadcast(s)), "
+       "update_window_dims={1,0}, inserted_window_dims={}, scatter_dims_to_operand_dims={0}, "
+       "index_vector_dim=0, to_apply=add",
+       "update_window_dims must be ascending"},
       {"z = f32[4,6] scatter(x, i), update_window_dims={}, inserted_window_dims={}, "
        "scatter_dims_to_operand_dims={}, index_vector_dim=0, to_apply=add",
        "3 or more operands"},
@@ -214,7 +314,7 @@ TEST_CASE("the position is that of the text at fault") {
       read_module(text, "t.hlo");
       return Position{0, 0};
     } catch (const InputError& error) {
-      return error.position();
+      return error.position().value_or(Position{0, 0});
     }
   };
   CHECK(position_of_error("ENTRY e {\n  p = f32[2] parameter(0)\n  q = f32[2] add(p, lost)\n}") ==
@@ -234,9 +334,59 @@ TEST_CASE("deep nesting of every kind is refused, not crashed upon") {
         std::string::npos);
   CHECK(error_of("HloModule m, a=" + std::string(depth, '[')).find("never closed") !=
         std::string::npos);
+  CHECK(error_of("ENTRY e { p = c64[] constant(" + std::string(depth, '('))
+            .find("expected a number") != std::string::npos);
+  std::string tuples = "ENTRY e { t0 = f32[] parameter(0)\n";
+  for (int i = 0; i < 1000; ++i)
+    tuples += "t" + std::to_string(i + 1) + " = tuple(t" + std::to_string(i) + ")\n";
+  CHECK(error_of(tuples).find("tuples nest too deeply") != std::string::npos);
   std::string inlined = "ENTRY e { x = f32[1] parameter(0)\n";
   for (int i = 0; i < 1000; ++i) inlined += "r = f32[] call(), to_apply={";
   CHECK_FALSE(error_of(inlined).empty());
+}
+
+TEST_CASE("what doubles with every line is refused before it fills the memory") {
+  std::string tuples = "ENTRY e { t0 = f32[] parameter(0)\n";
+  for (int i = 0; i < 60; ++i) {
+    const std::string before = "t" + std::to_string(i);
+    tuples += "t" + std::to_string(i + 1) + " = tuple(" + before + ", " + before + ")\n";
+  }
+  CHECK(error_of(tuples).find("a tuple of over 1000000 parts") != std::string::npos);
+  std::string copies = tuples.substr(0, tuples.find("t19 =")) + "c0 = copy(t18)\n";
+  for (int i = 0; i < 60; ++i)
+    copies += "c" + std::to_string(i + 1) + " = copy(c" + std::to_string(i) + ")\n";
+  CHECK(error_of(copies).find("the shapes that the text leaves out") != std::string::npos);
+
+  std::string calls = "f0 { x = f32[] parameter(0)\n ROOT y = f32[] negate(x) }\n";
+  for (int i = 1; i <= 60; ++i) {
+    const std::string callee = "f" + std::to_string(i - 1);
+    calls += "f" + std::to_string(i) +
+             " { x = f32[] parameter(0)\n a = f32[] call(x), to_apply=" + callee +
+             "\n ROOT b = f32[] call(a), to_apply=" + callee + " }\n";
+  }
+  const std::string message = error_of(calls);
+  CAPTURE(message);
+  CHECK(message.starts_with("t.hlo:"));
+  CHECK(message.find("with every call written out") != std::string::npos);
+}
+
+TEST_CASE("names of any length make messages that can be read") {
+  const std::string name(100'000, 'n');
+  const std::string line = name + " = f32[5] add(x, x)\n  w = f32[4,6] negate(" + name + ")";
+  for (const std::string& text :
+       {with_line(line), with_line("w = f32[4,6] negate(" + name + ")"),
+        with_line("w = f32[4] reduce(x, s), dimensions={1}, to_apply=" + name),
+        with_line("w = f32[4,6] negate(x), " + name + "=1, " + name + "=2")}) {
+    const std::string message = error_of(text);
+    CAPTURE(message.substr(0, 1000));
+    CHECK(message.size() > 0);
+    CHECK(message.size() < 400);
+  }
+  std::string tuple = "w = (";
+  for (int i = 0; i < 1000; ++i) tuple += i == 0 ? "f32[7]" : ", f32[7]";
+  const std::string message = error_of(with_line(tuple + ") tuple(x)"));
+  CHECK(message.find("but it is (f32[4,6])") != std::string::npos);
+  CHECK(message.size() < 400);
 }
 
 TEST_CASE("ten megabytes on one line are read, and an error at its end is placed") {

@@ -84,7 +84,10 @@ TEST_CASE("literals of every kind") {
         "f32[2,2] constant({ { 1, 2.5 }, { nan, -1e-05 } })", "c64[] constant((1, -2))",
         "f32[1000] constant({...})", "f32[2,1000] constant({...})",
         "(f32[], s32[2]) constant((1, {2, 3}))", "s64[] constant(-100)", "f32[0] constant({})",
-        "f32[2,1,2] constant({ /*i0=0*/ { {1, 2} }, /*i0=1*/ { {3, 4} } })"}) {
+        "f32[2,1,2] constant({ /*i0=0*/ { {1, 2} }, /*i0=1*/ { {3, 4} } })",
+        "f32[2,0] constant({})", "f32[2,0] constant({ { }, { } })",
+        "f32[9000000000000,0] constant({})", "f32[] constant(-nan(0x7fc00001))",
+        "c64[2] constant({(1, 2), (nan, -inf)})", "() constant(())"}) {
     CAPTURE(line);
     CHECK_NOTHROW(read_op(line));
   }
@@ -135,7 +138,19 @@ TEST_CASE("shapes with an attribute to them") {
                            "f32[16,6] all-gather(x), replica_groups=[2,4]<=[8], dimensions={0}",
                            "f32[4,6] collective-permute(x), source_target_pairs={{0,1},{1,0}}",
                            "f32[4,6] custom-call(x), custom_call_target='single', "
-                           "api_version=API_VERSION_UNSPECIFIED"}) {
+                           "api_version=API_VERSION_UNSPECIFIED",
+                           "f32[4,6] custom-call(x), custom_call_target=\"c\", literal=s64[1] {0}, "
+                           "api_version=API_VERSION_UNSPECIFIED",
+                           "f32[4,6] custom-call(x), literal=(s64[], f32[2]) (1, {2, 3}), "
+                           "custom_call_target=\"c\"",
+                           "f32[4,6] all-reduce(x), replica_groups=mesh[x=2,y=2] {x}, "
+                           "to_apply={ a = f32[] parameter(0)\n ROOT b = f32[] copy(a) }",
+                           "((f32[4,6]), f32[2,6]) reduce-scatter-start(x), dimensions={0}",
+                           "f32[2,6] reduce-scatter-done(((f32[4,6]), f32[2,6]) "
+                           "reduce-scatter-update(x))",
+                           "f32[4,6] negate(x), metadata={ // } \n op_name=\"x\" /* } */ }",
+                           "f32[4,6] negate(x), metadata={a=1}// }",
+                           "f32[4,6] negate(x), a=b/* , */, c=d"}) {
     CAPTURE(line);
     // A nested broadcast carries no attributes: a scalar needs none.
     CHECK_NOTHROW(read_op(line));
@@ -186,6 +201,71 @@ TEST_CASE("a lenient reading lets hand-edited dumps pass, and says what it let p
   CHECK(module.warnings[0].find("'lost' is not defined") != std::string::npos);
   CHECK(module.warnings[1].find("'gone' is not defined") != std::string::npos);
   CHECK(module.warnings[2].find("never closed") != std::string::npos);
+}
+
+TEST_CASE("the parts of what runs asynchronously are known by the op's own name") {
+  CHECK(opcode_info("reduce-scatter-start") != nullptr);
+  CHECK(opcode_info("custom-call-done") != nullptr);
+  CHECK(opcode_info("add-update") != nullptr);
+  CHECK(opcode_info("adds-start") == nullptr);
+  CHECK(opcode_info("-start") == nullptr);
+}
+
+TEST_CASE("a byte order mark is passed over") {
+  CHECK(read("\xef\xbb\xbfHloModule m\nENTRY e { ROOT p = f32[] parameter(0) }").name == "m");
+}
+
+TEST_CASE("layouts are kept, minor dim first") {
+  const Module module =
+      read("ENTRY e { a = f32[2,3]{0,1:T(8,128)} parameter(0)\n ROOT b = f32[2,3] copy(a) }");
+  const auto& instructions = module.computations[0].instructions;
+  CHECK(instructions[0].shape.memory_order() == std::vector<std::size_t>{1, 0});
+  CHECK(instructions[1].shape.memory_order() == std::vector<std::size_t>{0, 1});
+  CHECK(instructions[0].shape == instructions[1].shape);
+}
+
+TEST_CASE("tensors of mixed floating types are reduced to the reducer's") {
+  const std::string head =
+      "add { a = f32[] parameter(0)\n b = f32[] parameter(1)\n ROOT c = f32[] add(a, b) }\n"
+      "ENTRY e { x = bf16[4,6] parameter(0)\n ROOT r = ";
+  CHECK(shape_of_root(read(head + "f32[4] reduce(x, f32[] constant(0)), dimensions={1}, "
+                                  "to_apply=add }")) == "f32[4]");
+  CHECK(shape_of_root(read(head + "reduce-window(x, bf16[] constant(0)), window={size=1x6}, "
+                                  "to_apply=add }")) == "f32[4,1]");
+}
+
+TEST_CASE("called computations go by their attribute, not by their order") {
+  const std::string head =
+      "t { x = f32[4] parameter(0)\n ROOT y = f32[2] slice(x), slice={[0:2]} }\n"
+      "f { x = f32[8] parameter(0)\n ROOT y = f32[2] slice(x), slice={[0:2]} }\n"
+      "ENTRY e { p = pred[] parameter(0)\n a = f32[4] parameter(1)\n b = f32[8] parameter(2)\n"
+      " ROOT r = ";
+  CHECK_NOTHROW(
+      read(head + "f32[2] conditional(p, a, b), false_computation=f, true_computation=t }"));
+  CHECK_NOTHROW(read(head + "f32[2] call(b), called_computations={t}, to_apply=f }"));
+  CHECK_NOTHROW(read(head + "f32[2] fusion(b), called_computations={t}, kind=kLoop, calls=f }"));
+}
+
+TEST_CASE("a lenient reading: a late definition takes its name back from the stand-in") {
+  const Module module = read(
+      "ENTRY e { x = f32[4] parameter(0)\n a = f32[4] negate(f32[4] b)\n b = f32[4] negate(x)\n"
+      " ROOT r = f32[4] add(a, b) }",
+      {.lenient = true});
+  REQUIRE(module.warnings.size() == 1);
+  CHECK(module.warnings[0].starts_with("t.hlo:2:27: operand 'b' is not defined"));
+  const auto& instructions = module.computations[0].instructions;
+  CHECK(instructions[1].name == "b.undefined");
+  CHECK(instructions[4].operands[1] == 3);
+  CHECK(instructions[3].name == "b");
+}
+
+TEST_CASE("a hundred thousand warnings are found as fast as one") {
+  std::string text = "ENTRY e { x0 = f32[2] parameter(0)\n";
+  for (int i = 0; i < 100'000; ++i)
+    text += "y" + std::to_string(i) + " = f32[2] negate(f32[2] lost" + std::to_string(i) + ")\n";
+  const Module module = read(text + "}", {.lenient = true});
+  CHECK(module.warnings.size() == 100'000);
+  CHECK(module.warnings.back().starts_with("t.hlo:100001:"));
 }
 
 TEST_CASE("the real dumps are read whole") {

@@ -57,6 +57,7 @@ TEST_CASE("valid texts of every kind") {
         text_of(two_nodes, R"("nodes": [[0]], "costs": [[1,2]])"),
         text_of(two_nodes, R"("nodes": [[0,0]], "costs": [[1,2,3,4]])"),
         text_of(two_nodes, R"("nodes": [[0,1]], "costs": [[1000000000000000000,-2]])"),
+        "\xef\xbb\xbf" + text_of(two_nodes, no_edges),  // a byte order mark
         // Keys in any order; unknown ones, however deep, are passed over.
         std::string(R"({"extra":{"a":[[1,{"b":null}],"x"]},"problem":{"usage_limit":0,"edges":)"
                     R"({"costs":[],"nodes":[]},"more":1.5,"nodes":{"usages":[[0]],"costs":[[1]],)"
@@ -140,6 +141,9 @@ TEST_CASE("malformed texts are refused, with line, column and reason") {
        "found an object"},
       {text_of(two_nodes, no_edges).substr(0, 60), "not JSON"},
       {text_of(two_nodes, no_edges) + "x", "not JSON"},
+      {text_of(two_nodes, no_edges) + std::string(1, '\0'), "not JSON: a NUL byte"},
+      {text_of(two_nodes, no_edges) + std::string("\0 x", 3), "not JSON: a NUL byte"},
+      {"{\"problem\": {\"name\": \"a\xff\"}}", "not JSON: Invalid encoding"},
       {R"({"problem": {"nodes": {"costs": )" + deep, "found a list"},
       {R"({"problem": {"name": )" + deep, "expected a string for \"name\""},
       {deep, "found a list"},

@@ -30,6 +30,16 @@ static_assert(replica_groups<1>(Mesh<2, 4>()).device(1, 2) == 6);
 static_assert(AxisSet{0, 2}.contains(2) && !AxisSet{0, 2}.contains(1));
 static_assert((AxisSet{0, 1} - AxisSet{1}) == AxisSet{0} && (AxisSet{0} | AxisSet{2}).size() == 2);
 static_assert(AxisSet{3, 1}.to_list() == AxisList{1, 3});
+static_assert(AxisSet::first(8).size() == 8 && AxisSet::first(40).size() == 8);
+static_assert(!AxisSet{0}.contains(64));
+
+// A mesh of a user's own.
+struct Ring {
+  std::size_t rank() const { return 1; }
+  Extent extent(std::size_t) const { return 5; }
+  Extent device_count() const { return 5; }
+};
+static_assert(MeshLike<Ring>);
 
 // --- Decided by running --------------------------------------------------------------------------
 TEST_CASE("a mesh that breaks a rule is refused in the rule's words") {
@@ -85,6 +95,34 @@ TEST_CASE("a mesh that breaks a rule is refused in the rule's words") {
       CHECK(std::string(error.what()).find(sentence(rule)) != std::string::npos);
     }
   }
+}
+
+TEST_CASE("an axis that no mesh has is refused, not dropped") {
+  for (const std::size_t axis : {std::size_t{8}, std::size_t{32}, std::size_t{64}}) {
+    CHECK_THROWS_AS(AxisSet{axis}, InvalidMesh);
+    AxisSet set{0, 7};
+    CHECK_THROWS_AS(set.insert(axis), InvalidMesh);
+    set.erase(axis);
+    CHECK(set == AxisSet{0, 7});
+  }
+  CHECK_THROWS_WITH(AxisSet{8},
+                    "axis 8 of a mesh of at most eight: the mesh has no such axis; axes are "
+                    "numbered from 0");
+}
+
+TEST_CASE("a mesh of a user's own is asked, and named, like ours") {
+  CHECK(coordinates_of(Ring(), 3) == Coordinates{3});
+  CHECK_THROWS_WITH(coordinates_of(Ring(), 5),
+                    "mesh 5, device 5: the mesh has no such device; devices are numbered from 0, "
+                    "row-major");
+  CHECK_THROWS_AS(replica_groups(Ring(), {1}), InvalidMesh);
+}
+
+TEST_CASE("a mesh without axes has a name too") {
+  CHECK(to_string(DynamicMesh()) == "()");
+  CHECK_THROWS_WITH(coordinates_of(Mesh<>(), 1),
+                    "mesh (), device 1: the mesh has no such device; devices are numbered from 0, "
+                    "row-major");
 }
 
 TEST_CASE("replica groups are listed as HLO lists them") {

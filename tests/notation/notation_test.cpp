@@ -118,7 +118,12 @@ TEST_CASE("malformed texts are refused where they go wrong") {
       {"{devices=[0,2]0}", "not positive"},
       {"{replicated} {manual}", "unexpected text"},
       {"{nonsense}", "expected a part of a sharding"},
-      {"{replicated metadata={op_name=\"x", "never closed"}};
+      {"{replicated metadata={op_name=\"x", "never closed"},
+      {"{devices=[2]5,5}", "device 5 is listed twice"},
+      {"{devices=[2,1,2]0,1,2,3 last_tile_dims={replicated manual}}", "expected '}'"},
+      {"{devices=[2,1,2]0,1,2,3 last_tile_dims={replicated,}}", "expected a kind of subgroup"},
+      {"{devices=[2,1,2]0,1,2,3 last_tile_dim_replicate last_tile_dims={manual}}", "named twice"},
+      {"{devices=[2,1,2]0,1,2,3 last_tile_dim_replicate last_tile_dim_replicate}", "named twice"}};
   for (const auto& test : cases) {
     const char* const text = test.first;
     CAPTURE(text);
@@ -130,6 +135,33 @@ TEST_CASE("malformed texts are refused where they go wrong") {
       CHECK(error.offset() <= std::string(text).size());
     }
   }
+}
+
+TEST_CASE("the offset is that of the text at fault") {
+  const auto offset_of = [](const std::string& text) {
+    try {
+      notation::parse_hlo_sharding(text);
+      return text.size();
+    } catch (const notation::HloShardingError& error) {
+      return error.offset();
+    }
+  };
+  CHECK(offset_of("{devices=[3]7,5,7}") == 16);
+  CHECK(offset_of("{devices=[2,1,2]0,1,2,3 last_tile_dims={replicated manual}}") == 51);
+  CHECK(offset_of("{devices=[2,2]0,1,2,3 last_tile_dim_replicate last_tile_dims={manual}}") == 46);
+}
+
+TEST_CASE("a long run of comments is skipped without recursion") {
+  std::string text = "{{replicated},";
+  for (int i = 0; i < 2'000'000; ++i) text += "/**/";
+  CHECK(notation::parse_hlo_sharding(text + "{manual}}").size() == 2);
+}
+
+TEST_CASE("a sharding made for another mesh is not printed") {
+  const DynamicMesh cube{2, 4, 2}, mesh{2, 4};
+  CHECK_THROWS_AS(notation::to_hlo(DynamicSharding(cube, {{2}}), mesh), InvalidSharding);
+  CHECK_THROWS_AS(notation::hlo_text(DynamicSharding(cube, {{}}, {Reduction::sum, {2}}), mesh),
+                  InvalidSharding);
 }
 
 TEST_CASE("Alpa's symbols list axes major to minor") {

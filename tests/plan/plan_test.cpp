@@ -4,6 +4,7 @@
 
 #include <array>
 #include <set>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -195,6 +196,143 @@ TEST_CASE("ties are broken in favour of shards") {
     if (op.name == "x" || op.name == "y" || op.name == "h1" || op.name == "loss")
       CHECK(to_string(plan.ops[id].results[0]) == "[[0], []]");
     if (op.name == "w1" || op.name == "w2") CHECK(to_string(plan.ops[id].results[0]) == "[[], []]");
+  }
+}
+
+TEST_CASE("a heavy op may use the axis that its dims divide by, where the others do not nest") {
+  Builder b;
+  const auto x = b.parameter("x", f32, {10, 1}), w = b.parameter("w", f32, {1, 1});
+  b.output(einsum<"mk,kn->mn">(x, w));
+  plan::Options options;
+  options.memory_budget = 36;  // four rows of x and of the result, and w
+  const plan::Plan plan = plan::plan(b.graph(), DynamicMesh{2, 3}, alpa("1", "1"), options);
+  CHECK(plan.status == solver::Status::optimal);
+  check_plan(b.graph(), plan);
+}
+
+TEST_CASE("a heavy op whose results must all be whole is planned, if need be, without every axis") {
+  Graph graph;
+  const Dims dims{8};
+  const Value x{graph.add({"x", "parameter", {{f32, dims}}, source_rule(dims)}, {}), 0};
+  graph.op(x.op).is_parameter = true;
+  Rule rule;
+  const FactorId k = rule.add_factor({8, FactorKind::reduction, Reduction::sum});
+  rule.begin_operand();
+  rule.add_dim(k);
+  rule.begin_result();
+  rule.begin_result();
+  Op op{"moments", "moments", {{f32, {}}, {f32, {}}}, rule};
+  op.is_heavy = true;
+  const OpId moments = graph.add(op, std::span(&x, 1));
+  graph.outputs = {{moments, 0}, {moments, 1}};
+  const plan::Plan plan = plan::plan(graph, DynamicMesh{2}, cost::Alpa::with_defaults(1));
+  CHECK(plan.status == solver::Status::optimal);
+  check_plan(graph, plan);
+}
+
+TEST_CASE("a model with too few coefficients is refused") {
+  Builder b;
+  b.output(exp(b.parameter("x", f32, {8})));
+  CHECK_THROWS_AS(plan::plan(b.graph(), Mesh<2, 4>(), cost::Alpa::with_defaults(1)),
+                  std::invalid_argument);
+}
+
+// --- Limits --------------------------------------------------------------------------------------
+
+TEST_CASE("the time limit is for all of it, and so is cancellation") {
+  const auto program = program_in(model_file("gpt_2_layer_step.hlo"));
+  const DynamicMesh mesh{2, 2, 2, 2};  // its formulation alone takes long
+  const cost::Alpa model = cost::Alpa::with_defaults(4);
+  plan::Options options;
+  bool was_formulated = false;
+  options.on_formulated = [&](const plan::Formulation&) { was_formulated = true; };
+  options.solver.time_limit = 0.2;
+  const plan::Plan late = plan::plan(program.graph, mesh, model, options);
+  CHECK(late.status == solver::Status::unknown);
+  CHECK_FALSE(was_formulated);
+  CHECK(late.statistics.seconds >= 0.2);
+  CHECK(late.statistics.seconds < 5);
+  options.solver.time_limit = 1000;
+  options.solver.cancellation.cancel();
+  const plan::Plan cancelled = plan::plan(program.graph, mesh, model, options);
+  CHECK(cancelled.status == solver::Status::unknown);
+  CHECK(cancelled.statistics.seconds < 5);
+}
+
+TEST_CASE("what is solved is shown before, and the clock of progress never goes back") {
+  const auto program = program_in(model_file("mlp_2_layer_batch_1024_width_128.hlo"));
+  plan::Options options;
+  options.problem_name = "mlp";
+  std::size_t nodes = 0;
+  options.on_formulated = [&](const plan::Formulation& formulation) {
+    CHECK(formulation.problem.name == "mlp");
+    nodes = formulation.problem.node_count();
+  };
+  std::set<std::string> events;
+  double seconds = 0;
+  options.solver.on_progress = [&](const solver::Progress& progress) {
+    CHECK(progress.seconds >= seconds);
+    seconds = progress.seconds;
+    events.insert(progress.event);
+  };
+  const plan::Plan plan = plan::plan(program.graph, Mesh<4, 8>(), alpa("1", "0.01"), options);
+  CHECK(plan.problem_nodes == nodes);
+  CHECK(plan.statistics.seconds >= seconds);
+  CHECK(events.contains("formulated"));
+}
+
+TEST_CASE("ops that are alike share a column, and nothing else changes") {
+  const auto program = program_in(model_file("mlp_12_layer_batch_1024_width_128.hlo"));
+  const cost::Alpa model = alpa("1", "0.01");
+  cost::Resharding<cost::Alpa, DynamicMesh> resharding({4, 8}, model);
+  const plan::Formulation formulation = plan::formulate(program.graph, resharding);
+  std::set<const strategy::Column*> distinct;
+  for (const auto& column : formulation.columns) distinct.insert(column.get());
+  CHECK(distinct.size() * 2 < program.graph.op_count());
+  // Every edge says what the resharding that it stands for costs.
+  const auto& problem = formulation.problem;
+  std::vector<OpId> op_of(problem.node_count());
+  for (OpId id = 0; id < program.graph.op_count(); ++id)
+    for (const solver::NodeId v : formulation.nodes[id]) op_of[v] = id;
+  std::vector<std::vector<bool>> priced(program.graph.op_count());
+  for (OpId id = 0; id < program.graph.op_count(); ++id)
+    priced[id].assign(program.graph.operand_count(id), false);
+  for (solver::EdgeId e = 0; e < problem.edge_count(); ++e) {
+    const OpId from = op_of[problem.edge_nodes(e)[0]], to = op_of[problem.edge_nodes(e)[1]];
+    const strategy::Column &rows = *formulation.columns[from], &columns = *formulation.columns[to];
+    // Some operand of `to` that is `from`'s must be priced so, or the two are an alias.
+    bool found = false;
+    for (std::size_t i = 0; i < program.graph.operand_count(to) && !found; ++i) {
+      const Value value = program.graph.operand(to, i);
+      if (value.op != from || priced[to][i]) continue;
+      auto& tensor = resharding.of(program.graph.type_of(value));
+      bool agrees = true;
+      for (std::size_t r = 0; r < rows.size() && agrees; ++r)
+        for (std::size_t c = 0; c < columns.size() && agrees; ++c)
+          agrees = problem.edge_costs(e)[r * columns.size() + c] ==
+                   tensor.price(rows[r].results[value.result], columns[c].operands[i]);
+      found = agrees;
+      if (agrees) priced[to][i] = true;
+    }
+    for (const Alias& alias : program.graph.aliases)
+      found = found || (alias.parameter == from && alias.output.op == to);
+    CHECK(found);
+  }
+}
+
+TEST_CASE("what can not be priced is told with the op that it is") {
+  Builder b;
+  const Tensor x = b.parameter("x", f32, {Extent{1} << 40, 1024});
+  b.output(einsum<"mk,kn->mn">(x, b.parameter("w", f32, {1024, 1024})));
+  const cost::Alpa model({{1, 1}}, {{1'000'000'000, 1}});
+  try {
+    plan::plan(b.graph(), DynamicMesh{4}, model);
+    FAIL("planned");
+  } catch (const std::overflow_error& error) {
+    const auto* const fault = dynamic_cast<const plan::OpFault*>(&error);
+    REQUIRE(fault != nullptr);
+    CHECK(std::string(error.what()).find("op '" + b.graph().op(fault->op()).name + "': ") !=
+          std::string::npos);
   }
 }
 

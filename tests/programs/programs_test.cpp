@@ -110,7 +110,15 @@ TEST_CASE("bad arguments: exit code 1 and one line") {
         {mlp + " --mesh 2x4 --memory-budget 99999999TiB", "does not fit in 64 bits"},
         {mlp + " --mesh 2x4 --emit xml", "--emit"},
         {mlp + " --mesh 2x4 --cost-model other", "--cost-model"},
-        {mlp + " --mesh 2x4 --time-limit -1", "--time-limit"},
+        {mlp + " --mesh 2x4 --memory-budget 9223372036854775808", "does not fit in 64 bits"},
+        {mlp + " --mesh 2x4 --time-limit -1", "--time-limit: '-1' is no number of seconds"},
+        {mlp + " --mesh 2x4 --time-limit nan", "--time-limit: 'nan' is no number of seconds"},
+        {mlp + " --mesh 2x4 --time-limit inf", "--time-limit: 'inf' is no number of seconds"},
+        {mlp + " --mesh 2x4 --time-limit 1e400", "--time-limit: '1e400' is no number of seconds"},
+        {mlp + " --mesh 2x4 --seed -1", "--seed: '-1' is no integer"},
+        {mlp + " --mesh 2x4 --seed 18446744073709551616", "--seed: '18446744073709551616' is no"},
+        {mlp + " --mesh 2x4 -o /tmp/same --problem /tmp/../tmp/same", "both are '/tmp/same'"},
+        {mlp + " --mesh 2x4 -o /tmp", "/tmp: Is a directory"},
         {mlp + " --mesh 2x4 --nonsense", "--nonsense"},
         {mlp + " --mesh 2x4 -o /nonexistent/x", "/nonexistent/x: No such file"},
         {"/nonexistent.hlo --mesh 2x4", "/nonexistent.hlo: No such file"},
@@ -122,7 +130,82 @@ TEST_CASE("bad arguments: exit code 1 and one line") {
     CHECK(ran.code == 1);
     CHECK(ran.out.empty());
     CHECK(ran.err.find(test.second) != std::string::npos);
+    CHECK(ran.err.starts_with("error: "));
+    CHECK(ran.err.find('\n') == ran.err.size() - 1);
   }
+  for (const char* arguments : {"p.json nan", "p.json inf", "p.json 1e400", "p.json -1",
+                                "p.json 1 --seed -1", "p.json 1 --seed 18446744073709551616"}) {
+    CAPTURE(arguments);
+    const Ran ran = run("tessera-solve", arguments);
+    CHECK(ran.code == 1);
+    CHECK(ran.err.starts_with("error: "));
+    CHECK(ran.err.find("p.json: No such file") == std::string::npos);
+  }
+}
+
+TEST_CASE("the largest budget that fits in 64 bits is one") {
+  CHECK(run("tessera-plan", mlp + " --mesh 2 --memory-budget 9223372036854775807").code == 0);
+}
+
+TEST_CASE("output that does not arrive is an error") {
+  if (!std::filesystem::exists("/dev/full")) return;
+  const std::string problem = file_with(
+      "small.json", R"({"problem":{"name":"s","nodes":{"intervals":[[0,1]],"costs":[[1]],)"
+                    R"("usages":[[2]]},"edges":{"nodes":[],"costs":[]}}})");
+  for (const std::string& command :
+       {"tessera-plan " + mlp + " --mesh 2x4", "tessera-plan " + mlp + " --mesh 2x4 --emit json",
+        "tessera-solve " + problem + " 1", "tessera-solve " + problem + " 1 --quiet",
+        std::string("tessera-plan --help"), std::string("tessera-solve --version")}) {
+    CAPTURE(command);
+    const std::string err = (scratch / "err").string();
+    const int status = std::system(
+        (std::string(TESSERA_BIN_DIR) + "/" + command + " > /dev/full 2> " + err).c_str());
+    CHECK(WEXITSTATUS(status) == 1);
+    CHECK(content_of(err).starts_with("error: standard output: "));
+  }
+}
+
+TEST_CASE("tessera-plan may write into a device, and leaves the device be") {
+  const Ran ran = run("tessera-plan", mlp + " --mesh 2x4 --emit json -o /dev/null");
+  CHECK(ran.code == 0);
+  CHECK(std::filesystem::is_character_file("/dev/null"));
+}
+
+TEST_CASE("text from files reaches the terminal tamed") {
+  const std::string odd =
+      file_with("escape.hlo",
+                "ENTRY e { x = f32[4] parameter(0)\n ROOT y = f32[4] custom-call(x), "
+                "custom_call_target=\"a\x1b[31m\nerror: fake\" }");
+  const Ran plan = run("tessera-plan", odd + " --mesh 2");
+  CHECK(plan.code == 0);
+  CHECK(plan.err.find('\x1b') == std::string::npos);
+  CHECK(plan.err.find("fake") == std::string::npos);
+  const Ran solve = run(
+      "tessera-solve",
+      file_with(
+          "escape.json",
+          R"({"problem":{"name":"a\u001b[31m\n[7]","nodes":{"intervals":[],"costs":[],"usages":[]},)"
+          R"("edges":{"nodes":[],"costs":[]}}})") +
+          " 1");
+  CHECK(solve.code == 0);
+  CHECK(solve.out.find('\x1b') == std::string::npos);
+  CHECK(solve.out.find("[7]") == std::string::npos);
+}
+
+TEST_CASE("a tensor that is too large to price: the place of its instruction") {
+  const std::string huge = file_with("huge.hlo",
+                                     "ENTRY e {\n  x = pred[4611686018427387904] parameter(0)\n"
+                                     "  ROOT y = pred[1,4611686018427387904] reshape(x)\n}\n");
+  const Ran ran = run("tessera-plan", huge + " --mesh 2x2");
+  CHECK(ran.code == 1);
+  CHECK(ran.err.find("huge.hlo:2:3: op 'x': the price of") != std::string::npos);
+}
+
+TEST_CASE("the time limit holds before the search begins") {
+  const Ran ran = run("tessera-plan",
+                      model_file("gpt_2_layer_step.hlo") + " --mesh 2x2x2x2 --time-limit 0.2 -v");
+  CHECK(ran.code == 3);
+  CHECK(ran.err.find("no plan was found in time") != std::string::npos);
 }
 
 TEST_CASE("bad input: exit code 1, file, line and column") {

@@ -2,6 +2,7 @@
 // Sharding: the type, the value, and that no question tells them apart.
 #include <doctest/doctest.h>
 
+#include <limits>
 #include <type_traits>
 #include <unordered_set>
 
@@ -35,6 +36,14 @@ static_assert(hash_value(X()) == hash_value(DynamicSharding(Cluster(), {{0}, {},
 static_assert(sharding_cast<X>(DynamicSharding(Cluster(), {{0}, {}, {1}})) == X());
 // A mesh whose size is not known until run time still checks its axes.
 static_assert(Sharding<Mesh<dynamic, 8>, Split<1>>::axes(0) == AxisList{1});
+
+// The same axes on another mesh are no placement to compare with.
+template<class A, class B>
+concept Comparable = requires(A a, B b) {
+  a == b;
+};
+static_assert(Comparable<Sharding<Mesh<2, 4>, Split<0>>, Sharding<Mesh<2, 4>, Split<1>>>);
+static_assert(!Comparable<Sharding<Mesh<2, 4>, Split<0>>, Sharding<Mesh<4, 2>, Split<0>>>);
 
 // Fourteen dims and eight axes fit.
 static_assert(DynamicSharding(Mesh<2, 2, 2, 2, 2, 2, 2, 2>(),
@@ -81,6 +90,26 @@ TEST_CASE("a misuse is refused in the words a compiler would use") {
   CHECK(rule_broken([&] { sharding_cast<X>(DynamicSharding(mesh, {{0}})); }) ==
         ShardingRule::not_this_sharding);
   CHECK_THROWS_AS(slice_of(DynamicSharding(mesh, {{0}}), mesh, Dims{4}, 8), InvalidMesh);
+}
+
+TEST_CASE("a sharding made for another mesh is refused") {
+  const DynamicMesh cube{2, 4, 2}, mesh{2, 4};
+  const DynamicSharding split(cube, {{2}, {}}), partial(cube, {{}, {}}, {Reduction::sum, {0, 2}});
+  CHECK_THROWS_WITH(local_shape(split, mesh, Dims{4, 4}),
+                    "sharding [[2], []] on mesh 2x4, axis 2: a sharding names an axis that its "
+                    "mesh does not have; axes are numbered from 0");
+  CHECK_THROWS_AS(local_shape(partial, mesh, Dims{4, 4}), InvalidSharding);
+  CHECK_THROWS_AS(slice_of(split, mesh, Dims{4, 4}, 0), InvalidSharding);
+  CHECK(local_shape(split, cube, Dims{4, 4}) == Dims{2, 4});
+}
+
+TEST_CASE("slices of the largest dims do not overflow") {
+  constexpr Extent most = std::numeric_limits<Extent>::max();
+  const DynamicMesh two{2}, many{most / 2};
+  const Extent tile = most / 2 + 1;
+  CHECK(slice_of(DynamicSharding(two, {{0}}), two, Dims{most}, 0)[0] == Range{0, tile});
+  CHECK(slice_of(DynamicSharding(two, {{0}}), two, Dims{most}, 1)[0] == Range{tile, most});
+  CHECK(slice_of(DynamicSharding(many, {{0}}), many, Dims{most}, most / 2 - 1)[0].size() == 0);
 }
 
 TEST_CASE("shardings print as MLIR writes them") {

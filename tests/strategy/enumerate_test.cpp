@@ -2,8 +2,10 @@
 // The enumerator: at compile time and at run time alike, complete and without repetition.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "tessera/cost.hpp"
 #include "tessera/graph.hpp"
@@ -82,6 +84,33 @@ TEST_CASE("a heavy op uses every axis that it can") {
       strategy::enumerate(thin, DynamicMesh{2, 4}, {.use_every_axis = true, .passes = 0});
   CHECK(strategies.size() > 0);
   for (const Strategy& strategy : strategies) CHECK(strategy.uses.size() == 1);
+}
+
+TEST_CASE("a heavy op's strategy is refused only where another one extends it") {
+  const std::vector<std::vector<Dims>> operands{{{10, 1}, {1, 1}},
+                                                {{10, 12}, {12, 9}},
+                                                {{6, 10}, {10, 10}},
+                                                {{1, 2}, {2, 1}},
+                                                {{15, 4}, {4, 7}}};
+  for (const std::vector<Dims>& dims : operands)
+    for (const DynamicMesh& mesh : {DynamicMesh{2, 3}, DynamicMesh{3, 2}, DynamicMesh{2, 5},
+                                    DynamicMesh{2, 1, 3}, DynamicMesh{2, 3, 2}}) {
+      CAPTURE(to_string(mesh));
+      CAPTURE(to_string(dims[0]));
+      const Rule rule = dot_rule(dims[0], dims[1], {{1}, {0}, {}, {}});
+      const auto all = strategy::enumerate(rule, mesh, {.passes = 0});
+      const auto kept = strategy::enumerate(rule, mesh, {.use_every_axis = true, .passes = 0});
+      const auto extends = [](const Strategy& more, const Strategy& less) {
+        for (const strategy::AxisUse& use : less.uses)
+          if (std::find(more.uses.begin(), more.uses.end(), use) == more.uses.end()) return false;
+        return more.uses.size() > less.uses.size();
+      };
+      for (const Strategy& strategy : all) {
+        if (std::find(kept.begin(), kept.end(), strategy) != kept.end()) continue;
+        CHECK(std::any_of(kept.begin(), kept.end(),
+                          [&](const Strategy& other) { return extends(other, strategy); }));
+      }
+    }
 }
 
 TEST_CASE("what passes through is partial in every operand that takes part") {

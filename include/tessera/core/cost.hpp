@@ -16,9 +16,13 @@ inline constexpr Cost infinite = std::numeric_limits<Cost>::max();
 
 constexpr bool is_finite(Cost cost) noexcept { return cost != infinite; }
 
-// a + b, `infinite` where either is.  @pre finite sums fit in 64 bits
+// a + b, `infinite` where either is.  A sum that reaches `infinite` is infinite, and one below the
+// least Cost is the least: who must tell a large price from a forbidden one looks at the summands.
 constexpr Cost saturating_add(Cost a, Cost b) noexcept {
-  return is_finite(a) && is_finite(b) ? a + b : infinite;
+  if (!is_finite(a) || !is_finite(b)) return infinite;
+  Cost sum = 0;
+  if (!__builtin_add_overflow(a, b, &sum)) return sum;
+  return a > 0 ? infinite : std::numeric_limits<Cost>::min();
 }
 
 }  // namespace tessera

@@ -6,6 +6,7 @@
 #pragma once
 #include <algorithm>
 #include <cstddef>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -42,10 +43,10 @@ class InputError : public std::runtime_error {
   InputError(const std::string& source, const std::string& message)
       : std::runtime_error(source + ": " + message) {}
 
-  const Position& position() const noexcept { return position_; }
+  const std::optional<Position>& position() const noexcept { return position_; }
 
  private:
-  Position position_;
+  std::optional<Position> position_;
 };
 
 // Text from a file, made fit for an error message: short, on one line, printable.

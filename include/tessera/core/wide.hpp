@@ -39,26 +39,31 @@ struct Decimal {
   friend bool operator==(const Decimal&, const Decimal&) = default;
 };
 
-// Reads "1", "0.01" or "2.5e-3".  Nothing where the text is something else or needs over 18 digits.
+// Reads "1", "0.01" or "2.5e-3", in lowest terms of powers of ten: "2.50" is 25 / 10.  Nothing
+// where the text is something else, or numerator or denominator would need over 18 digits.
 inline std::optional<Decimal> parse_decimal(std::string_view text) {
   constexpr int max_digits = 18;
   Decimal result;
-  int digits = 0, places = 0;
+  int digits = 0, zeros = 0, places = 0;  // zeros: read, but not counted until a digit follows
   bool any = false, after_point = false;
   std::size_t at = 0;
   for (; at < text.size(); ++at) {
     const char c = text[at];
     if (c == '.' && !after_point) {
       after_point = true;
-    } else if (c >= '0' && c <= '9') {
-      any = true;
-      if (digits == max_digits) return std::nullopt;
-      result.numerator = result.numerator * 10 + (c - '0');
-      digits += result.numerator != 0;
-      places += after_point;
-    } else {
-      break;
+      continue;
     }
+    if (c < '0' || c > '9') break;
+    any = true;
+    places += after_point;
+    if (c == '0') {
+      zeros += result.numerator != 0;
+      continue;
+    }
+    if (digits + zeros + 1 > max_digits) return std::nullopt;
+    for (; zeros > 0; --zeros, ++digits) result.numerator *= 10;
+    result.numerator = result.numerator * 10 + (c - '0');
+    ++digits;
   }
   if (!any) return std::nullopt;
   int exponent = 0;
@@ -66,12 +71,14 @@ inline std::optional<Decimal> parse_decimal(std::string_view text) {
     const bool negative = ++at < text.size() && text[at] == '-';
     if (negative || (at < text.size() && text[at] == '+')) ++at;
     if (at == text.size()) return std::nullopt;
-    for (; at < text.size() && text[at] >= '0' && text[at] <= '9' && exponent < 100; ++at)
-      exponent = exponent * 10 + (text[at] - '0');
+    constexpr int enough = 1'000'000;  // larger ones all mean the same: too large, or too small
+    for (; at < text.size() && text[at] >= '0' && text[at] <= '9'; ++at)
+      if (exponent < enough) exponent = exponent * 10 + (text[at] - '0');
     if (negative) exponent = -exponent;
   }
   if (at != text.size()) return std::nullopt;
-  for (exponent -= places; exponent > 0 && result.numerator != 0; --exponent) {
+  if (result.numerator == 0) return result;
+  for (exponent += zeros - places; exponent > 0; --exponent) {
     if (++digits > max_digits) return std::nullopt;
     result.numerator *= 10;
   }

@@ -13,8 +13,10 @@
 // are those of its implementation.)
 #pragma once
 #include <boost/multiprecision/cpp_int.hpp>
+#include <cstddef>
 #include <limits>
 #include <stdexcept>
+#include <string>
 
 #include "tessera/cost/model.hpp"
 
@@ -24,8 +26,17 @@ class Alpa {
  public:
   using Coefficients = InlineVector<Decimal, max_axes>;
 
-  // One coefficient per mesh axis.
-  Alpa(const Coefficients& alpha, const Coefficients& beta) : alpha_(alpha), beta_(beta) {}
+  // One coefficient of each kind per mesh axis, none negative.  Throws std::invalid_argument.
+  Alpa(const Coefficients& alpha, const Coefficients& beta) : alpha_(alpha), beta_(beta) {
+    if (alpha.size() != beta.size())
+      throw std::invalid_argument("Alpa: " + std::to_string(alpha.size()) + " alphas and " +
+                                  std::to_string(beta.size()) +
+                                  " betas; give each axis one of each");
+    for (const Coefficients* const coefficients : {&alpha, &beta})
+      for (const Decimal& coefficient : *coefficients)
+        if (coefficient.numerator < 0 || coefficient.denominator < 1)
+          throw std::invalid_argument("Alpa: a coefficient is negative, or divided by 0 or less");
+  }
 
   // Alpha 1 everywhere; beta 1, but 0.1 on the last axis, whose links are the fast ones.
   static Alpa with_defaults(std::size_t mesh_rank) {
@@ -34,13 +45,19 @@ class Alpa {
     return {alpha, beta};
   }
 
-  // Throws std::overflow_error where the price does not fit in 64 bits.
+  // How many mesh axes there are coefficients for.
+  std::size_t axis_count() const noexcept { return alpha_.size(); }
+
+  // Throws std::overflow_error where the price does not fit in 64 bits, std::invalid_argument where
+  // there are no coefficients for the axis.
   Cost price(StepKind kind, Axis axis, Extent devices, Message message) const {
     if (!is_collective(kind)) return 0;
+    if (axis >= axis_count())
+      throw std::invalid_argument("Alpa: no alpha and beta for mesh axis " + std::to_string(axis));
     const Terms terms = terms_of(kind, devices);
     const Decimal alpha = alpha_[axis], beta = beta_[axis];
-    // floor(a/b + c/d) with every product exact: at most 60 + 60 + 64 + 63 bits.
-    using VeryWide = boost::multiprecision::int256_t;
+    // floor(a/b + c/d) with every product exact: at most 60 + 60 + 127 + 63 bits.
+    using VeryWide = boost::multiprecision::int512_t;
     const VeryWide numerator = VeryWide(beta.numerator) * terms.numerator * message.bytes;
     const VeryWide denominator = VeryWide(beta.denominator) * terms.denominator *
                                  message.divided_by;
@@ -62,17 +79,16 @@ class Alpa {
 
   // The share of a message that one device's links carry, and the tie-breaking constant.
   struct Terms {
-    std::int64_t numerator;
-    Wide denominator;
+    Wide numerator, denominator;
     Cost tie_break;
   };
   static Terms terms_of(StepKind kind, Extent devices) {
-    const std::int64_t n = devices;
+    const Wide n = devices;
     switch (kind) {
       case StepKind::all_gather: return {n - 1, n, 100};
       case StepKind::all_reduce: return {2 * (n - 1), n, 10};
       case StepKind::reduce_scatter: return {n - 1, n, 1};
-      default: return {3 * (n - 1), Wide(2) * n * n, 1};  // all-to-all
+      default: return {3 * (n - 1), 2 * n * n, 1};  // all-to-all
     }
   }
 

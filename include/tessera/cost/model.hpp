@@ -7,6 +7,8 @@
 // unit, of which `denominator` make one unit as people write it.
 #pragma once
 #include <concepts>
+#include <cstddef>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 
@@ -31,12 +33,25 @@ template<class C>
 concept CostModel = requires(const C& model, StepKind kind, Axis axis, Extent devices, Message m) {
   // The price of one collective step over `axis`, which has `devices` devices.
   { model.price(kind, axis, devices, m) } -> std::same_as<Cost>;
-  // How many of the model's units make one as people write it, and what that one is.
+  // How many of the model's units make one as people write it: a power of ten, so that prices print
+  // exactly.  And what that one is.
   { model.denominator() } -> std::same_as<Cost>;
   { model.unit() } -> std::convertible_to<std::string_view>;
   // Whether work itself has no price, so that heavy ops must be made to use every mesh axis.
   { model.spreads_heavy_ops() } -> std::same_as<bool>;
 };
+
+// Throws std::invalid_argument where the model has no coefficients for some axis of the mesh.  A
+// model whose prices depend on the axis says for how many axes it has some, in axis_count().
+template<CostModel C, MeshLike M>
+constexpr void check_axis_count(const C& model, const M& mesh) {
+  if constexpr (requires { model.axis_count(); }) {
+    if (model.axis_count() < mesh.rank())
+      throw std::invalid_argument("the cost model has coefficients for " +
+                                  std::to_string(model.axis_count()) + " mesh axes, and mesh " +
+                                  to_string(mesh) + " has " + std::to_string(mesh.rank()));
+  }
+}
 
 // The message of a step over `axis`.  @pre for_each_step offers the step for this sharding
 template<MeshLike M>

@@ -26,6 +26,7 @@ struct ElementInfo {
   std::string_view name;
   std::uint8_t bits;  // pred counts as the byte it occupies
   Family family;
+  std::uint8_t exponent_bits = 0, mantissa_bits = 0;  // of a floating type
 };
 
 // In the order of the enumerators.
@@ -45,19 +46,19 @@ inline constexpr std::array<ElementInfo, 32> element_infos{{
     {"u16", 16, Family::integer},
     {"u32", 32, Family::integer},
     {"u64", 64, Family::integer},
-    {"f4e2m1fn", 4, Family::floating},
-    {"f8e3m4", 8, Family::floating},
-    {"f8e4m3", 8, Family::floating},
-    {"f8e4m3b11fnuz", 8, Family::floating},
-    {"f8e4m3fn", 8, Family::floating},
-    {"f8e4m3fnuz", 8, Family::floating},
-    {"f8e5m2", 8, Family::floating},
-    {"f8e5m2fnuz", 8, Family::floating},
-    {"f8e8m0fnu", 8, Family::floating},
-    {"f16", 16, Family::floating},
-    {"bf16", 16, Family::floating},
-    {"f32", 32, Family::floating},
-    {"f64", 64, Family::floating},
+    {"f4e2m1fn", 4, Family::floating, 2, 1},
+    {"f8e3m4", 8, Family::floating, 3, 4},
+    {"f8e4m3", 8, Family::floating, 4, 3},
+    {"f8e4m3b11fnuz", 8, Family::floating, 4, 3},
+    {"f8e4m3fn", 8, Family::floating, 4, 3},
+    {"f8e4m3fnuz", 8, Family::floating, 4, 3},
+    {"f8e5m2", 8, Family::floating, 5, 2},
+    {"f8e5m2fnuz", 8, Family::floating, 5, 2},
+    {"f8e8m0fnu", 8, Family::floating, 8, 0},
+    {"f16", 16, Family::floating, 5, 10},
+    {"bf16", 16, Family::floating, 8, 7},
+    {"f32", 32, Family::floating, 8, 23},
+    {"f64", 64, Family::floating, 11, 52},
     {"c64", 64, Family::complex},
     {"c128", 128, Family::complex},
     {"token", 0, Family::none},
@@ -84,6 +85,14 @@ constexpr bool is_floating(ElementType type) noexcept {
 }
 constexpr bool is_complex(ElementType type) noexcept {
   return detail::info(type).family == detail::Family::complex;
+}
+
+// Whether `to` is a larger floating type that has every number `from` has: f16 and bf16 widen to
+// f32, but not to each other.
+constexpr bool widens(ElementType from, ElementType to) noexcept {
+  const detail::ElementInfo &narrow = detail::info(from), &wide = detail::info(to);
+  return is_floating(from) && is_floating(to) && wide.bits > narrow.bits &&
+         wide.exponent_bits >= narrow.exponent_bits && wide.mantissa_bits >= narrow.mantissa_bits;
 }
 
 constexpr std::optional<ElementType> parse_element_type(std::string_view name) noexcept {

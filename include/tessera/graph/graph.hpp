@@ -69,7 +69,8 @@ class Graph {
   using BoostGraph =
       boost::adjacency_list<boost::vecS, boost::vecS, boost::bidirectionalS, Op, Use>;
 
-  // @pre the rule fits the shapes: an internal error, reported as std::logic_error
+  // @pre the operands exist, and the rule fits the shapes: an internal error, reported as
+  // std::logic_error
   // @post the result is one more than the last op's
   OpId add(Op op, std::span<const Value> operands) {
     check_rule(op, operands);
@@ -80,15 +81,24 @@ class Graph {
     return id;
   }
 
-  // Names the value that a loop state takes in the next round.  @pre op(state).is_loop_state, and
-  // it has no operand 1 yet
+  // Names the value that a loop state takes in the next round.  @pre the value exists and is of the
+  // state's type, op(state).is_loop_state, and it has no operand 1 yet: an internal error, reported
+  // as std::logic_error
   void close_loop(OpId state, Value next) {
+    if (state >= op_count() || !op(state).is_loop_state || operand_count(state) != 1)
+      throw std::logic_error("op " + std::to_string(state) + " is no loop state to be closed");
+    if (!has(next) || type_of(next) != op(state).results[0])
+      throw std::logic_error("op '" + op(state).name + "': its next value is none of its type");
     boost::add_edge(next.op, state, Use{next.result, 1, true}, graph_);
   }
 
   std::size_t op_count() const noexcept { return boost::num_vertices(graph_); }
   const Op& op(OpId id) const { return graph_[id]; }
   Op& op(OpId id) { return graph_[id]; }
+  bool has(Value value) const {
+    return value.op < op_count() && value.result < op(value.op).results.size();
+  }
+  // @pre has(value)
   const TensorType& type_of(Value value) const { return op(value.op).results[value.result]; }
 
   std::size_t operand_count(OpId id) const { return boost::in_degree(id, graph_); }
@@ -113,6 +123,9 @@ class Graph {
 
  private:
   void check_rule(const Op& op, std::span<const Value> operands) const {
+    for (const Value operand : operands)
+      if (!has(operand))
+        throw std::logic_error("op '" + op.name + "': an operand is no result of an earlier op");
     const auto fits = [&](std::size_t tensor, const TensorType& type) {
       return op.rule.dims(tensor) == type.dims;
     };

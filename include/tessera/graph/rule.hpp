@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -21,6 +22,7 @@
 
 #include "tessera/core/fixed_string.hpp"
 #include "tessera/core/inline_vector.hpp"
+#include "tessera/core/integer.hpp"
 #include "tessera/graph/rules.hpp"
 #include "tessera/sharding/reduction.hpp"
 #include "tessera/sharding/shape.hpp"
@@ -35,6 +37,7 @@ enum class FactorKind : std::uint8_t {
 };
 
 using FactorId = std::uint16_t;
+inline constexpr std::size_t max_factors = 0xffff;  // the last number is left to mean "none"
 
 inline constexpr Extent unknown_size = -1;
 
@@ -67,6 +70,9 @@ struct PartialPass {
   }
   friend constexpr bool operator==(const PartialPass&, const PartialPass&) = default;
 };
+
+// What a rule written as a string may have: room on inline storage is limited.
+inline constexpr std::size_t max_letters = 26, max_tensors = 12, max_rule_dims = 64;
 
 // Tensors are numbered operands first, then results.
 template<template<class, std::size_t> class Sequence>
@@ -105,12 +111,13 @@ class BasicRule {
   constexpr std::size_t pass_count() const noexcept { return passes_.size(); }
   constexpr const PartialPass& pass(std::size_t p) const noexcept { return passes_[p]; }
 
-  // The dims of a tensor.  @pre every factor in it has a known size
+  // The dims of a tensor.  Throws std::overflow_error where a merged one does not fit in 64 bits.
+  // @pre every factor in it has a known size
   constexpr Dims dims(std::size_t tensor) const {
     Dims result;
     for (std::size_t d = 0; d < rank(tensor); ++d) {
       Extent size = 1;
-      for (const FactorId f : dim(tensor, d)) size *= factors_[f].size;
+      for (const FactorId f : dim(tensor, d)) size = checked_mul(size, factors_[f].size);
       result.push_back(size);
     }
     return result;
@@ -119,7 +126,9 @@ class BasicRule {
   friend constexpr bool operator==(const BasicRule&, const BasicRule&) = default;
 
   // --- Building ----------------------------------------------------------------------------------
+  // Throws std::length_error where the factors outnumber what a FactorId can tell apart.
   constexpr FactorId add_factor(Factor factor) {
+    if (factors_.size() == max_factors) throw std::length_error("a rule has too many factors");
     factors_.push_back(factor);
     return static_cast<FactorId>(factors_.size() - 1);
   }
@@ -137,10 +146,11 @@ class BasicRule {
   constexpr void add_pass(const PartialPass& pass) { passes_.push_back(pass); }
 
  private:
-  Sequence<Factor, 26> factors_;
-  Sequence<FactorId, 312> parts_;        // the factors of every dim of every tensor, in order
-  Sequence<std::uint32_t, 64> dims_;     // where each dim begins in parts_
-  Sequence<std::uint32_t, 12> tensors_;  // where each tensor begins in dims_
+  Sequence<Factor, max_letters> factors_;
+  // The factors of every dim of every tensor, in order; in one tensor each occurs once at most.
+  Sequence<FactorId, max_letters * max_tensors> parts_;
+  Sequence<std::uint32_t, max_rule_dims> dims_;   // where each dim begins in parts_
+  Sequence<std::uint32_t, max_tensors> tensors_;  // where each tensor begins in dims_
   Sequence<PartialPass, 4> passes_;
   std::size_t operand_count_ = 0;
 };
@@ -153,15 +163,19 @@ using HeapSequence = std::vector<T>;
 using Rule = BasicRule<detail::HeapSequence>;
 using StaticRule = BasicRule<InlineVector>;
 
+// All that the enumerator asks of a rule.
 template<class R>
 concept RuleLike = requires(const R& rule, std::size_t i) {
   { rule.factor_count() } -> std::same_as<std::size_t>;
   { rule.factor(i) } -> std::same_as<const Factor&>;
   { rule.operand_count() } -> std::same_as<std::size_t>;
   { rule.result_count() } -> std::same_as<std::size_t>;
+  { rule.tensor_count() } -> std::same_as<std::size_t>;
   { rule.rank(i) } -> std::same_as<std::size_t>;
   { rule.dim(i, i) } -> std::same_as<std::span<const FactorId>>;
+  { rule.dims(i) } -> std::same_as<Dims>;
   { rule.pass_count() } -> std::same_as<std::size_t>;
+  { rule.pass(i) } -> std::same_as<const PartialPass&>;
 };
 
 namespace detail {
@@ -193,7 +207,7 @@ constexpr ParsedRule parse_rule(std::string_view text) {
   StaticRule rule;
   std::array<int, 128> id_of{};  // a letter's factor, plus 1
   std::array<bool, 128> in_tensor{}, in_result{};
-  InlineVector<char, 26> letters;
+  InlineVector<char, max_letters> letters;
   std::size_t tensors = 0, dims = 0;
 
   const auto begin_tensor = [&](bool is_result) {
@@ -201,39 +215,42 @@ constexpr ParsedRule parse_rule(std::string_view text) {
     ++tensors;
     is_result ? rule.begin_result() : rule.begin_operand();
   };
-  InlineVector<FactorId, 26> merged;  // the factors inside an open parenthesis
+  InlineVector<FactorId, max_letters> merged;  // the factors inside an open parenthesis
   bool open = false, after_arrow = false;
   if (arrow != 0) begin_tensor(false);
   for (std::size_t at = 0; at < text.size(); ++at) {
     const char c = text[at];
     if (at == arrow) {
       if (open) return fail(RuleForm::parenthesis, at);
+      if (tensors == max_tensors) return fail(RuleForm::too_many_tensors, at);
       after_arrow = true;
       begin_tensor(true);
       ++at;
     } else if (c == ',') {
       if (open) return fail(RuleForm::parenthesis, at);
-      if (tensors == 12) return fail(RuleForm::too_many_factors, at);
+      if (tensors == max_tensors) return fail(RuleForm::too_many_tensors, at);
       begin_tensor(after_arrow);
     } else if (c == '(' || c == ')') {
       if (open == (c == '(') || (c == ')' && merged.empty()))
         return fail(RuleForm::parenthesis, at);
       open = !open;
-      if (!open) rule.add_dim(std::span<const FactorId>(merged.data(), merged.size()));
-      if (!open) ++dims;
+      if (open) continue;
+      if (dims == max_rule_dims) return fail(RuleForm::too_many_rule_dims, at);
+      rule.add_dim(std::span<const FactorId>(merged.data(), merged.size()));
+      ++dims;
       merged.clear();
     } else if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')) {
       const auto letter = static_cast<std::size_t>(c);
       if (in_tensor[letter]) return fail(RuleForm::factor_repeated, at);
       if (id_of[letter] == 0) {
-        if (rule.factor_count() == 26) return fail(RuleForm::too_many_factors, at);
+        if (rule.factor_count() == max_letters) return fail(RuleForm::too_many_factors, at);
         id_of[letter] = rule.add_factor({}) + 1;
         letters.push_back(c);
       }
       in_tensor[letter] = true;
       if (after_arrow) in_result[letter] = true;
       const auto factor = static_cast<FactorId>(id_of[letter] - 1);
-      if (!open && dims == 64) return fail(RuleForm::too_many_factors, at);
+      if (!open && dims == max_rule_dims) return fail(RuleForm::too_many_rule_dims, at);
       if (open) {
         merged.push_back(factor);
       } else {
@@ -273,6 +290,15 @@ inline Rule make_rule(std::string_view text) {
 
 namespace detail {
 
+// Whether the product of these factors' sizes is `size`; one that overflows 64 bits is not.
+template<class R>
+constexpr bool make_up(const R& rule, std::span<const FactorId> factors, Extent size) {
+  Extent product = 1;
+  for (const FactorId f : factors)
+    if (__builtin_mul_overflow(product, rule.factor(f).size, &product)) return false;
+  return product == size;
+}
+
 // Gives every factor its size from the operands' dims; the first rule this breaks, if any.
 template<class R>
 constexpr RuleFault bind_sizes(R& rule, std::span<const Dims> operands) {
@@ -298,22 +324,33 @@ constexpr RuleFault bind_sizes(R& rule, std::span<const Dims> operands) {
       return {RuleForm::size_unknown, static_cast<std::int64_t>(f)};
   for (std::size_t t = 0; t < operands.size(); ++t)
     for (std::size_t d = 0; d < rule.rank(t); ++d)
-      if (rule.dims(t)[d] != operands[t][d])
-        return {RuleForm::sizes_differ, static_cast<std::int64_t>(t), static_cast<std::int64_t>(d),
-                operands[t][d]};
+      if (!make_up(rule, rule.dim(t, d), operands[t][d]))
+        return {RuleForm::merged_size_differs, static_cast<std::int64_t>(t),
+                static_cast<std::int64_t>(d), operands[t][d]};
   return {};
+}
+
+// "rule applied to [4,8] [9,2], operand 1, dim 0": where a fault is.
+inline std::string bound_text(std::span<const Dims> operands, RuleFault fault) {
+  std::string text = "rule applied to";
+  for (const Dims& dims : operands) text += ' ' + to_string(dims);
+  const bool names_dim = fault.rule == RuleForm::sizes_differ ||
+                         fault.rule == RuleForm::merged_size_differs;
+  if (names_dim || fault.rule == RuleForm::wrong_operand_rank)
+    text += ", operand " + std::to_string(fault.first);
+  if (names_dim) text += ", dim " + std::to_string(fault.second);
+  return text;
 }
 
 }  // namespace detail
 
-// The rule for operands of these dims.  Throws InvalidRule.
+// The rule for operands of these dims.  Throws InvalidRule, or InvalidSharding where a dim is
+// negative.
 template<class R>
 constexpr R with_sizes(R rule, std::span<const Dims> operands) {
-  if (const RuleFault fault = detail::bind_sizes(rule, operands)) {
-    std::string where = "rule applied to";
-    for (const Dims& dims : operands) where += ' ' + to_string(dims);
-    throw InvalidRule(where, fault);
-  }
+  for (const Dims& dims : operands) check_shape("rule applied to", dims);
+  if (const RuleFault fault = detail::bind_sizes(rule, operands))
+    throw InvalidRule(detail::bound_text(operands, fault), fault);
   return rule;
 }
 

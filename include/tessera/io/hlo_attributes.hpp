@@ -29,6 +29,7 @@ enum class AttributeKind : std::uint8_t {
   replica_groups,
   sharding,
   direction,
+  literal,
 };
 
 namespace detail {
@@ -68,6 +69,7 @@ inline constexpr auto attribute_grammars = std::to_array<AttributeGrammar>({
     {"k", AttributeKind::integer},
     {"lhs_batch_dims", AttributeKind::int_list},
     {"lhs_contracting_dims", AttributeKind::int_list},
+    {"literal", AttributeKind::literal},
     {"mantissa_bits", AttributeKind::integer},
     {"offset_dims", AttributeKind::int_list},
     {"operand_batching_dims", AttributeKind::int_list},
@@ -287,10 +289,15 @@ class AttributeReader {
     }
   }
 
-  // {{0,1},{2,3}}, {}, or [2,4]<=[8] and [4,2]<=[2,4]T(1,0).
+  // {{0,1},{2,3}}, {}, or [2,4]<=[8] and [4,2]<=[2,4]T(1,0), or mesh[x=2,y=4] {x}.
   void replica_groups() {
     if (scan_.peek() == '{') {
       int_lists();
+      return;
+    }
+    if (scan_.peek() != '[') {  // axes of a named mesh: kept as they are
+      scan_.value();
+      if (scan_.peek() == '{') scan_.balanced();
       return;
     }
     const std::size_t begin = scan_.at();
@@ -324,6 +331,14 @@ class AttributeReader {
     } catch (const notation::HloShardingError& error) {
       scan_.fail_at(begin + error.offset(), std::string("sharding: ") + error.what());
     }
+  }
+
+  // A shape and its value: s64[1] {0}.  The value of an array of elements stands in braces, which
+  // directly after the shape would be a layout.
+  void literal() {
+    const Shape shape = scan_.shape();
+    const bool is_scalar = !shape.is_tuple && shape.array.dims.empty();
+    if (is_scalar || scan_.peek() == '{' || scan_.peek() == '(') scan_.literal(shape);
   }
 
   void direction() {

@@ -4,6 +4,8 @@
 //
 // Everything else in the text stays as it was, byte for byte.
 #pragma once
+#include <algorithm>
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -18,7 +20,7 @@ namespace tessera::io::hlo {
 
 namespace detail {
 
-// One leaf: "{replicated}"; a tuple: "{{replicated}, {devices=...}}".
+// One leaf: "{replicated}"; a tuple: "{{replicated}, {devices=...}}", and "{}" if it is empty.
 inline std::string shardings_text(const Shape& shape, const std::vector<std::string>& leaves) {
   if (!shape.is_tuple) return leaves[0];
   std::string text = "{";
@@ -57,24 +59,43 @@ inline std::string instruction_sharding(const Module& module, const Program& pro
   return detail::shardings_text(shape, texts);
 }
 
+namespace detail {
+
+// What takes the place of a piece of the text.
+struct Edit {
+  Extract place;
+  std::string text;
+};
+
+}  // namespace detail
+
 // The module's text with `sharding=` on every instruction, in place of any that was there.
 // @pre plan.has_ops()
 inline std::string emit(const Module& module, const Program& program, const plan::Plan& plan) {
-  std::string result;
-  std::size_t copied = 0;
+  std::vector<detail::Edit> edits;
   for (std::size_t c = 0; c < module.computations.size(); ++c) {
     const Computation& computation = module.computations[c];
     for (std::size_t i = 0; i < computation.instructions.size(); ++i) {
       const Instruction& instruction = computation.instructions[i];
       if (instruction.is_nested) continue;  // has no place for attributes
       const std::string text = instruction_sharding(module, program, plan, c, i);
-      const Attribute* old = instruction.find("sharding");
-      const std::size_t upto = old != nullptr ? old->value.begin : instruction.arguments_end;
-      if (upto < copied) continue;  // inside an attribute that has been written already
-      result.append(module.text, copied, upto - copied);
-      result += old != nullptr ? text : ", sharding=" + text;
-      copied = old != nullptr ? old->value.end : upto;
+      const std::size_t end = instruction.arguments_end;
+      if (const Attribute* const old = instruction.find("sharding"))
+        edits.push_back({old->value, text});
+      else
+        edits.push_back({{end, end}, ", sharding=" + text});
     }
+  }
+  // A computation written inside an attribute comes before the instruction that it belongs to.
+  std::sort(edits.begin(), edits.end(), [](const detail::Edit& a, const detail::Edit& b) {
+    return a.place.begin < b.place.begin;
+  });
+  std::string result;
+  std::size_t copied = 0;
+  for (const detail::Edit& edit : edits) {
+    result.append(module.text, copied, edit.place.begin - copied);
+    result += edit.text;
+    copied = edit.place.end;
   }
   return result.append(module.text, copied, std::string::npos);
 }

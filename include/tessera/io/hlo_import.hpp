@@ -11,16 +11,20 @@
 //
 // An opcode without a rule of its own is kept whole on every device, and reported.
 #pragma once
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "tessera/graph/graph.hpp"
+#include "tessera/graph/op_passes.hpp"
 #include "tessera/graph/op_rules.hpp"
 #include "tessera/io/hlo_module.hpp"
 #include "tessera/io/hlo_shapes.hpp"
@@ -56,11 +60,18 @@ struct ImportOptions {
   };
 };
 
+// The ops that one instruction became, where its computation was taken in once: none for plumbing.
+struct OwnOps {
+  graph::OpId begin = 0, end = 0;
+};
+
 struct Program {
   Graph graph;
   // values[c][i]: where the results of instruction i of computation c ended up, once for each time
   // that the computation was taken in.  Never for reducers.
   std::vector<std::vector<std::vector<Leaves>>> values;
+  // own_ops[c][i]: in the same way, what became of the instruction itself.  Every op is in one.
+  std::vector<std::vector<std::vector<OwnOps>>> own_ops;
   // What was kept whole for want of a rule: how often, by opcode or custom-call target.
   std::map<std::string, std::size_t> kept_whole;
   // Anything else that a reader of the plan should know.
@@ -77,8 +88,11 @@ class Importer {
   Program run() {
     const Computation& entry = module_.computations[module_.entry];
     program_.values.resize(module_.computations.size());
-    for (std::size_t c = 0; c < module_.computations.size(); ++c)
+    program_.own_ops.resize(module_.computations.size());
+    for (std::size_t c = 0; c < module_.computations.size(); ++c) {
       program_.values[c].resize(module_.computations[c].instructions.size());
+      program_.own_ops[c].resize(module_.computations[c].instructions.size());
+    }
     const Leaves outputs = take_in(module_.entry, {}, "");
     program_.graph.outputs = outputs;
     add_aliases(entry);
@@ -100,20 +114,34 @@ class Importer {
       const Instruction& instruction = computation.instructions[i];
       check_plannable(instruction);
       const bool is_argument = instruction.parameter && id != module_.entry;
+      OwnOps own;
+      OwnOps* const outer = std::exchange(own_, &own);
       values[i] = is_argument ? arguments[static_cast<std::size_t>(*instruction.parameter)]
                               : add(computation, instruction, values, prefix);
+      own_ = outer;
+      check_size(instruction, values[i].size());
       program_.values[id][i].push_back(values[i]);
+      program_.own_ops[id][i].push_back(own);
     }
     --depth_;
     return values[computation.root];
   }
 
+  // Calls of calls grow exponentially, and so may what tuples hold.
+  void check_size(const Instruction& instruction, std::size_t leaves) {
+    constexpr std::size_t max_ops = 1'000'000, max_leaves = 16'000'000;
+    leaves_ += leaves + 1;
+    if (program_.graph.op_count() > max_ops || leaves_ > max_leaves)
+      module_.fail(instruction.at, "with every call written out the program has over " +
+                                       std::to_string(max_ops) + " ops, or over " +
+                                       std::to_string(max_leaves) + " values");
+  }
+
   void check_plannable(const Instruction& instruction) const {
     instruction.shape.for_each_leaf([&](const Shape& leaf) {
       if (leaf.is_unbounded)
-        module_.fail(
-            instruction.at,
-            "'" + instruction.name + "' has a dim of unknown size; give it a bound to plan for");
+        module_.fail(instruction.at, shown_name(instruction.name) +
+                                         " has a dim of unknown size; give it a bound to plan for");
     });
   }
 
@@ -135,8 +163,22 @@ class Importer {
              const std::vector<Leaves>& values, const std::string& prefix) {
     const Site site{computation, instruction, values, prefix + instruction.name,
                     AttributeAccess(module_, instruction)};
+    try {
+      return add(site);
+    } catch (const InputError&) {
+      throw;
+    } catch (const std::logic_error& error) {
+      module_.fail(instruction.at, shown_name(site.name) + ": " + error.what());
+    } catch (const std::runtime_error& error) {
+      module_.fail(instruction.at, shown_name(site.name) + ": " + error.what());
+    }
+  }
+
+  Leaves add(const Site& site) {
+    const Instruction& instruction = site.instruction;
     switch (opcode_info(instruction.opcode)->op_class) {
-      case OpClass::parameter: return add_parameter(site);
+      case OpClass::parameter: return add_sources(site);
+      case OpClass::constant: return add_sources(site);
       case OpClass::tuple: return flattened(site);
       case OpClass::get_tuple_element: return element(site);
       case OpClass::barrier: return barrier(site);
@@ -149,16 +191,24 @@ class Importer {
     }
   }
 
-  Leaves add_parameter(const Site& site) {
+  Value add_to_graph(graph::Op op, std::span<const Value> operands) {
+    const graph::OpId id = program_.graph.add(std::move(op), operands);
+    if (own_->end == 0) own_->begin = id;
+    own_->end = id + 1;
+    return {id, 0};
+  }
+
+  // Parameters and constants: an op for each array.
+  Leaves add_sources(const Site& site) {
     Leaves leaves;
     const std::size_t count = site.instruction.shape.leaf_count();
     site.instruction.shape.for_each_leaf([&](const Shape& leaf) {
       graph::Op op{leaf_name(site.name, leaves.size(), count),
-                   "parameter",
+                   site.instruction.opcode,
                    {leaf.array},
                    graph::source_rule(leaf.array.dims)};
-      op.is_parameter = true;
-      leaves.push_back({program_.graph.add(std::move(op), {}), 0});
+      op.is_parameter = site.instruction.parameter.has_value();
+      leaves.push_back(add_to_graph(std::move(op), {}));
     });
     return leaves;
   }
@@ -192,22 +242,23 @@ class Importer {
     for (std::size_t i = first; i < site.operand_count(); ++i) arguments.push_back(site.operand(i));
     return arguments;
   }
-  bool is_missing(const Site& site) const {
-    for (const std::uint32_t id : site.instruction.called)
-      if (id == missing_computation) return true;
-    return site.instruction.called.empty();
+  // The one computation that an attribute names; missing_computation where there is none.
+  static std::uint32_t called_by(const Site& site, std::string_view attribute) {
+    const std::vector<std::uint32_t> called = site.instruction.called_as(attribute);
+    return called.size() == 1 ? called[0] : missing_computation;
   }
 
   Leaves take_in_call(const Site& site) {
-    if (is_missing(site)) return add_whole(site, site.instruction.opcode);
-    return take_in(site.instruction.called[0], arguments_of(site, 0), site.name + '/');
+    const std::uint32_t called = called_by(site, "to_apply");
+    if (called == missing_computation) return add_whole(site, site.instruction.opcode);
+    return take_in(called, arguments_of(site, 0), site.name + '/');
   }
 
   Leaves take_in_fusion(const Site& site) {
-    if (is_missing(site)) return add_whole(site, site.instruction.opcode);
+    const std::uint32_t called = called_by(site, "calls");
+    if (called == missing_computation) return add_whole(site, site.instruction.opcode);
     const graph::OpId begin = program_.graph.op_count();
-    const Leaves results =
-        take_in(site.instruction.called[0], arguments_of(site, 0), site.name + '/');
+    const Leaves results = take_in(called, arguments_of(site, 0), site.name + '/');
     for (graph::OpId id = begin; id < program_.graph.op_count(); ++id)
       program_.graph.op(id).has_buffer = false;
     for (const Value result : results)
@@ -217,7 +268,9 @@ class Importer {
 
   // while: one state per leaf, whose value is the initial one or the body's.
   Leaves take_in_loop(const Site& site) {
-    if (is_missing(site)) return add_whole(site, site.instruction.opcode);
+    const std::uint32_t condition = called_by(site, "condition"), body = called_by(site, "body");
+    if (condition == missing_computation || body == missing_computation)
+      return add_whole(site, site.instruction.opcode);
     const graph::OpId begin = program_.graph.op_count();
     Leaves states;
     for (const Value initial : Leaves(site.operand(0))) {
@@ -228,39 +281,26 @@ class Importer {
                    {type},
                    graph::elementwise_rule(both, type.dims)};
       op.is_loop_state = true;
-      states.push_back({program_.graph.add(std::move(op), std::span(&initial, 1)), 0});
+      states.push_back(add_to_graph(std::move(op), std::span(&initial, 1)));
     }
     const Leaves arguments[] = {states};
-    for (const Attribute& attribute : site.instruction.attributes) {
-      if (attribute.name != "condition" && attribute.name != "body") continue;
-      const Leaves results = take_in(called_by(site, attribute.name), arguments,
-                                     site.name + '/' + attribute.name + '/');
-      if (attribute.name == "body")
-        for (std::size_t i = 0; i < states.size(); ++i)
-          program_.graph.close_loop(states[i].op, results[i]);
-    }
+    take_in(condition, arguments, site.name + "/condition/");
+    const Leaves results = take_in(body, arguments, site.name + "/body/");
+    for (std::size_t i = 0; i < states.size(); ++i)
+      program_.graph.close_loop(states[i].op, results[i]);
     program_.graph.loops.push_back({begin, program_.graph.op_count()});
     return states;
   }
-  std::uint32_t called_by(const Site& site, std::string_view attribute) const {
-    std::size_t at = 0;
-    for (const Attribute& candidate : site.instruction.attributes) {
-      const AttributeKind* kind = attribute_kind(candidate.name);
-      if (kind == nullptr || *kind != AttributeKind::computation) continue;
-      if (candidate.name == attribute) return site.instruction.called[at];
-      ++at;
-    }
-    return missing_computation;
-  }
-
   // conditional: every branch is planned; the result is whichever branch ran.
   Leaves take_in_branches(const Site& site) {
-    if (is_missing(site)) return add_whole(site, site.instruction.opcode);
+    const std::vector<std::uint32_t> called = branches_of(site.instruction);
+    for (const std::uint32_t id : called)
+      if (id == missing_computation) return add_whole(site, site.instruction.opcode);
     std::vector<Leaves> branches;
-    for (std::size_t b = 0; b < site.instruction.called.size(); ++b) {
+    for (std::size_t b = 0; b < called.size(); ++b) {
       const Leaves arguments[] = {site.operand(b + 1)};
-      branches.push_back(take_in(site.instruction.called[b], arguments,
-                                 site.name + "/branch" + std::to_string(b) + '/'));
+      branches.push_back(
+          take_in(called[b], arguments, site.name + "/branch" + std::to_string(b) + '/'));
     }
     Leaves results;
     for (std::size_t leaf = 0; leaf < branches[0].size(); ++leaf) {
@@ -272,7 +312,7 @@ class Importer {
                    "conditional",
                    {type},
                    graph::elementwise_rule(dims, type.dims)};
-      results.push_back({program_.graph.add(std::move(op), operands), 0});
+      results.push_back(add_to_graph(std::move(op), operands));
     }
     return results;
   }
@@ -319,7 +359,7 @@ class Importer {
     const OpClass op_class = opcode_info(site.instruction.opcode)->op_class;
     graph::Op op{site.name, site.instruction.opcode, tensors.results, std::move(rule)};
     op.is_heavy = op_class == OpClass::dot || op_class == OpClass::convolution;
-    const graph::OpId id = program_.graph.add(std::move(op), tensors.operands);
+    const graph::OpId id = add_to_graph(std::move(op), tensors.operands).op;
     Leaves leaves;
     for (std::uint32_t r = 0; r < tensors.results.size(); ++r) leaves.push_back({id, r});
     return leaves;
@@ -338,7 +378,6 @@ class Importer {
     };
     constexpr graph::ReductionSet sum = graph::reduction_set(Reduction::sum);
     switch (opcode_info(site.instruction.opcode)->op_class) {
-      case OpClass::constant:
       case OpClass::iota: return graph::source_rule(out);
       case OpClass::unary:
       case OpClass::compare:
@@ -351,10 +390,13 @@ class Importer {
       case OpClass::real_imag: return elementwise({{sum, 0b1}});
       case OpClass::complex: return elementwise({{sum, 0b11}});
       case OpClass::binary:
-        return elementwise(binary_passes(site.instruction.opcode, tensors.results[0].element));
+        return elementwise(
+            graph::binary_passes(site.instruction.opcode, tensors.results[0].element));
       case OpClass::select: return elementwise({{graph::any_reduction, 0b110}});
-      case OpClass::convert: return elementwise(convert_passes(tensors));
-      case OpClass::bitcast: return bitcast_rule(tensors);
+      case OpClass::convert:
+        return elementwise(graph::convert_passes(
+            program_.graph.type_of(tensors.operands[0]).element, tensors.results[0].element));
+      case OpClass::bitcast: return bitcast_rule(site, tensors);
       case OpClass::bitcast_convert: return bitcast_convert_rule(tensors);
       case OpClass::broadcast:
         return graph::broadcast_rule(out, site.attributes.ints("dimensions"));
@@ -401,38 +443,37 @@ class Importer {
     }
   }
 
-  // Sums pass through what is linear in them.  (Integer division is not: it rounds.)
-  static Passes binary_passes(std::string_view opcode, ElementType element) {
-    constexpr auto set = graph::reduction_set;
-    const bool divides_exactly = graph::is_floating(element) || graph::is_complex(element);
-    if (opcode == "add" || opcode == "subtract") return {{set(Reduction::sum), 0b11}};
-    if (opcode == "multiply") return {{set(Reduction::sum), 0b01}, {set(Reduction::sum), 0b10}};
-    if (opcode == "divide" && divides_exactly) return {{set(Reduction::sum), 0b01}};
-    if (opcode == "maximum") return {{set(Reduction::max), 0b11}};
-    if (opcode == "minimum") return {{set(Reduction::min), 0b11}};
-    if (opcode == "and") return {{set(Reduction::logical_and), 0b11}};
-    if (opcode == "or") return {{set(Reduction::logical_or), 0b11}};
-    return {};
-  }
-
-  // A partial sum may be widened, not narrowed: rounding each part is not rounding the whole.
-  Passes convert_passes(const Tensors& tensors) const {
-    const ElementType from = program_.graph.type_of(tensors.operands[0]).element;
-    const ElementType to = tensors.results[0].element;
-    const bool widens = graph::is_floating(from) && graph::is_floating(to) &&
-                        graph::bits_of(to) >= graph::bits_of(from) && from != to;
-    if (from == to) return {{graph::any_reduction, 0b1}};
-    if (widens) return {{graph::reduction_set(Reduction::sum), 0b1}};
-    return {};
-  }
-
-  // The same bytes seen as other dims: a reshape when the elements stay what they are.
-  std::optional<graph::Rule> bitcast_rule(const Tensors& tensors) const {
-    const graph::TensorType& from = program_.graph.type_of(tensors.operands[0]);
-    if (from.element != tensors.results[0].element ||
-        element_count(from.dims) != element_count(tensors.result_dims[0]))
+  // The same bytes seen as other dims: where the elements stay what they are, a reshape of the dims
+  // in the order in which they lie in memory.
+  std::optional<graph::Rule> bitcast_rule(const Site& site, const Tensors& tensors) const {
+    const Shape& from = site.computation.instructions[site.instruction.operands[0]].shape;
+    const Shape& to = site.instruction.shape;
+    if (from.array.element != to.array.element ||
+        element_count(from.array.dims) != element_count(to.array.dims))
       return std::nullopt;
-    return graph::reshape_rule(from.dims, tensors.result_dims[0]);
+    const std::vector<std::size_t> from_order = from.memory_order(), to_order = to.memory_order();
+    const auto in_memory = [](const Dims& dims, const std::vector<std::size_t>& order) {
+      Dims result;
+      for (const std::size_t dim : order) result.push_back(dims[dim]);
+      return result;
+    };
+    const graph::Rule memory = graph::reshape_rule(in_memory(tensors.operand_dims[0], from_order),
+                                                   in_memory(tensors.result_dims[0], to_order));
+    // The same factors and passes, with each tensor's dims back in their own order.
+    graph::Rule rule;
+    for (std::size_t f = 0; f < memory.factor_count(); ++f) rule.add_factor(memory.factor(f));
+    const auto add_dims = [&](std::size_t tensor, const std::vector<std::size_t>& order) {
+      for (std::size_t dim = 0; dim < order.size(); ++dim) {
+        const auto place = std::find(order.begin(), order.end(), dim) - order.begin();
+        rule.add_dim(memory.dim(tensor, static_cast<std::size_t>(place)));
+      }
+    };
+    rule.begin_operand();
+    add_dims(0, from_order);
+    rule.begin_result();
+    add_dims(1, to_order);
+    for (std::size_t p = 0; p < memory.pass_count(); ++p) rule.add_pass(memory.pass(p));
+    return rule;
   }
   std::optional<graph::Rule> bitcast_convert_rule(const Tensors& tensors) const {
     if (tensors.operand_dims[0] == tensors.result_dims[0])
@@ -559,9 +600,9 @@ class Importer {
 
   // What a called computation of two scalars does; none where it is not one of ours.
   Reduction reducer_of(const Site& site) const {
-    if (site.instruction.called.empty() || site.instruction.called[0] == missing_computation)
-      return Reduction::none;
-    return reducer_of(module_.computations[site.instruction.called[0]]);
+    const std::uint32_t called = called_by(site, "to_apply");
+    return called == missing_computation ? Reduction::none
+                                         : reducer_of(module_.computations[called]);
   }
   static Reduction reducer_of(const Computation& computation) {
     const Instruction& root = computation.instructions[computation.root];
@@ -585,13 +626,13 @@ class Importer {
     for (const Computation& computation : module_.computations)
       for (const Instruction& instruction : computation.instructions) {
         const OpClass op_class = opcode_info(instruction.opcode)->op_class;
-        if (op_class != OpClass::reduce || instruction.called.empty()) continue;
-        const std::uint32_t id = instruction.called[0];
+        if (op_class != OpClass::reduce) continue;
+        const std::uint32_t id = instruction.called_as("to_apply")[0];
         if (id == missing_computation || reducer_of(module_.computations[id]) == Reduction::none)
           ++unknown[id == missing_computation ? "(missing)" : module_.computations[id].name];
       }
     for (const auto& [name, count] : unknown)
-      program_.notes.push_back("reducer '" + name + "' is not one we know (" +
+      program_.notes.push_back("reducer " + shown_name(name) + " is not one we know (" +
                                std::to_string(count) + " uses): the dims it reduces stay whole");
   }
 
@@ -641,6 +682,8 @@ class Importer {
   const ImportOptions& options_;
   const Dims scalar_{};
   Program program_;
+  OwnOps* own_ = nullptr;   // of the instruction at hand
+  std::size_t leaves_ = 0;  // of all values so far
   int depth_ = 0;
 };
 
@@ -649,6 +692,17 @@ class Importer {
 // Throws InputError where the module can not be planned: unknown dims, aliases that do not fit.
 inline Program import_module(const Module& module, const ImportOptions& options = {}) {
   return detail::Importer(module, options).run();
+}
+
+// Throws InputError, with the place of the instruction that the op comes from.
+[[noreturn]] inline void fail_at_op(const Module& module, const Program& program, graph::OpId op,
+                                    const std::string& message) {
+  for (std::size_t c = 0; c < program.own_ops.size(); ++c)
+    for (std::size_t i = 0; i < program.own_ops[c].size(); ++i)
+      for (const OwnOps& own : program.own_ops[c][i])
+        if (own.begin <= op && op < own.end)
+          module.fail(module.computations[c].instructions[i].at, message);
+  throw InputError(module.source, message);
 }
 
 }  // namespace tessera::io::hlo

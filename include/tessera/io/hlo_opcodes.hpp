@@ -194,12 +194,30 @@ inline constexpr auto opcode_infos = std::to_array<OpcodeInfo>({
 static_assert(std::is_sorted(opcode_infos.begin(), opcode_infos.end(),
                              [](const auto& a, const auto& b) { return a.name < b.name; }));
 
-// Nothing where HLO has no such opcode.  O(log opcodes)
-constexpr const OpcodeInfo* opcode_info(std::string_view name) {
+namespace detail {
+
+constexpr const OpcodeInfo* find_opcode(std::string_view name) {
   const auto at =
       std::lower_bound(opcode_infos.begin(), opcode_infos.end(), name,
                        [](const OpcodeInfo& info, std::string_view n) { return info.name < n; });
   return at != opcode_infos.end() && at->name == name ? &*at : nullptr;
+}
+
+// The parts of an op that runs asynchronously: X-start, X-update, X-done.
+inline constexpr OpcodeInfo async_start{"-start", OpClass::opaque, 0, any_number, false};
+inline constexpr OpcodeInfo async_rest{"-done", OpClass::opaque, 1, 1, false};
+
+}  // namespace detail
+
+// Nothing where HLO has no such opcode.  Any opcode may also be started and awaited: X-start,
+// X-update and X-done are known for every X that is.  O(log opcodes)
+constexpr const OpcodeInfo* opcode_info(std::string_view name) {
+  if (const OpcodeInfo* const info = detail::find_opcode(name)) return info;
+  for (const std::string_view part : {"-start", "-update", "-done"})
+    if (name.ends_with(part) &&
+        detail::find_opcode(name.substr(0, name.size() - part.size())) != nullptr)
+      return part == "-start" ? &detail::async_start : &detail::async_rest;
+  return nullptr;
 }
 
 }  // namespace tessera::io::hlo

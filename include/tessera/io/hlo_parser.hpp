@@ -3,6 +3,9 @@
 // HLO text to a Module: structure, names and attribute grammars.  Shapes are checked by
 // hlo_shapes.hpp, which fills in those that the text leaves out.
 #pragma once
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -108,7 +111,8 @@ class Parser {
     computation.name = scan_.name("a computation");
     if (is_entry && entry_) scan_.fail_at(begin, "a second ENTRY; a module has one");
     if (computation_ids_.contains(computation.name))
-      scan_.fail_at(computation.at, "computation '" + computation.name + "' is defined twice");
+      scan_.fail_at(computation.at,
+                    "computation " + shown_name(computation.name) + " is defined twice");
     const std::optional<Shape> result = signature();
     body(computation);
     const Instruction& root = computation.instructions[computation.root];
@@ -152,7 +156,7 @@ class Parser {
     }
     --body_nesting_;
     if (computation.instructions.empty())
-      scan_.fail_at(begin, "computation '" + computation.name + "' is empty");
+      scan_.fail_at(begin, "computation " + shown_name(computation.name) + " is empty");
     computation.root =
         root.value_or(static_cast<std::uint32_t>(computation.instructions.size() - 1));
     number_parameters(computation);
@@ -164,8 +168,9 @@ class Parser {
                            (scan_.peek_identifier() == "ENTRY" || at_computation_header());
     if (!scan_.at_end() && !is_header) return false;
     if (!options_.lenient)
-      scan_.fail_at(begin, "the body of computation '" + computation.name + "' is never closed");
-    warn(begin, "the body of computation '" + computation.name + "' is never closed");
+      scan_.fail_at(begin,
+                    "the body of computation " + shown_name(computation.name) + " is never closed");
+    warn(begin, "the body of computation " + shown_name(computation.name) + " is never closed");
     return true;
   }
   // "%name (" or "%name {" at the start of a line, where an instruction would have "=".
@@ -208,7 +213,8 @@ class Parser {
     if (scan_.peek_identifier() == "ROOT") {
       scan_.identifier("ROOT");
       is_root = true;
-      if (root) scan_.fail_at(begin, "a second ROOT in computation '" + computation.name + "'");
+      if (root)
+        scan_.fail_at(begin, "a second ROOT in computation " + shown_name(computation.name));
     }
     scan_.skip_space();
     Instruction instruction;
@@ -216,7 +222,7 @@ class Parser {
     const std::string_view name = scan_.name("an instruction's name");
     if (scan_.here() == '=' && module_.text[instruction.at] != '%')
       scan_.fail_at(instruction.at,
-                    "'" + std::string(name) + "=' reads as an attribute; put a space before '='");
+                    shown_name(name) + " is written as an attribute; put a space before '='");
     instruction.name = name;
     scan_.expect('=', "after an instruction's name");
     std::optional<Shape> declared;
@@ -226,10 +232,22 @@ class Parser {
     finish(computation, instruction, declared);
     const auto id = static_cast<std::uint32_t>(computation.instructions.size());
     if (is_root) root = id;
-    if (!names.emplace(name, id).second)
-      scan_.fail_at(instruction.at, "'" + instruction.name + "' is defined twice in computation '" +
-                                        computation.name + "'");
+    define(computation, names, name, id, instruction.at);
     computation.instructions.push_back(std::move(instruction));
+  }
+
+  // Where a stand-in has the name, it makes way: whoever reads the name from here on means this
+  // one.
+  void define(Computation& computation, Names& names, std::string_view name, std::uint32_t id,
+              std::size_t at) {
+    const auto [known, is_new] = names.emplace(name, id);
+    if (is_new) return;
+    Instruction& earlier = computation.instructions[known->second];
+    if (!earlier.is_stand_in)
+      scan_.fail_at(at, shown_name(name) + " is defined twice in computation " +
+                            shown_name(computation.name));
+    earlier.name += ".undefined";
+    known->second = id;
   }
 
   // opcode(arguments)
@@ -281,8 +299,8 @@ class Parser {
     if (found == names.end()) return undefined(computation, names, name, declared, name_at);
     const Shape& actual = computation.instructions[found->second].shape;
     if (declared && !(*declared == actual))
-      scan_.fail_at(begin, "operand '" + std::string(name) + "' is declared " +
-                               to_string(*declared) + ", but it is " + to_string(actual));
+      scan_.fail_at(begin, "operand " + shown_name(name) + " is declared " + to_string(*declared) +
+                               ", but it is " + to_string(actual));
     return found->second;
   }
 
@@ -293,17 +311,17 @@ class Parser {
     instruction.at = begin;
     instruction.is_nested = true;
     operation(computation, names, instruction, declared, depth + 1);
-    finish(computation, instruction, declared);
     instruction.name = instruction.opcode + ".nested." +
                        std::to_string(computation.instructions.size());
+    finish(computation, instruction, declared);
     computation.instructions.push_back(std::move(instruction));
     return static_cast<std::uint32_t>(computation.instructions.size() - 1);
   }
 
   std::uint32_t undefined(Computation& computation, Names& names, std::string_view name,
                           const std::optional<Shape>& declared, std::size_t at) {
-    const std::string message = "operand '" + std::string(name) +
-                                "' is not defined (a definition comes before its use)";
+    const std::string message = "operand " + shown_name(name) +
+                                " is not defined (a definition comes before its use)";
     if (!options_.lenient || !declared) scan_.fail_at(at, message);
     warn(at, message);
     Instruction stand_in;  // a value out of nowhere
@@ -311,7 +329,7 @@ class Parser {
     stand_in.opcode = "custom-call";
     stand_in.shape = *declared;
     stand_in.at = at;
-    stand_in.is_nested = true;
+    stand_in.is_nested = stand_in.is_stand_in = true;
     const auto id = static_cast<std::uint32_t>(computation.instructions.size());
     computation.instructions.push_back(std::move(stand_in));
     names.emplace(name, id);
@@ -349,7 +367,7 @@ class Parser {
     attribute.name = scan_.identifier("an attribute");
     for (const Attribute& other : before)
       if (other.name == attribute.name)
-        scan_.fail_at(at, "attribute '" + attribute.name + "' is repeated");
+        scan_.fail_at(at, "attribute " + shown_name(attribute.name) + " is repeated");
     scan_.expect('=', "after an attribute's name");
     scan_.skip_space();
     const std::size_t begin = scan_.at();
@@ -378,6 +396,7 @@ class Parser {
       case AttributeKind::replica_groups: read.replica_groups(); break;
       case AttributeKind::sharding: read.sharding(); break;
       case AttributeKind::direction: read.direction(); break;
+      case AttributeKind::literal: read.literal(); break;
       case AttributeKind::computation:
       case AttributeKind::computations: scan_.value(); break;
     }
@@ -391,7 +410,7 @@ class Parser {
     const std::size_t after = scan_.at();
     scan_.go_to(attribute.value.begin);
     if (*kind == AttributeKind::computation && scan_.peek() == '{') {
-      instruction.called.push_back(inline_computation(instruction));
+      add_call(instruction, inline_computation(instruction));
     } else if (scan_.take('{')) {
       while (!scan_.take('}')) {
         call(instruction);
@@ -403,20 +422,26 @@ class Parser {
     scan_.go_to(after);
   }
 
+  // Calls are read before the attribute that they stand in is added.
+  static void add_call(Instruction& instruction, std::uint32_t computation) {
+    instruction.called.push_back(computation);
+    instruction.called_in.push_back(static_cast<std::uint32_t>(instruction.attributes.size()));
+  }
+
   void call(Instruction& instruction) {
     scan_.skip_space();
     const std::size_t at = scan_.at();
     const std::string_view name = scan_.name("a computation's name");
     const auto found = computation_ids_.find(std::string(name));
     if (found != computation_ids_.end()) {
-      instruction.called.push_back(found->second);
+      add_call(instruction, found->second);
       return;
     }
-    const std::string message = "computation '" + std::string(name) +
-                                "' is not defined (computations come before their use)";
+    const std::string message = "computation " + shown_name(name) +
+                                " is not defined (computations come before their use)";
     if (!options_.lenient) scan_.fail_at(at, message);
     warn(at, message);
-    instruction.called.push_back(missing_computation);
+    add_call(instruction, missing_computation);
   }
 
   std::uint32_t inline_computation(const Instruction& caller) {
@@ -436,18 +461,35 @@ class Parser {
     const OpcodeInfo& info = *opcode_info(instruction.opcode);
     for (const std::string_view required : info.required)
       if (!required.empty() && instruction.find(required) == nullptr)
-        scan_.fail_at(instruction.at, "'" + instruction.name + "': " + instruction.opcode +
+        scan_.fail_at(instruction.at, shown_name(instruction.name) + ": " + instruction.opcode +
                                           " needs the attribute " + std::string(required));
     settle_shape(module_, computation, instruction, declared);
+    if (declared) return;
+    // Every shape that the text leaves out may be as large as all that it spells out.
+    inferred_parts_ += size_of(instruction.shape).parts;
+    if (inferred_parts_ > max_inferred_parts)
+      scan_.fail_at(instruction.at, "the shapes that the text leaves out have over " +
+                                        std::to_string(max_inferred_parts) + " parts");
   }
 
   void warn(std::size_t at, const std::string& message) {
-    const Position position = position_of(module_.text, at);
+    const Position position = line_and_column(at);
     module_.warnings.push_back(module_.source + ':' + std::to_string(position.line) + ':' +
                                std::to_string(position.column) + ": " + message);
   }
+  // Warnings may be as many as lines, so the lines are counted once.
+  Position line_and_column(std::size_t at) {
+    if (line_begins_.empty()) {
+      line_begins_.push_back(0);
+      for (std::size_t i = 0; i < module_.text.size(); ++i)
+        if (module_.text[i] == '\n') line_begins_.push_back(i + 1);
+    }
+    const auto next = std::upper_bound(line_begins_.begin(), line_begins_.end(), at);
+    return {static_cast<std::size_t>(next - line_begins_.begin()), at - *(next - 1) + 1};
+  }
 
   static constexpr int max_body_nesting = 20;  // of computations written inside attributes
+  static constexpr std::size_t max_inferred_parts = 4'000'000;
 
   Module& module_;
   const ReadOptions& options_;
@@ -455,6 +497,8 @@ class Parser {
   std::optional<std::uint32_t> entry_;
   std::unordered_map<std::string, std::uint32_t> computation_ids_;
   int body_nesting_ = 0;
+  std::size_t inferred_parts_ = 0;        // of all shapes that the text leaves out
+  std::vector<std::size_t> line_begins_;  // when warnings ask for them
 };
 
 }  // namespace detail

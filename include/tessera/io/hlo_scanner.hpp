@@ -22,7 +22,9 @@ class Scanner {
   // What shapes, literals, operands and attributes may nest; no real program comes near.
   static constexpr int max_nesting = 200;
 
-  Scanner(std::string_view text, const std::string& source) : text_(text), source_(source) {}
+  // A byte order mark is passed over.
+  Scanner(std::string_view text, const std::string& source)
+      : text_(text), source_(source), at_(text.starts_with("\xef\xbb\xbf") ? 3 : 0) {}
 
   std::size_t at() const noexcept { return at_; }
   void go_to(std::size_t at) noexcept { at_ = at; }
@@ -42,6 +44,11 @@ class Scanner {
   }
 
   // --- Space and single characters ---------------------------------------------------------------
+
+  bool at_comment() const noexcept {
+    return here() == '/' && at_ + 1 < text_.size() &&
+           (text_[at_ + 1] == '/' || text_[at_ + 1] == '*');
+  }
 
   void skip_space() {
     while (at_ < text_.size()) {
@@ -147,12 +154,16 @@ class Scanner {
     }
     ++at_;
   }
-  // A bracketed piece with everything inside, strings respected.
+  // A bracketed piece with everything inside, strings and comments respected.
   void balanced() {
     const std::size_t begin = at_;
     std::string open;
     do {
       if (at_ >= text_.size()) fail_at(begin, "this bracket is never closed");
+      if (at_comment()) {  // which may hold brackets of its own
+        skip_space();
+        continue;
+      }
       const char c = text_[at_];
       if (c == '"' || (c == '\'' && at_ > begin && text_[at_ - 1] == '=')) {
         quoted();
@@ -174,7 +185,7 @@ class Scanner {
     if (here() == '"' || here() == '\'') {
       quoted();
     } else {
-      while (at_ < text_.size()) {
+      while (at_ < text_.size() && !at_comment()) {
         const char c = text_[at_];
         if (c == '{' || c == '[' || c == '(')
           balanced();
@@ -271,7 +282,7 @@ class Scanner {
   }
 
   // A '{' after a shape is a layout only when an int, ':' or '}' follows; else it is a body.
-  void layout(const Shape& shape) {
+  void layout(Shape& shape) {
     const std::size_t begin = at_;
     ++at_;
     const char next = peek();
@@ -280,20 +291,20 @@ class Scanner {
       return;
     }
     std::vector<char> seen(shape.array.dims.size(), 0);
-    std::size_t count = 0;
+    auto& order = shape.minor_to_major;
     while (is_digit(peek())) {
       const std::size_t number_at = at_;
       const auto entry = static_cast<std::size_t>(integer("a dim of a layout"));
       if (entry >= seen.size() || seen[entry] != 0)
         fail_at(number_at, "a layout lists every dim of its shape once");
       seen[entry] = 1;
-      ++count;
+      order.push_back(static_cast<std::uint8_t>(entry));
       if (!take(',')) break;
     }
-    const bool is_default = count == 0 && (peek() == '}' || peek() == ':');
-    if (count != seen.size() && !is_default)
-      fail_at(begin, "the layout lists " + std::to_string(count) + " dims of a shape that has " +
-                         std::to_string(seen.size()));
+    const bool is_default = order.empty() && (peek() == '}' || peek() == ':');
+    if (order.size() != seen.size() && !is_default)
+      fail_at(begin, "the layout lists " + std::to_string(order.size()) +
+                         " dims of a shape that has " + std::to_string(seen.size()));
     at_ = begin;
     balanced();  // tiles, memory spaces and the like are taken as they are
   }
@@ -309,7 +320,11 @@ class Scanner {
       expect(')', "after the elements of a tuple literal");
       return;
     }
-    array_literal(shape.array, 0);
+    if (element_count(shape.array.dims) > 0) {
+      array_literal(shape.array, 0);
+    } else if (peek() == '{') {
+      balanced();  // braces around nothing, as many as there may be
+    }
   }
 
   void array_literal(const TensorType& type, std::size_t dim) {
@@ -319,7 +334,6 @@ class Scanner {
     }
     skip_space();
     const std::size_t begin = at_;
-    if (here() != '{' && element_count(type.dims) == 0) return;
     expect('{', "in the literal of an array");
     if (take("...")) {  // a large constant, left out of the dump
       expect('}', "after an elided literal");
@@ -339,18 +353,22 @@ class Scanner {
   }
 
   void scalar() {
-    skip_space();
-    const std::size_t begin = at_;
-    if (take('(')) {  // complex
-      scalar();
-      expect(',', "between the parts of a complex number");
-      scalar();
-      expect(')', "after a complex number");
+    if (!take('(')) {
+      number();
       return;
     }
+    number();  // complex
+    expect(',', "between the parts of a complex number");
+    number();
+    expect(')', "after a complex number");
+  }
+
+  void number() {
+    skip_space();
+    const std::size_t begin = at_;
     while (at_ < text_.size() && (is_name_part(here()) || here() == '+')) ++at_;
     const std::string_view word = text_.substr(begin, at_ - begin);
-    if (word == "nan" && here() == '(') balanced();  // with its payload
+    if ((word == "nan" || word == "-nan") && here() == '(') balanced();  // with its payload
     if (!is_scalar(word)) {
       at_ = begin;
       fail("a number");
@@ -371,7 +389,7 @@ class Scanner {
 
   std::string_view text_;
   const std::string& source_;
-  std::size_t at_ = 0;
+  std::size_t at_;
 };
 
 }  // namespace tessera::io::hlo

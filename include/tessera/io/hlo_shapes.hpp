@@ -7,13 +7,18 @@
 // of tensors that do.
 #pragma once
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "tessera/core/integer.hpp"
+#include "tessera/core/wide.hpp"
 #include "tessera/io/hlo_attributes.hpp"
 #include "tessera/io/hlo_module.hpp"
 #include "tessera/io/hlo_opcodes.hpp"
@@ -79,6 +84,14 @@ class AttributeAccess {
   const Instruction& instruction_;
 };
 
+// The computations of a conditional, in the order of their operands.
+inline std::vector<std::uint32_t> branches_of(const Instruction& conditional) {
+  std::vector<std::uint32_t> branches = conditional.called_as("branch_computations");
+  for (const char* const attribute : {"true_computation", "false_computation"})
+    for (const std::uint32_t id : conditional.called_as(attribute)) branches.push_back(id);
+  return branches;
+}
+
 namespace detail {
 
 class ShapeRules {
@@ -92,7 +105,7 @@ class ShapeRules {
   // The shape that follows; nothing where only the text can tell.
   std::optional<Shape> infer(const Shape* declared) const {
     switch (opcode_info(instruction_.opcode)->op_class) {
-      case OpClass::unary:
+      case OpClass::unary: return unary();
       case OpClass::linear: return array(0);
       case OpClass::copy: return shape(0);
       case OpClass::binary: return equal_operands(array(0).array.element);
@@ -120,7 +133,7 @@ class ShapeRules {
       case OpClass::convolution: return convolution(declared);
       case OpClass::reduce: return reduce();
       case OpClass::reduce_window: return reduce_window();
-      case OpClass::select_and_scatter: return array(0);
+      case OpClass::select_and_scatter: return select_and_scatter();
       case OpClass::gather: return gather();
       case OpClass::scatter: return scatter();
       case OpClass::sort: return sort();
@@ -133,8 +146,8 @@ class ShapeRules {
       case OpClass::get_tuple_element: return element();
       case OpClass::while_loop: return while_loop();
       case OpClass::conditional: return conditional();
-      case OpClass::call: return called_root(0, instruction_.operands.size());
-      case OpClass::fusion: return called_root(0, instruction_.operands.size());
+      case OpClass::call: return called_root("to_apply");
+      case OpClass::fusion: return called_root("calls");
       case OpClass::barrier: return barrier();
       case OpClass::opaque: return opaque();
       case OpClass::parameter:
@@ -146,7 +159,7 @@ class ShapeRules {
 
   [[noreturn]] void fail(const std::string& why) const {
     module_.fail(instruction_.at,
-                 "'" + instruction_.name + "': " + instruction_.opcode + ": " + why);
+                 shown_name(instruction_.name) + ": " + instruction_.opcode + ": " + why);
   }
 
  private:
@@ -213,6 +226,15 @@ class ShapeRules {
     require(rank(i) == 0,
             std::string(what) + " must be a scalar, but it is " + to_string(shape(i)));
   }
+  void sorted(std::string_view name, const std::vector<std::int64_t>& list) const {
+    if (!std::is_sorted(list.begin(), list.end())) fail(std::string(name) + " must be ascending");
+  }
+  // Sums and products of sizes, which attributes can make as large as they like.
+  Extent size_of_dim(Wide size) const {
+    require(size <= std::numeric_limits<Extent>::max(),
+            "the size of a dim does not fit in 64 bits");
+    return static_cast<Extent>(size);
+  }
 
   // --- Element by element ------------------------------------------------------------------------
 
@@ -222,6 +244,7 @@ class ShapeRules {
               "operands " + to_string(shape(0)) + " and " + to_string(shape(i)) + " differ");
     return of(element, dims(0));
   }
+  Shape unary() const { return instruction_.opcode == "abs" ? of(part_type(), dims(0)) : array(0); }
   ElementType widened_complex() const {
     return element_type(0) == ElementType::f64 ? ElementType::c128 : ElementType::c64;
   }
@@ -247,7 +270,7 @@ class ShapeRules {
   }
   Shape map() const {
     const Shape same = equal_operands(element_type(0));
-    const Shape* root = callee_root(0);
+    const Shape* root = callee_root("to_apply");
     return root == nullptr || root->is_tuple ? same : of(root->array.element, dims(0));
   }
   Shape bitcast_convert(const Shape* declared) const {
@@ -265,6 +288,7 @@ class ShapeRules {
     return of(to, result);
   }
   Shape bitcast(const Shape* declared) const {
+    declared_type(declared);
     require(byte_count(array(0).array) == byte_count(declared->array),
             to_string(shape(0)) + " and " + to_string(*declared) + " differ in size");
     return *declared;
@@ -313,7 +337,7 @@ class ShapeRules {
               "operands " + to_string(shape(0)) + " and " + to_string(shape(i)) + " do not join");
       for (std::size_t d = 0; d < rank(0); ++d) {
         if (static_cast<std::int64_t>(d) == along[0])
-          result[d] += dims(i)[d];
+          result[d] = size_of_dim(Wide(result[d]) + dims(i)[d]);
         else
           require(dims(i)[d] == dims(0)[d], "operands " + to_string(shape(0)) + " and " +
                                                 to_string(shape(i)) + " do not join");
@@ -423,10 +447,10 @@ class ShapeRules {
 
   // The size of a dim after a window has passed over it.
   Extent windowed(Extent size, const WindowDim& window) const {
-    const auto dilated = [](Extent n, Extent by) { return n == 0 ? 0 : (n - 1) * by + 1; };
-    const Extent in = dilated(size, window.lhs_dilate) + window.pad_low + window.pad_high;
-    const Extent win = dilated(window.size, window.rhs_dilate);
-    return in < win || in < 0 ? 0 : (in - win) / window.stride + 1;
+    const auto dilated = [](Extent n, Extent by) { return n == 0 ? 0 : Wide(n - 1) * by + 1; };
+    const Wide in = dilated(size, window.lhs_dilate) + window.pad_low + window.pad_high;
+    const Wide win = dilated(window.size, window.rhs_dilate);
+    return in < win || in < 0 ? 0 : size_of_dim((in - win) / window.stride + 1);
   }
   std::vector<WindowDim> window_of_rank(std::size_t rank) const {
     std::vector<WindowDim> window = attributes_.window(rank);
@@ -454,9 +478,18 @@ class ShapeRules {
     require(in_feature % feature_groups == 0 && in_feature / feature_groups == kernel_in,
             "the input has " + std::to_string(in_feature) + " features, the kernel takes " +
                 std::to_string(kernel_in) + " in " + std::to_string(feature_groups) + " groups");
+    const Extent in_batch = dims(0)[at(labels.lhs, 'b')];
+    const Extent kernel_out = dims(1)[at(labels.kernel, 'o')];
+    const auto divides = [&](std::int64_t groups, Extent whole, const char* what) {
+      require(whole % groups == 0,
+              std::to_string(groups) + " groups do not divide the " + std::to_string(whole) + what);
+    };
+    divides(feature_groups, kernel_out, " features that the kernel gives");
+    divides(batch_groups, kernel_out, " features that the kernel gives");
+    divides(batch_groups, in_batch, " batches of the input");
     Dims result(rank(0), 0);
-    result[at(labels.output, 'b')] = dims(0)[at(labels.lhs, 'b')] / batch_groups;
-    result[at(labels.output, 'f')] = dims(1)[at(labels.kernel, 'o')];
+    result[at(labels.output, 'b')] = in_batch / batch_groups;
+    result[at(labels.output, 'f')] = kernel_out;
     for (std::size_t s = 0; s < space; ++s) {
       const char label = static_cast<char>('0' + s);
       const Extent kernel_size = dims(1)[at(labels.kernel, label)];
@@ -474,6 +507,26 @@ class ShapeRules {
             std::string("as many initial values as inputs are needed for ") + what);
     return operand_count() / 2;
   }
+  // The element type of result `i` of `count`: the reducer's, or where that is not known the
+  // initial value's.  Floating types may be mixed, as in a bf16 tensor that is summed in f32.
+  ElementType reduced_type(std::size_t i, std::size_t count) const {
+    ElementType type = element_type(count + i);
+    if (const Shape* root = callee_root("to_apply")) {
+      require(
+          count == 1 ? !root->is_tuple : root->is_tuple && root->elements.size() == count,
+          "the reducer returns " + to_string(*root) + " for " + std::to_string(count) + " inputs");
+      const Shape& part = count == 1 ? *root : root->elements[i];
+      require(!part.is_tuple && part.array.dims.empty(), "the reducer must return scalars");
+      type = part.array.element;
+    }
+    for (const std::size_t operand : {i, count + i}) {
+      const ElementType from = element_type(operand);
+      require(from == type || (graph::is_floating(from) && graph::is_floating(type)),
+              "operand " + std::to_string(operand) + " " + to_string(shape(operand)) +
+                  " is reduced to " + std::string(graph::to_string(type)));
+    }
+    return type;
+  }
   Shape reduce() const {
     const std::size_t count = pair_count("reduce");
     const auto reduced = dims_in_range("dimensions", rank(0));
@@ -485,7 +538,7 @@ class ShapeRules {
       Dims kept;
       for (std::size_t d = 0; d < rank(i); ++d)
         if (!contains(reduced, d)) kept.push_back(dims(i)[d]);
-      results.push_back(of(element_type(i), kept));
+      results.push_back(of(reduced_type(i, count), kept));
     }
     return tuple_of(std::move(results));
   }
@@ -498,26 +551,75 @@ class ShapeRules {
       scalar_operand(count + i, "an initial value");
       Dims result;
       for (std::size_t d = 0; d < rank(i); ++d) result.push_back(windowed(dims(i)[d], window[d]));
-      results.push_back(of(element_type(i), result));
+      results.push_back(of(reduced_type(i, count), result));
     }
     return tuple_of(std::move(results));
+  }
+  Shape select_and_scatter() const {
+    const std::vector<WindowDim> window = window_of_rank(rank(0));
+    Dims selected;
+    for (std::size_t d = 0; d < window.size(); ++d)
+      selected.push_back(windowed(dims(0)[d], window[d]));
+    require(dims(1) == selected && element_type(1) == element_type(0),
+            "the source " + to_string(shape(1)) + " is not what the window selects of " +
+                to_string(shape(0)) + ": " + to_string(of(element_type(0), selected)));
+    scalar_operand(2, "the initial value");
+    require(element_type(2) == element_type(0), "the initial value is of another type");
+    return array(0);
   }
 
   // --- Lookups -----------------------------------------------------------------------------------
 
+  // What gather and scatter call alike: the operand's dims that indices point into.
+  struct LookupNames {
+    std::string_view dropped, batching, index_batching, index_map;
+  };
+  struct LookupDims {
+    std::vector<std::int64_t> dropped, batching;
+    std::size_t vector_dim = 0;
+  };
+  LookupDims lookup_dims(const LookupNames& names, const Dims& operand, const Dims& indices) const {
+    LookupDims result;
+    result.dropped = dims_in_range(names.dropped, operand.size());
+    result.batching = dims_in_range(names.batching, operand.size());
+    sorted(names.dropped, result.dropped);
+    sorted(names.batching, result.batching);
+    result.vector_dim = dim_in_range("index_vector_dim", indices.size() + 1);
+    const auto index_batching = dims_in_range(names.index_batching, indices.size());
+    require(result.batching.size() == index_batching.size(), "batching dims do not pair up");
+    for (std::size_t i = 0; i < index_batching.size(); ++i) {
+      const std::size_t in = index(result.batching[i]), of_indices = index(index_batching[i]);
+      require(of_indices != result.vector_dim, "a batching dim is the index_vector_dim");
+      require(operand[in] == indices[of_indices],
+              "batching dims " + std::to_string(in) + " of the operand and " +
+                  std::to_string(of_indices) + " of the indices differ in size");
+      require(!contains(result.dropped, in), "dim " + std::to_string(in) + " is in both " +
+                                                 std::string(names.dropped) + " and " +
+                                                 std::string(names.batching));
+    }
+    const auto index_map = dims_in_range(names.index_map, operand.size());
+    const Extent wanted = result.vector_dim < indices.size() ? indices[result.vector_dim] : 1;
+    require(static_cast<Extent>(index_map.size()) == wanted,
+            std::string(names.index_map) + " has " + std::to_string(index_map.size()) +
+                " entries for index vectors of " + std::to_string(wanted));
+    for (const std::int64_t dim : index_map)
+      require(!contains(result.batching, index(dim)),
+              "dim " + std::to_string(dim) + " is in both " + std::string(names.index_map) +
+                  " and " + std::string(names.batching));
+    return result;
+  }
+
   Shape gather() const {
     const Dims& operand = dims(0);
     const Dims& indices = dims(1);
-    const auto collapsed = dims_in_range("collapsed_slice_dims", operand.size());
-    const auto batching = dims_in_range("operand_batching_dims", operand.size());
-    const auto index_batching = dims_in_range("start_indices_batching_dims", indices.size());
-    dims_in_range("start_index_map", operand.size());
+    const auto [collapsed, batching, vector_dim] =
+        lookup_dims({"collapsed_slice_dims", "operand_batching_dims", "start_indices_batching_dims",
+                     "start_index_map"},
+                    operand, indices);
     const std::vector<std::int64_t> sizes = attributes_.ints("slice_sizes");
     require(sizes.size() == operand.size(), "slice_sizes has " + std::to_string(sizes.size()) +
                                                 " entries for " + std::to_string(operand.size()) +
                                                 " dims");
-    require(batching.size() == index_batching.size(), "batching dims do not pair up");
-    const std::size_t vector_dim = dim_in_range("index_vector_dim", indices.size() + 1);
     Dims batch, offset;
     for (std::size_t d = 0; d < indices.size(); ++d)
       if (d != vector_dim) batch.push_back(indices[d]);
@@ -531,6 +633,7 @@ class ShapeRules {
     }
     const std::size_t result_rank = batch.size() + offset.size();
     const auto offset_dims = dims_in_range("offset_dims", result_rank);
+    sorted("offset_dims", offset_dims);
     require(offset_dims.size() == offset.size(),
             "offset_dims has " + std::to_string(offset_dims.size()) + " entries for " +
                 std::to_string(offset.size()) + " slice dims");
@@ -544,15 +647,17 @@ class ShapeRules {
     require(operand_count() % 2 == 1, "operands, indices and as many updates are needed");
     const std::size_t count = operand_count() / 2;
     const Dims& indices = dims(count);
-    const auto inserted = dims_in_range("inserted_window_dims", rank(0));
-    const auto batching = dims_in_range("input_batching_dims", rank(0));
-    dims_in_range("scatter_indices_batching_dims", indices.size());
-    dims_in_range("scatter_dims_to_operand_dims", rank(0));
-    const std::size_t vector_dim = dim_in_range("index_vector_dim", indices.size() + 1);
+    const auto [inserted, batching, vector_dim] =
+        lookup_dims({"inserted_window_dims", "input_batching_dims", "scatter_indices_batching_dims",
+                     "scatter_dims_to_operand_dims"},
+                    dims(0), indices);
     std::vector<Shape> results;
     for (std::size_t i = 0; i < count; ++i) {
       const Dims& updates = dims(count + 1 + i);
+      require(dims(i) == dims(0) && updates == dims(count + 1),
+              "the operands, or the updates, differ in their dims");
       const auto window = dims_in_range("update_window_dims", updates.size());
+      sorted("update_window_dims", window);
       require(window.size() + inserted.size() + batching.size() == rank(i),
               "window, inserted and batching dims do not make up " + to_string(shape(i)));
       const std::size_t index_dims = indices.size() - (vector_dim < indices.size() ? 1 : 0);
@@ -616,7 +721,20 @@ class ShapeRules {
 
   // --- Tuples and calls --------------------------------------------------------------------------
 
+  // Tuples of tuples grow exponentially, and need not be spelled out.
+  void check_tuple_size() const {
+    constexpr std::size_t max_parts = 1'000'000;
+    std::size_t parts = 1;
+    for (std::size_t i = 0; i < operand_count(); ++i) {
+      const ShapeSize size = size_of(shape(i));
+      parts += size.parts;
+      require(size.depth < static_cast<std::size_t>(Scanner::max_nesting),
+              "tuples nest too deeply");
+      require(parts <= max_parts, "a tuple of over " + std::to_string(max_parts) + " parts");
+    }
+  }
   Shape tuple() const {
+    check_tuple_size();
     Shape result;
     result.is_tuple = true;
     for (std::size_t i = 0; i < operand_count(); ++i) result.elements.push_back(shape(i));
@@ -641,71 +759,66 @@ class ShapeRules {
     return std::nullopt;
   }
 
-  const Computation* callee(std::size_t i) const {
-    if (i >= instruction_.called.size()) fail("a called computation is missing");
-    const std::uint32_t id = instruction_.called[i];
-    return id == missing_computation ? nullptr : &module_.computations[id];
+  // Nothing where a lenient reading did not find it.
+  const Computation* callee(std::string_view attribute) const {
+    const std::vector<std::uint32_t> called = instruction_.called_as(attribute);
+    require(called.size() == 1, std::string(attribute) + " must name one computation");
+    return called[0] == missing_computation ? nullptr : &module_.computations[called[0]];
   }
-  const Shape* callee_root(std::size_t i) const {
-    const Computation* called = callee(i);
+  const Shape* callee_root(std::string_view attribute) const {
+    const Computation* called = callee(attribute);
     return called == nullptr ? nullptr : &called->instructions[called->root].shape;
   }
   void check_parameters(const Computation& called, std::size_t first, std::size_t count) const {
-    require(called.parameters.size() == count, "computation '" + called.name + "' takes " +
+    require(called.parameters.size() == count, "computation " + shown_name(called.name) +
+                                                   " takes " +
                                                    std::to_string(called.parameters.size()) +
                                                    " parameters, not " + std::to_string(count));
     for (std::size_t i = 0; i < count; ++i) {
       const Shape& wanted = called.instructions[called.parameters[i]].shape;
-      require(wanted == shape(first + i), "parameter " + std::to_string(i) + " of '" + called.name +
-                                              "' is " + to_string(wanted) + ", the operand is " +
-                                              to_string(shape(first + i)));
+      require(wanted == shape(first + i), "parameter " + std::to_string(i) + " of " +
+                                              shown_name(called.name) + " is " + to_string(wanted) +
+                                              ", the operand is " + to_string(shape(first + i)));
     }
   }
-  std::optional<Shape> called_root(std::size_t first, std::size_t count) const {
-    const Computation* called = callee(0);
+  std::optional<Shape> called_root(std::string_view attribute) const {
+    const Computation* called = callee(attribute);
     if (called == nullptr) return std::nullopt;
-    check_parameters(*called, first, count);
+    check_parameters(*called, 0, operand_count());
     return called->instructions[called->root].shape;
   }
   Shape while_loop() const {
-    for (std::size_t i = 0; i < instruction_.called.size(); ++i)
-      if (const Computation* called = callee(i)) check_parameters(*called, 0, 1);
-    for (std::size_t i = 0; i < instruction_.attributes.size(); ++i) {
-      const Attribute& attribute = instruction_.attributes[i];
-      if (attribute.name != "body" && attribute.name != "condition") continue;
-      const Shape* root = root_of(attribute.name);
-      if (root == nullptr) continue;
-      if (attribute.name == "body")
-        require(*root == shape(0),
-                "the body returns " + to_string(*root) + ", the loop holds " + to_string(shape(0)));
-      else
-        require(!root->is_tuple && root->array == TensorType{ElementType::pred, {}},
-                "the condition must return pred[]");
-    }
+    for (const char* const attribute : {"condition", "body"})
+      if (const Computation* called = callee(attribute)) check_parameters(*called, 0, 1);
+    if (const Shape* root = callee_root("body"))
+      require(*root == shape(0),
+              "the body returns " + to_string(*root) + ", the loop holds " + to_string(shape(0)));
+    if (const Shape* root = callee_root("condition"))
+      require(!root->is_tuple && root->array == TensorType{ElementType::pred, {}},
+              "the condition must return pred[]");
     return shape(0);
   }
-  // The root of the computation that the attribute names.
-  const Shape* root_of(std::string_view name) const {
-    std::size_t at = 0;
-    for (const Attribute& attribute : instruction_.attributes) {
-      const AttributeKind* kind = attribute_kind(attribute.name);
-      if (kind == nullptr || *kind != AttributeKind::computation) continue;
-      if (attribute.name == name) return callee_root(at);
-      ++at;
-    }
-    return nullptr;
-  }
   std::optional<Shape> conditional() const {
-    require(instruction_.called.size() + 1 == operand_count(),
-            std::to_string(instruction_.called.size()) + " branches for " +
+    const bool by_number = attributes_.has("branch_computations");
+    const ElementType wanted = by_number ? ElementType::s32 : ElementType::pred;
+    require(array(0).array == TensorType{wanted, {}}, "what chooses the branch must be " +
+                                                          to_string(of(wanted, {})) +
+                                                          ", but it is " + to_string(shape(0)));
+    if (!by_number)
+      for (const char* const attribute : {"true_computation", "false_computation"})
+        require(instruction_.called_as(attribute).size() == 1,
+                std::string(attribute) + " must name one computation");
+    const std::vector<std::uint32_t> branches = branches_of(instruction_);
+    require(!branches.empty(), "there are no branches");
+    require(branches.size() + 1 == operand_count(),
+            std::to_string(branches.size()) + " branches for " +
                 std::to_string(operand_count() - 1) + " branch operands");
-    require(rank(0) == 0, "the first operand must be a scalar");
     std::optional<Shape> result;
-    for (std::size_t i = 0; i < instruction_.called.size(); ++i) {
-      const Computation* called = callee(i);
-      if (called == nullptr) continue;
-      check_parameters(*called, i + 1, 1);
-      const Shape& root = called->instructions[called->root].shape;
+    for (std::size_t i = 0; i < branches.size(); ++i) {
+      if (branches[i] == missing_computation) continue;
+      const Computation& called = module_.computations[branches[i]];
+      check_parameters(called, i + 1, 1);
+      const Shape& root = called.instructions[called.root].shape;
       require(!result || *result == root, "the branches return different shapes");
       result = root;
     }
@@ -727,6 +840,7 @@ inline void settle_shape(const Module& module, const Computation& computation,
   std::optional<Shape> inferred;
   try {
     inferred = rules.infer(declared ? &*declared : nullptr);
+    if (inferred) inferred->for_each_leaf([](const Shape& leaf) { byte_count(leaf.array); });
   } catch (const std::length_error&) {
     rules.fail("the result has more than " + std::to_string(max_dims) + " dims");
   } catch (const std::overflow_error& error) {

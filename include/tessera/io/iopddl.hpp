@@ -346,15 +346,20 @@ class IopddlBuilder {
 
 // `source` is what errors call the text.  Throws InputError, with line and column.
 inline solver::Problem read_iopddl(std::string_view text, const std::string& source) {
+  if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);  // a byte order mark
   rapidjson::MemoryStream stream(text.data(), text.size());
   detail::IopddlHandler handler(text, stream);
   rapidjson::Reader reader;
-  const auto result = reader.Parse<rapidjson::kParseIterativeFlag>(stream, handler);
+  constexpr unsigned flags = rapidjson::kParseIterativeFlag | rapidjson::kParseValidateEncodingFlag;
+  const auto result = reader.Parse<flags>(stream, handler);
   if (result.Code() == rapidjson::kParseErrorTermination)
     throw InputError(source, position_of(text, handler.offset), handler.message);
   if (result.IsError())
     throw InputError(source, position_of(text, result.Offset()),
                      std::string("not JSON: ") + rapidjson::GetParseError_En(result.Code()));
+  // The parser takes a NUL byte for the end.
+  if (stream.Tell() != text.size())
+    throw InputError(source, position_of(text, stream.Tell()), "not JSON: a NUL byte");
   return detail::IopddlBuilder(source, text, handler).build();
 }
 

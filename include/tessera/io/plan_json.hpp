@@ -11,12 +11,19 @@
 //
 // Shardings are HLO V1 strings.  Costs are exact decimals in the cost model's unit.  A collective
 // without "operand" finishes the instruction's own result.  Costs add up to the objective.
+//
+// An instruction may have become several ops: one for each array of a loop's state, and for each
+// place that its computation is called from.  All their collectives are listed, each with its "op",
+// and their strategies where they differ, separated by "; ".
 #pragma once
 #include <rapidjson/prettywriter.h>
 #include <rapidjson/stringbuffer.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "tessera/io/hlo_emit.hpp"
 #include "tessera/io/hlo_import.hpp"
@@ -106,35 +113,39 @@ class PlanWriter {
       key(computation.instructions[i].name);
       json_.StartObject();
       string("sharding", hlo::instruction_sharding(module_, program_, plan_, c, i));
-      const plan::PlannedOp* op = op_of(c, i);
-      string("strategy", op == nullptr ? "" : op->strategy);
+      const std::vector<graph::OpId> ops = ops_of(c, i);
+      string("strategy", strategies_of(ops));
       json_.Key("collectives");
       json_.StartArray();
-      if (op != nullptr)
-        for (const plan::PlannedCollective& collective : op->collectives) put(collective);
+      for (const graph::OpId op : ops)
+        for (const plan::PlannedCollective& collective : plan_.ops[op].collectives)
+          put(collective, ops.size() > 1 ? &program_.graph.op(op).name : nullptr);
       json_.EndArray();
       json_.EndObject();
     }
     json_.EndObject();
   }
 
-  // The op that an instruction became; nothing for plumbing.
-  const plan::PlannedOp* op_of(std::uint32_t c, std::size_t i) const {
-    const auto& sites = program_.values[c][i];
-    if (sites.empty() || sites[0].empty()) return nullptr;
-    const graph::OpId id = sites[0][0].op;
-    const std::string& instruction = module_.computations[c].instructions[i].name;
-    const std::string& name = program_.graph.op(id).name;
-    // An op carries the name of the instruction that it came from, after its callers' and before
-    // the number of a leaf.
-    const std::string_view own = std::string_view(name).substr(name.rfind('/') + 1);
-    const bool is_own = own.substr(0, instruction.size()) == instruction &&
-                        (own.size() == instruction.size() || own[instruction.size()] == '{');
-    return is_own ? &plan_.ops[id] : nullptr;
+  // The ops that an instruction became; none for plumbing.
+  std::vector<graph::OpId> ops_of(std::uint32_t c, std::size_t i) const {
+    std::vector<graph::OpId> ops;
+    for (const hlo::OwnOps& own : program_.own_ops[c][i])
+      for (graph::OpId op = own.begin; op < own.end; ++op) ops.push_back(op);
+    return ops;
+  }
+  std::string strategies_of(const std::vector<graph::OpId>& ops) const {
+    std::vector<std::string> distinct;
+    for (const graph::OpId op : ops) {
+      const std::string& strategy = plan_.ops[op].strategy;
+      if (std::find(distinct.begin(), distinct.end(), strategy) == distinct.end())
+        distinct.push_back(strategy);
+    }
+    return joined(distinct, "; ", [](const std::string& strategy) { return strategy; });
   }
 
-  void put(const plan::PlannedCollective& collective) {
+  void put(const plan::PlannedCollective& collective, const std::string* op) {
     json_.StartObject();
+    if (op != nullptr) string("op", *op);
     string("kind", to_string(collective.kind));
     json_.Key("axes");
     json_.StartArray();

@@ -11,6 +11,7 @@
 #include <initializer_list>
 
 #include "tessera/core/inline_vector.hpp"
+#include "tessera/mesh/rules.hpp"
 
 namespace tessera {
 
@@ -23,6 +24,7 @@ using AxisList = InlineVector<Axis, max_axes>;
 class AxisSet {
  public:
   constexpr AxisSet() = default;
+  // Throws InvalidMesh where an axis is one that no mesh has.
   constexpr AxisSet(std::initializer_list<std::size_t> axes) {
     for (const std::size_t axis : axes) insert(axis);
   }
@@ -32,7 +34,7 @@ class AxisSet {
     return set;
   }
   static constexpr AxisSet first(std::size_t count) noexcept {  // {0, ..., count - 1}
-    return from_bits(static_cast<std::uint8_t>((1U << count) - 1U));
+    return from_bits(static_cast<std::uint8_t>(count < max_axes ? (1U << count) - 1U : 0xffU));
   }
 
   constexpr std::uint8_t bits() const noexcept { return bits_; }
@@ -43,11 +45,13 @@ class AxisSet {
   constexpr bool contains(std::size_t axis) const noexcept {
     return axis < max_axes && ((bits_ >> axis) & 1U) != 0;
   }
-  constexpr void insert(std::size_t axis) noexcept {  // @pre axis < max_axes
+  // Throws InvalidMesh where no mesh has such an axis.
+  constexpr void insert(std::size_t axis) {
+    if (axis >= max_axes) refuse(axis);
     bits_ = static_cast<std::uint8_t>(bits_ | (1U << axis));
   }
   constexpr void erase(std::size_t axis) noexcept {
-    bits_ = static_cast<std::uint8_t>(bits_ & ~(1U << axis));
+    if (axis < max_axes) bits_ = static_cast<std::uint8_t>(bits_ & ~(1U << axis));
   }
 
   // Ascending.
@@ -70,6 +74,11 @@ class AxisSet {
   friend constexpr bool operator==(AxisSet, AxisSet) noexcept = default;
 
  private:
+  [[noreturn]] static void refuse(std::size_t axis) {
+    throw InvalidMesh("axis " + std::to_string(axis) + " of a mesh of at most eight",
+                      MeshFault{MeshRule::no_such_axis, static_cast<std::int64_t>(axis)});
+  }
+
   std::uint8_t bits_ = 0;
 };
 

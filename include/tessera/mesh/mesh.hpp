@@ -62,6 +62,7 @@ constexpr MeshFault find_mesh_fault(const Extent* extents, std::size_t rank) {
 }
 
 inline std::string extents_text(const Extent* extents, std::size_t rank) {
+  if (rank == 0) return "()";
   std::string text;
   for (std::size_t axis = 0; axis < rank; ++axis) {
     if (axis != 0) text += 'x';
@@ -198,7 +199,7 @@ class DynamicMesh {
 };
 
 template<MeshLike M>
-std::string to_string(const M& mesh) {  // "2x4"
+std::string to_string(const M& mesh) {  // "2x4"; "()" where there are no axes
   Extent extents[max_axes + 1] = {};
   for (std::size_t axis = 0; axis < mesh.rank(); ++axis) extents[axis] = mesh.extent(axis);
   return detail::extents_text(extents, mesh.rank());
@@ -243,8 +244,7 @@ namespace detail {
 
 template<MeshLike M>
 [[noreturn]] void refuse(const M& mesh, MeshFault fault) {
-  const DynamicMesh values(mesh);
-  std::string where = "mesh " + to_string(values);
+  std::string where = "mesh " + to_string(mesh);
   where += (fault.rule == MeshRule::no_such_device ? ", device " : ", axis ") +
            std::to_string(fault.first);
   throw InvalidMesh(where, fault);

@@ -13,6 +13,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "tessera/core/text.hpp"
@@ -45,10 +46,13 @@ struct HloSharding {
   friend bool operator==(const HloSharding&, const HloSharding&) = default;
 };
 
-// The placement of `sharding` on a mesh (formats: algorithm A).  A partial result is an `unreduced`
-// subgroup; HLO does not say which reduction.  O(devices)
+// The placement of `sharding` on a mesh.  The array of tiles is the mesh's coordinates in another
+// order of axes: those that split the dims, dim by dim, then those of the subgroups.  A partial
+// result is an `unreduced` subgroup; HLO does not say which reduction.  O(devices)
+// Throws InvalidSharding where the sharding names an axis that the mesh does not have.
 template<ShardingLike S, MeshLike M>
 HloSharding to_hlo(const S& sharding, const M& mesh) {
+  tessera::detail::check_axes(sharding, mesh);
   const DynamicSharding value = to_dynamic(sharding);
   std::vector<Axis> order;  // axes in the order of the tile array's digits
   HloSharding result;
@@ -180,14 +184,12 @@ class HloShardingParser {
     return true;
   }
   void skip_space() {
-    while (at_ < text_.size() &&
-           (text_[at_] == ' ' || text_[at_] == '\t' || text_[at_] == '\n' || text_[at_] == '\r'))
-      ++at_;
-    if (text_.substr(at_, 2) == "/*") {
+    while (true) {
+      while (peek() == ' ' || peek() == '\t' || peek() == '\n' || peek() == '\r') ++at_;
+      if (text_.substr(at_, 2) != "/*") return;
       const std::size_t end = text_.find("*/", at_ + 2);
       if (end == std::string_view::npos) fail("a comment is never closed");
       at_ = end + 2;
-      skip_space();
     }
   }
   std::string_view word() {
@@ -229,7 +231,7 @@ class HloShardingParser {
     expect('{');
     if (text_.substr(at_, 5) == "mesh[" || text_.substr(at_, 13) == "maximal_mesh[")
       return named_form();
-    bool has_kind = false;
+    bool has_kind = false, has_subgroups = false;
     while (!take('}')) {
       const std::size_t begin = at_;
       const std::string_view item = word();
@@ -253,10 +255,16 @@ class HloShardingParser {
       else if (item == "devices") {
         set_kind(Kind::tiled);
         read_tiles(result);
-      } else if (item == "last_tile_dim_replicate") {
-        result.subgroups.push_back(SubgroupKind::replicated);
-      } else if (item == "last_tile_dims") {
-        read_subgroups(result);
+      } else if (item == "last_tile_dim_replicate" || item == "last_tile_dims") {
+        if (has_subgroups) {
+          at_ = begin;
+          fail("the last tile dims are named twice");
+        }
+        has_subgroups = true;
+        if (item == "last_tile_dims")
+          read_subgroups(result);
+        else
+          result.subgroups.push_back(SubgroupKind::replicated);
       } else if (item == "shard_as" || item == "shard_like") {
         skip_space();
         number();
@@ -286,18 +294,19 @@ class HloShardingParser {
       read_iota(result, tiles);
       return;
     }
-    do result.devices.push_back(number());
-    while (peek() == ',' && ++at_);
+    std::unordered_set<Device> seen;  // devices of a larger machine: any numbers may occur
+    do {
+      const std::size_t begin = at_;
+      const Device device = number();
+      if (!seen.insert(device).second) {
+        at_ = begin;
+        fail("device " + std::to_string(device) + " is listed twice");
+      }
+      result.devices.push_back(device);
+    } while (peek() == ',' && ++at_);
     if (static_cast<Extent>(result.devices.size()) != tiles)
       fail(std::to_string(result.devices.size()) + " devices for " + std::to_string(tiles) +
            " tiles");
-    std::vector<char> seen(result.devices.size(), 0);
-    for (const Device device : result.devices) {
-      if (device >= tiles) continue;  // a program on part of a larger machine
-      if (seen[static_cast<std::size_t>(device)] != 0)
-        fail("device " + std::to_string(device) + " is listed twice");
-      seen[static_cast<std::size_t>(device)] = 1;
-    }
   }
 
   // arange(N).reshape(dims).transpose(permutation), read in order.
@@ -347,8 +356,10 @@ class HloShardingParser {
   void read_subgroups(HloSharding& result) {
     expect('=');
     expect('{');
-    while (!take('}')) {
+    if (take('}')) return;
+    do {
       skip_space();
+      const std::size_t begin = at_;
       const std::string_view kind = word();
       if (kind == "replicated")
         result.subgroups.push_back(SubgroupKind::replicated);
@@ -358,10 +369,12 @@ class HloShardingParser {
         result.subgroups.push_back(SubgroupKind::unreduced);
       else if (kind == "maximal")
         result.subgroups.push_back(SubgroupKind::maximal);
-      else
+      else {
+        at_ = begin;
         fail("expected a kind of subgroup");
-      take(',');
-    }
+      }
+    } while (take(','));
+    expect('}');
   }
 
   void skip_metadata() {

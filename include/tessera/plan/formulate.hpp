@@ -6,14 +6,25 @@
 // every result has a lifetime of its own, tied to the first.  One edge per operand, whose costs are
 // the reshardings between what is produced and what is needed.  A parameter and the output that
 // aliases it are tied: they share one sharding.
+//
+// Programs repeat themselves: ops that are alike share one column, and edges between the same
+// columns have the same costs, which are computed once.
 #pragma once
+#include <algorithm>
+#include <array>
+#include <cstddef>
 #include <cstdint>
-#include <limits>
+#include <functional>
+#include <map>
+#include <memory>
 #include <optional>
 #include <span>
+#include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "tessera/core/error.hpp"
 #include "tessera/cost/resharding.hpp"
 #include "tessera/graph/graph.hpp"
 #include "tessera/graph/liveness.hpp"
@@ -24,7 +35,7 @@ namespace tessera::plan {
 
 struct Formulation {
   solver::Problem problem;
-  std::vector<strategy::Column> columns;           // by op
+  std::vector<std::shared_ptr<const strategy::Column>> columns;  // by op; ops that are alike share
   std::vector<std::vector<solver::NodeId>> nodes;  // by op, then by result; the first decides
   graph::Lifetimes lifetimes;
 };
@@ -32,11 +43,45 @@ struct Formulation {
 struct FormulateOptions {
   std::optional<Extent> memory_budget;  // bytes per device
   // Off: every strategy and every placement takes part, also those that can not be in a cheapest
-  // plan unless another plan costs the same.
+  // plan unless another plan costs the same.  On or off, partial results pass through an op only
+  // where they are of a reduction that some op of the graph ends in: no others can come about.
   bool prune = true;
+  // Called often, where it is given; what it throws ends the formulation.
+  std::function<void()> checkpoint;
+};
+
+// Which op an exception is about: those that formulate() throws for an op are derived from it, and
+// from the standard exception that says what is wrong.
+class OpFault {
+ public:
+  explicit OpFault(graph::OpId op) : op_(op) {}
+  virtual ~OpFault() = default;
+  graph::OpId op() const noexcept { return op_; }
+
+ private:
+  graph::OpId op_;
 };
 
 namespace detail {
+
+template<class Error>
+class OpError : public Error, public OpFault {
+ public:
+  OpError(const graph::Graph& graph, graph::OpId op, const Error& error)
+      : Error("op " + excerpt(graph.op(op).name, 100) + ": " + error.what()), OpFault(op) {}
+};
+
+// Runs what concerns one op, and names the op in what it throws for the caller's sake.
+template<class Run>
+void with_op(const graph::Graph& graph, graph::OpId op, Run&& run) {
+  try {
+    run();
+  } catch (const std::overflow_error& error) {
+    throw OpError<std::overflow_error>(graph, op, error);
+  } catch (const std::length_error& error) {
+    throw OpError<std::length_error>(graph, op, error);
+  }
+}
 
 // The reductions that some op of the program ends in.
 inline graph::ReductionSet reductions_of(const graph::Graph& graph) {
@@ -64,12 +109,55 @@ inline std::vector<strategy::ColumnNeeds> needs_of(const graph::Graph& graph) {
   return needs;
 }
 
+// All that a column depends on, as numbers: ops of equal keys have equal columns.
+inline std::vector<Extent> column_key(const graph::Graph& graph, graph::OpId id,
+                                      const strategy::ColumnNeeds& needs) {
+  const graph::Op& op = graph.op(id);
+  const graph::Rule& rule = op.rule;
+  std::vector<Extent> key;
+  const auto put = [&](auto number) { key.push_back(static_cast<Extent>(number)); };
+  put(op.is_heavy);
+  put(needs.is_tied);
+  put(rule.factor_count());
+  for (std::size_t f = 0; f < rule.factor_count(); ++f) {
+    const graph::Factor& factor = rule.factor(f);
+    put(factor.size);
+    put(factor.kind);
+    put(factor.reduction);
+    put(factor.accumulator);
+  }
+  put(rule.operand_count());
+  put(rule.tensor_count());
+  for (std::size_t t = 0; t < rule.tensor_count(); ++t) {
+    put(rule.rank(t));
+    for (std::size_t d = 0; d < rule.rank(t); ++d) {
+      put(rule.dim(t, d).size());
+      for (const graph::FactorId factor : rule.dim(t, d)) put(factor);
+    }
+  }
+  put(rule.pass_count());
+  for (std::size_t p = 0; p < rule.pass_count(); ++p) {
+    put(rule.pass(p).reductions);
+    put(rule.pass(p).operands);
+  }
+  for (std::size_t i = 0; i < graph.operand_count(id); ++i)
+    put(bytes_of(graph.type_of(graph.operand(id, i)).element));
+  for (std::size_t r = 0; r < op.results.size(); ++r) {
+    put(bytes_of(op.results[r].element));
+    put(needs.uses[r]);
+    put(needs.must_be_whole[r]);
+  }
+  return key;
+}
+
 template<cost::CostModel Model, MeshLike M>
 class Formulator {
  public:
   Formulator(const graph::Graph& graph, cost::Resharding<Model, M>& resharding,
              const FormulateOptions& options)
-      : graph_(graph), resharding_(resharding), options_(options) {}
+      : graph_(graph),
+        options_(options),
+        maker_(resharding, reductions_of(graph), options.prune, options.checkpoint) {}
 
   Formulation run() {
     result_.problem.usage_limit = options_.memory_budget;
@@ -77,21 +165,38 @@ class Formulator {
     make_columns();
     for (graph::OpId id = 0; id < graph_.op_count(); ++id) add_nodes(id);
     for (graph::OpId id = 0; id < graph_.op_count(); ++id)
-      for (std::size_t i = 0; i < graph_.operand_count(id); ++i) add_operand_edge(id, i);
+      with_op(graph_, id, [&] {
+        for (std::size_t i = 0; i < graph_.operand_count(id); ++i) add_operand_edge(id, i);
+      });
     for (const graph::Alias& alias : graph_.aliases) add_alias_edge(alias);
     return std::move(result_);
   }
 
  private:
+  using Number = typename strategy::PriceTable<Model, M>::Number;
+
+  void check() const {
+    if (options_.checkpoint) options_.checkpoint();
+  }
+
   void make_columns() {
-    strategy::ColumnMaker<Model, M> maker(resharding_, reductions_of(graph_), options_.prune);
     const std::vector<strategy::ColumnNeeds> needs = needs_of(graph_);
-    for (graph::OpId id = 0; id < graph_.op_count(); ++id)
-      result_.columns.push_back(maker.make(graph_, id, needs[id]));
+    std::map<std::vector<Extent>, graph::OpId> first_with;
+    for (graph::OpId id = 0; id < graph_.op_count(); ++id) {
+      const auto [at, is_new] = first_with.emplace(column_key(graph_, id, needs[id]), id);
+      alike_.push_back(at->second);
+      if (is_new)
+        with_op(graph_, id, [&] {
+          result_.columns.push_back(
+              std::make_shared<const strategy::Column>(maker_.make(graph_, id, needs[id])));
+        });
+      else
+        result_.columns.push_back(result_.columns[at->second]);
+    }
   }
 
   void add_nodes(graph::OpId id) {
-    const strategy::Column& column = result_.columns[id];
+    const strategy::Column& column = *result_.columns[id];
     std::vector<solver::NodeId> nodes;
     std::vector<Cost> costs(column.size());
     std::vector<solver::Usage> usages(column.size());
@@ -112,53 +217,83 @@ class Formulator {
 
   // Both take the same strategy.
   void add_tie(solver::NodeId a, solver::NodeId b, std::size_t size) {
-    std::vector<Cost> costs(size * size, infinite);
-    for (std::size_t s = 0; s < size; ++s) costs[s * size + s] = 0;
+    costs_.assign(size * size, infinite);
+    for (std::size_t s = 0; s < size; ++s) costs_[s * size + s] = 0;
+    add_edge(a, b);
+  }
+
+  void add_edge(solver::NodeId a, solver::NodeId b) {
     const solver::NodeId nodes[] = {a, b};
-    result_.problem.add_edge(nodes, costs);
+    result_.problem.add_edge(nodes, costs_);
   }
 
   void add_operand_edge(graph::OpId reader, std::size_t i) {
     const graph::Value value = graph_.operand(reader, i);
-    auto& tensor = resharding_.of(graph_.type_of(value));
-    add_edge(value.op, reader, [&](const strategy::Choice& from, const strategy::Choice& to) {
-      return tensor.price(from.results[value.result], to.operands[i]);
-    });
+    check();
+    // What the costs depend on: the two columns, and which of their tensors it is.
+    const std::array<std::size_t, 4> key{alike_[value.op], value.result, alike_[reader], i};
+    const auto [at, is_new] = edges_.try_emplace(key, std::nullopt);
+    if (is_new) {
+      price_operand(value, reader, i);
+      const bool matters = std::any_of(costs_.begin(), costs_.end(), [](Cost c) { return c != 0; });
+      if (matters) at->second = static_cast<solver::EdgeId>(result_.problem.edge_count());
+    } else if (at->second) {
+      const auto known = result_.problem.edge_costs(*at->second);
+      costs_.assign(known.begin(), known.end());
+    }
+    if (at->second) add_edge(result_.nodes[value.op][0], result_.nodes[reader][0]);
+  }
+
+  // Of every pair of strategies, into costs_.
+  void price_operand(graph::Value value, graph::OpId reader, std::size_t i) {
+    auto& table = maker_.tables().of(graph_.type_of(value));
+    const strategy::Column& rows = *result_.columns[value.op];
+    const strategy::Column& columns = *result_.columns[reader];
+    std::vector<Number> to;
+    for (const strategy::Choice& choice : columns)
+      to.push_back(table.number_of(choice.operands[i]));
+    costs_.resize(rows.size() * columns.size());
+    // Rows that hand on the same sharding are equal.
+    std::map<Number, const Cost*> row_of;
+    Cost* row = costs_.data();
+    for (const strategy::Choice& choice : rows) {
+      check();
+      const Number from = table.number_of(choice.results[value.result]);
+      const auto [at, is_new] = row_of.emplace(from, row);
+      if (is_new)
+        for (std::size_t s = 0; s < to.size(); ++s) row[s] = table.price(from, to[s]);
+      else
+        std::copy_n(at->second, to.size(), row);
+      row += to.size();
+    }
   }
 
   void add_alias_edge(const graph::Alias& alias) {
     if (alias.output.op == alias.parameter) return;  // the parameter itself is handed through
-    add_edge(alias.parameter, alias.output.op,
-             [&](const strategy::Choice& parameter, const strategy::Choice& output) {
-               return parameter.results[0] == output.results[alias.output.result] ? 0 : infinite;
-             });
-  }
-
-  template<class Price>
-  void add_edge(graph::OpId from, graph::OpId to, Price&& price) {
-    const strategy::Column& rows = result_.columns[from];
-    const strategy::Column& columns = result_.columns[to];
-    std::vector<Cost> costs;
-    costs.reserve(rows.size() * columns.size());
-    bool any = false;
-    for (const strategy::Choice& row : rows)
-      for (const strategy::Choice& column : columns) {
-        costs.push_back(price(row, column));
-        any = any || costs.back() != 0;
+    costs_.clear();
+    bool restricts = false;
+    for (const strategy::Choice& parameter : *result_.columns[alias.parameter])
+      for (const strategy::Choice& output : *result_.columns[alias.output.op]) {
+        const bool agree = parameter.results[0] == output.results[alias.output.result];
+        costs_.push_back(agree ? 0 : infinite);
+        restricts = restricts || !agree;
       }
-    if (!any) return;  // nothing depends on this pair
-    const solver::NodeId nodes[] = {result_.nodes[from][0], result_.nodes[to][0]};
-    result_.problem.add_edge(nodes, costs);
+    if (restricts) add_edge(result_.nodes[alias.parameter][0], result_.nodes[alias.output.op][0]);
   }
 
   const graph::Graph& graph_;
-  cost::Resharding<Model, M>& resharding_;
   const FormulateOptions& options_;
+  strategy::ColumnMaker<Model, M> maker_;
+  std::vector<graph::OpId> alike_;  // by op: the first one that has the same column
+  // By the columns and tensors at both ends: an edge that is there already, if there is a need.
+  std::map<std::array<std::size_t, 4>, std::optional<solver::EdgeId>> edges_;
+  std::vector<Cost> costs_;  // of the edge at hand
   Formulation result_;
 };
 
 }  // namespace detail
 
+// Throws what the model and the mesh give reason for (cost/resharding.hpp), about an op: OpFault.
 template<cost::CostModel Model, MeshLike M>
 Formulation formulate(const graph::Graph& graph, cost::Resharding<Model, M>& resharding,
                       const FormulateOptions& options = {}) {

@@ -7,7 +7,9 @@
 //   plan.ops[id].collectives     // what must run before and after the op
 //   plan.cost, plan.lower_bound  // equal when plan.status is optimal
 #pragma once
+#include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -52,7 +54,7 @@ struct Plan {
   std::optional<Extent> memory_budget;
   std::optional<Shortage> shortage;  // when infeasible for want of memory
   std::size_t problem_nodes = 0, problem_edges = 0, problem_strategies = 0;
-  solver::Statistics statistics;
+  solver::Statistics statistics;  // of the solver; the seconds are those of the whole plan()
 
   bool has_ops() const noexcept {
     return status == solver::Status::optimal || status == solver::Status::feasible;
@@ -61,8 +63,14 @@ struct Plan {
 
 struct Options {
   std::optional<Extent> memory_budget;  // bytes per device
-  bool prune = true;                    // off: nothing is left out anywhere, and it takes longer
+  // Off: no strategy is left out for being replaceable, and it takes longer (FormulateOptions).
+  bool prune = true;
+  // Its time limit and cancellation are for the whole plan(); where they end it before the solver
+  // begins, the plan's status is unknown.
   solver::Options solver;
+  std::string problem_name;
+  // Called with what is to be solved, before it is.
+  std::function<void(const Formulation&)> on_formulated;
 };
 
 namespace detail {
@@ -79,11 +87,64 @@ class Planner {
   }
 
   Plan run() {
-    formulation_ = formulate(graph_, resharding_, {options_.memory_budget, options_.prune});
+    if (formulate_in_time()) solve();
+    plan_.statistics.seconds = deadline_.seconds();
+    return std::move(plan_);
+  }
+
+  const Formulation& formulation() const noexcept { return formulation_; }
+
+ private:
+  struct OutOfTime {};
+
+  // False where the time is over.
+  bool formulate_in_time() {
+    FormulateOptions options{options_.memory_budget, options_.prune, [this] { check(); }};
+    try {
+      check();
+      formulation_ = formulate(graph_, resharding_, options);
+    } catch (const OutOfTime&) {
+      return false;
+    }
+    formulation_.problem.name = options_.problem_name;
     count_problem();
-    solver::Options solver_options = options_.solver;
-    solver_options.presolve = solver_options.presolve && options_.prune;
-    solver::Result result = solver::solve(formulation_.problem, solver_options);
+    report("formulated");
+    if (options_.on_formulated) options_.on_formulated(formulation_);
+    return true;
+  }
+
+  // Ends the formulation when the time is over, and shows that it goes on until then.
+  void check() {
+    if (deadline_.is_over()) throw OutOfTime();
+    constexpr double interval = 1;  // seconds
+    if (deadline_.seconds() < reported_ + interval) return;
+    reported_ = deadline_.seconds();
+    report("formulating");
+  }
+  void report(const char* event) const {
+    if (!options_.solver.on_progress) return;
+    solver::Progress progress;
+    progress.seconds = deadline_.seconds();
+    progress.event = event;
+    options_.solver.on_progress(progress);
+  }
+
+  // What the caller asked for, with the time that is left, and a clock that goes on.
+  solver::Options rest_of_options() const {
+    solver::Options options = options_.solver;
+    const double before = deadline_.seconds();
+    options.time_limit = std::max(0.0, options.time_limit - before);
+    options.presolve = options.presolve && options_.prune;
+    if (options_.solver.on_progress)
+      options.on_progress = [this, before](solver::Progress progress) {
+        progress.seconds += before;
+        options_.solver.on_progress(progress);
+      };
+    return options;
+  }
+
+  void solve() {
+    solver::Result result = solver::solve(formulation_.problem, rest_of_options());
     if (result.has_assignment()) prefer_small_shards(formulation_, result.assignment);
     plan_.status = result.status;
     plan_.lower_bound = result.lower_bound;
@@ -91,13 +152,9 @@ class Planner {
     plan_.statistics = result.statistics;
     if (result.has_assignment()) fill_ops(result.assignment);
     if (result.status == solver::Status::infeasible && options_.memory_budget)
-      plan_.shortage = find_shortage(graph_, formulation_, options_.solver);
-    return std::move(plan_);
+      plan_.shortage = find_shortage(graph_, formulation_, rest_of_options());
   }
 
-  const Formulation& formulation() const noexcept { return formulation_; }
-
- private:
   void count_problem() {
     plan_.problem_nodes = formulation_.problem.node_count();
     plan_.problem_edges = formulation_.problem.edge_count();
@@ -106,7 +163,7 @@ class Planner {
   }
 
   const strategy::Choice& chosen(const solver::Assignment& assignment, graph::OpId id) const {
-    return formulation_.columns[id][assignment[formulation_.nodes[id][0]]];
+    return (*formulation_.columns[id])[assignment[formulation_.nodes[id][0]]];
   }
 
   void fill_ops(const solver::Assignment& assignment) {
@@ -145,13 +202,16 @@ class Planner {
   const graph::Graph& graph_;
   cost::Resharding<Model, M> resharding_;
   const Options& options_;
+  solver::Deadline deadline_{options_.solver};  // of all of it
+  double reported_ = 0;                         // when progress was last shown, in seconds
   Formulation formulation_;
   Plan plan_;
 };
 
 }  // namespace detail
 
-// The cheapest plan, or the best found within the limits.  @pre one cost coefficient per mesh axis
+// The cheapest plan, or the best found within the limits.  Throws std::invalid_argument where the
+// model lacks coefficients for an axis, std::overflow_error where a price does not fit in 64 bits.
 // @post the prices of all collectives add up to plan.cost
 template<cost::CostModel Model, MeshLike M>
 Plan plan(const graph::Graph& graph, const M& mesh, const Model& model,

@@ -92,7 +92,7 @@ inline Shortage find_shortage(const graph::Graph& graph, const Formulation& form
   Shortage shortage;
   shortage.peak = memory_peak(graph, formulation.lifetimes, [&](graph::Value value) {
     Extent least = std::numeric_limits<Extent>::max();
-    for (const strategy::Choice& choice : formulation.columns[value.op])
+    for (const strategy::Choice& choice : *formulation.columns[value.op])
       least = std::min(least, choice.result_bytes[value.result]);
     return least;
   });

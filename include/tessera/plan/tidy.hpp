@@ -34,7 +34,7 @@ class Tidier {
 
  private:
   bool shrink(std::size_t id) {
-    const strategy::Column& column = formulation_.columns[id];
+    const strategy::Column& column = *formulation_.columns[id];
     const std::uint32_t old = assignment_[formulation_.nodes[id][0]];
     std::uint32_t best = old;
     const Wide price = price_of(id, old);
@@ -56,7 +56,7 @@ class Tidier {
   // What the op and its edges would cost with strategy s, everything else as it is; -1: forbidden.
   Wide price_of(std::size_t id, std::uint32_t s) const {
     const std::vector<solver::NodeId>& own = formulation_.nodes[id];
-    Wide total = formulation_.columns[id][s].price;
+    Wide total = (*formulation_.columns[id])[s].price;
     for (const solver::EdgeId e : edges_[own[0]]) {
       std::size_t index = 0;
       for (const solver::NodeId v : problem_.edge_nodes(e)) {

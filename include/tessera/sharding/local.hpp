@@ -21,6 +21,31 @@ using Slice = InlineVector<Range, max_dims>;  // one range per dim
 
 namespace detail {
 
+// The first axis in use that the mesh does not have, if any: such a sharding is another mesh's.
+template<ShardingLike S, MeshLike M>
+constexpr ShardingFault find_foreign_axis(const S& sharding, const M& mesh) {
+  AxisSet used = sharding.partial_axes();
+  for (std::size_t dim = 0; dim < sharding.rank(); ++dim)
+    for (const Axis axis : sharding.axes(dim)) used.insert(axis);
+  const AxisSet foreign = used - all_axes(mesh);
+  if (foreign.empty()) return {};
+  return {ShardingRule::no_such_axis, foreign.to_list()[0]};
+}
+
+// "sharding [[2]] on mesh 2x4, axis 2"
+template<ShardingLike S, MeshLike M>
+std::string foreign_text(const S& sharding, const M& mesh, ShardingFault fault) {
+  return "sharding " + to_string(sharding) + " on mesh " + to_string(mesh) + ", axis " +
+         std::to_string(fault.first);
+}
+
+// Throws InvalidSharding where the sharding names an axis that the mesh does not have.
+template<ShardingLike S, MeshLike M>
+constexpr void check_axes(const S& sharding, const M& mesh) {
+  if (const ShardingFault fault = find_foreign_axis(sharding, mesh))
+    throw InvalidSharding(foreign_text(sharding, mesh, fault), fault);
+}
+
 // Throws InvalidSharding where the sharding can not be one of a tensor with these dims.
 template<ShardingLike S>
 constexpr void check_dims(const S& sharding, const Dims& dims) {
@@ -44,10 +69,12 @@ constexpr Extent shard_count(const S& sharding, const M& mesh, std::size_t dim) 
 }
 
 // The dims of the largest shard, which is what every device sets memory aside for.  Dims that the
-// sharding does not mention are whole.  Throws InvalidSharding where it mentions too many.
+// sharding does not mention are whole.  Throws InvalidSharding where it mentions too many, or an
+// axis that the mesh does not have.
 template<ShardingLike S, MeshLike M>
 constexpr Dims local_shape(const S& sharding, const M& mesh, Dims dims) {
   detail::check_dims(sharding, dims);
+  detail::check_axes(sharding, mesh);
   for (std::size_t dim = 0; dim < sharding.rank(); ++dim)
     dims[dim] = ceil_div(dims[dim], shard_count(sharding, mesh, dim));
   return dims;
@@ -83,8 +110,10 @@ constexpr Slice slice_of(const S& sharding, const M& mesh, const Dims& dims, Dev
   for (std::size_t dim = 0; dim < dims.size(); ++dim) {
     const Extent index = dim < sharding.rank() ? tile_index(sharding, mesh, dim, coordinates)
                                                : Extent{0};
-    const Extent begin = index * tile[dim] < dims[dim] ? index * tile[dim] : dims[dim];
-    const Extent end = begin + tile[dim] < dims[dim] ? begin + tile[dim] : dims[dim];
+    // Compared before they are multiplied and added, which near 2^63 would overflow.
+    const bool is_past_end = tile[dim] == 0 || index > dims[dim] / tile[dim];
+    const Extent begin = is_past_end ? dims[dim] : index * tile[dim];
+    const Extent end = dims[dim] - begin < tile[dim] ? dims[dim] : begin + tile[dim];
     slice.push_back({begin, end});
   }
   return slice;

@@ -40,6 +40,13 @@ constexpr ShardingFault find_shape_fault(const Extent* dims, std::size_t rank) {
 
 }  // namespace detail
 
+// Throws InvalidSharding where a dim is negative; `what` says what has these dims.
+constexpr void check_shape(const char* what, const Dims& dims) {
+  if (const ShardingFault fault = detail::find_shape_fault(dims.data(), dims.size()))
+    throw InvalidSharding(what + (' ' + to_string(dims) + ", dim " + std::to_string(fault.first)),
+                          fault);
+}
+
 template<Extent... Sizes>
 struct Shape {
   static constexpr Extent sizes[sizeof...(Sizes) + 1] = {Sizes..., 0};

@@ -11,7 +11,10 @@
 // back, sharding_cast, is checked.
 #pragma once
 #include <array>
+#include <concepts>
 #include <cstddef>
+#include <type_traits>
+#include <utility>
 
 #include "tessera/mesh/mesh.hpp"
 #include "tessera/sharding/dynamic_sharding.hpp"
@@ -83,15 +86,17 @@ struct PartList {
   template<class Reader>
   consteval void read(std::size_t& at, std::int64_t& dim, std::int64_t& part) {
     const bool last = part + 1 == static_cast<std::int64_t>(part_count);
+    const auto note = [&](ShardingRule rule) {  // the first fault is the one to report
+      if (!order_fault) order_fault = {rule, part};
+    };
     if constexpr (!Reader::is_part) {
-      order_fault = {ShardingRule::not_a_part, part};
+      note(ShardingRule::not_a_part);
     } else {
       if constexpr (Reader::is_partial) {
         reduction = Reader::reduction;
-        if (!last) order_fault = {ShardingRule::partial_not_last, part};
-        if (reduction == Reduction::none)
-          order_fault = {ShardingRule::partial_without_reduction, part};
-        if (Reader::count == 0) order_fault = {ShardingRule::partial_without_axes, part};
+        if (!last) note(ShardingRule::partial_not_last);
+        if (reduction == Reduction::none) note(ShardingRule::partial_without_reduction);
+        if (Reader::count == 0) note(ShardingRule::partial_without_axes);
       }
       for (const std::size_t axis : Reader::axes)
         mentions[at++] = {Reader::is_partial ? partial_dim : dim, static_cast<std::int64_t>(axis)};
@@ -101,13 +106,27 @@ struct PartList {
   }
 };
 
+// Whether the type alone says how many axes the mesh has, as Mesh<dynamic, 4> does.
+template<class M>
+concept HasStaticRank = requires {
+  std::integral_constant<std::size_t, M::rank()>();
+};
+
+template<class M, class List>
+consteval ShardingFault find_type_fault(const List& parts) {
+  if constexpr (HasStaticRank<M>)
+    return parts.find_fault(M::rank());
+  else
+    return {ShardingRule::mesh_rank_unknown};
+}
+
 }  // namespace detail
 
 template<MeshLike M, class... Parts>
 class Sharding {
   using List = detail::PartList<Parts...>;
   static constexpr List parts_{};
-  static_assert(Reject<parts_.find_fault(M::rank())>::passed);
+  static_assert(Reject<detail::find_type_fault<M>(parts_)>::passed);
 
   static constexpr DynamicSharding value_ = [] {
     DynamicSharding value = DynamicSharding::replicated(List::dim_count);
@@ -166,6 +185,11 @@ class Sharding {
       rank() > TensorRank ? ShardingFault{ShardingRule::more_dims_than_tensor, rank(), TensorRank}
                           : ShardingFault{};
 };
+
+// The same axes on another mesh are another placement.  To compare axes alone, compare the values.
+template<MeshLike M, class... Parts, MeshLike N, class... Others>
+  requires(!std::same_as<M, N>)
+constexpr bool operator==(Sharding<M, Parts...>, Sharding<N, Others...>) = delete;
 
 template<MeshLike M, class... Parts>
 constexpr DynamicSharding to_dynamic(Sharding<M, Parts...> sharding) noexcept {

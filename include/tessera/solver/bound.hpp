@@ -24,6 +24,13 @@ struct Multipliers {
   int shift = 0;
 };
 
+// The messages that a bound rests on: what every table hands to its two ends.  From them anyone can
+// add the bound up again.
+template<class Int>
+struct Messages {
+  std::vector<std::vector<Int>> to_u, to_v;  // by table, then by the end's value
+};
+
 template<class Int>
 struct Bound {
   Wide value = 0;
@@ -90,10 +97,15 @@ Multipliers rounded_multipliers(const Component<Int>& component,
 
 // `forward` holds, for each table u < v in turn, the message from u to v by v's values.
 // Messages may be any integers of at most the tables' magnitude.  O(entries of all tables).
+// `used` receives what the bound rests on, if it is asked for.
 // @pre every value has a partner in every table: propagated domains
 template<class Int>
 Bound<Int> exact_bound(const Component<Int>& component, const std::vector<Int>& forward,
-                       const Multipliers& multipliers) {
+                       const Multipliers& multipliers, Messages<Int>* used = nullptr) {
+  if (used != nullptr) {
+    used->to_u.resize(component.tables.size());
+    used->to_v.resize(component.tables.size());
+  }
   Bound<Int> bound;
   bound.value = -detail::refund(component, multipliers);
   bound.reduced_costs.assign(component.total_values(), Int(0));
@@ -144,6 +156,10 @@ Bound<Int> exact_bound(const Component<Int>& component, const std::vector<Int>& 
       bound.value += lowest;
       Int* below = belief.data() + component.first[table.u];
       for (std::uint32_t x = 0; x < rows; ++x) below[x] += down[x] - lowest;
+      if (used != nullptr) {
+        for (const Int& message : up) used->to_v[e].push_back(-message);
+        for (const Int& message : down) used->to_u[e].push_back(message - lowest);
+      }
       // What the table keeps of each of v's values, over the best that each row has left.
       for (std::uint32_t y = 0; y < width; ++y) {
         Int kept = up[y] + cost[y] - down[0];
@@ -154,6 +170,24 @@ Bound<Int> exact_bound(const Component<Int>& component, const std::vector<Int>& 
     }
   }
   return bound;
+}
+
+// A step of a certificate: the component costs at least this.
+template<class Int>
+void write_bound(Proof& proof, const Component<Int>& component, const Multipliers& multipliers,
+                 const Messages<Int>& messages, Wide value) {
+  proof.step("bound") << value << multipliers.shift << "|";
+  for (std::size_t t = 0; t < component.capacity.size(); ++t)
+    if (multipliers.numerators[t] != 0)
+      proof.pair(component.row_name[t], multipliers.numerators[t]);
+  for (std::size_t e = 0; e < component.tables.size(); ++e) {
+    const auto& table = component.tables[e];
+    proof << "|" << component.name[table.u] << component.name[table.v] << ":";
+    for (const Int& message : messages.to_u[e]) proof << Wide(message);
+    proof << ":";
+    for (const Int& message : messages.to_v[e]) proof << Wide(message);
+  }
+  proof.end();
 }
 
 }  // namespace tessera::solver

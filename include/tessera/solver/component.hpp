@@ -16,6 +16,9 @@
 
 namespace tessera::solver {
 
+// Sums of usages, which may leave 64 bits though no single usage does.
+using UsageSum = Wide;
+
 // The values that each variable still may take: one flag per value of the component.
 using Domains = std::vector<char>;
 
@@ -31,6 +34,8 @@ struct Component {
   };
 
   std::vector<Variable> origin;           // the Reduced's variable
+  std::vector<Variable> name;             // as a certificate knows them
+  std::vector<Value> label;               // by value: as a certificate knows it
   std::vector<std::uint32_t> first;       // where variable i's values begin; one more at the end
   std::vector<Int> cost;                  // by value
   std::vector<std::uint32_t> first_item;  // where variable i's items begin; one more at the end
@@ -40,8 +45,8 @@ struct Component {
   std::vector<Int> tables_cost;
   // The tables of variable i: those to lower numbers, then those to higher ones.
   std::vector<std::vector<std::uint32_t>> lower, higher;
-  std::vector<Usage> capacity;            // by row
-  std::vector<std::uint32_t> row_origin;  // the Reduced's first number of each row
+  std::vector<Usage> capacity;          // by row
+  std::vector<std::uint32_t> row_name;  // as a certificate knows them; ascending
 
   std::size_t size() const noexcept { return origin.size(); }
   std::uint32_t value_count(std::uint32_t i) const noexcept { return first[i + 1] - first[i]; }
@@ -91,6 +96,8 @@ Component<Int> make_component(const Reduced<Int>& reduced, std::vector<Variable>
     const auto& node = reduced.nodes[w];
     number[w] = static_cast<std::uint32_t>(result.origin.size());
     result.origin.push_back(w);
+    result.name.push_back(node.name);
+    result.label.insert(result.label.end(), node.label.begin(), node.label.end());
     result.cost.insert(result.cost.end(), node.cost.begin(), node.cost.end());
     result.first.push_back(static_cast<std::uint32_t>(result.cost.size()));
     for (const UsageItem& item : node.items) {
@@ -117,7 +124,7 @@ Component<Int> make_component(const Reduced<Int>& reduced, std::vector<Variable>
     row_number[row + 1] = row_number[row] + (touched[row] != 0 ? 1U : 0U);
     if (touched[row] == 0) continue;
     result.capacity.push_back(reduced.capacity[row]);
-    result.row_origin.push_back(reduced.row_origin[row]);
+    result.row_name.push_back(reduced.row_name[row]);
   }
   for (auto& item : result.items) {
     item.begin = row_number[item.begin];
@@ -183,8 +190,9 @@ Component<Int> restrict_to(const Component<Int>& whole, const Domains& domains,
                            std::vector<std::uint32_t>& kept) {
   Component<Int> result;
   result.origin = whole.origin;
+  result.name = whole.name;
   result.capacity = whole.capacity;
-  result.row_origin = whole.row_origin;
+  result.row_name = whole.row_name;
   result.first.reserve(whole.first.size());
   result.first.push_back(0);
   kept.clear();
@@ -192,6 +200,7 @@ Component<Int> restrict_to(const Component<Int>& whole, const Domains& domains,
     for (std::uint32_t x = whole.first[i]; x < whole.first[i + 1]; ++x)
       if (domains[x] != 0) {
         kept.push_back(x);
+        result.label.push_back(whole.label[x]);
         result.cost.push_back(whole.cost[x]);
       }
     result.first.push_back(static_cast<std::uint32_t>(kept.size()));

@@ -28,6 +28,9 @@ class Condensed {
 
   const Component<Int>& component() const noexcept { return component_; }
 
+  // The whole's row of each of its own.
+  const std::vector<std::uint32_t>& rows() const noexcept { return rows_; }
+
   // The choice it was made with, as one of its own component; and back.
   Choice start() const {
     Choice start;
@@ -106,8 +109,8 @@ class Condensed {
   // Only rows that what is left could overfill.
   void add_usage() {
     const std::size_t rows = whole_.capacity.size();
-    std::vector<Usage> settled_usage(rows + 1, 0), most(rows + 1, 0);
-    const auto add_between = [](std::vector<Usage>& list, const auto& item, Usage usage) {
+    std::vector<UsageSum> settled_usage(rows + 1, 0), most(rows + 1, 0);
+    const auto add_between = [](std::vector<UsageSum>& list, const auto& item, Usage usage) {
       list[item.begin] += usage;
       list[item.end] -= usage;
     };
@@ -124,15 +127,15 @@ class Condensed {
         add_between(most, item, largest);
       }
     std::vector<std::uint32_t> row_number(rows + 1, 0);
-    Usage taken = 0, possible = 0;
+    UsageSum taken = 0, possible = 0;
     for (std::size_t t = 0; t < rows; ++t) {
       taken += settled_usage[t];
       possible += most[t];
-      const Usage capacity = whole_.capacity[t] - taken;
+      const auto capacity = static_cast<Usage>(whole_.capacity[t] - taken);
       row_number[t + 1] = row_number[t] + (possible > capacity ? 1 : 0);
       if (possible <= capacity) continue;
       component_.capacity.push_back(capacity);
-      component_.row_origin.push_back(static_cast<std::uint32_t>(t));
+      rows_.push_back(static_cast<std::uint32_t>(t));
     }
     component_.first_item.push_back(0);
     for (const std::uint32_t v : component_.origin) {
@@ -157,6 +160,7 @@ class Condensed {
   Choice choice_;
   std::vector<std::uint32_t> number_;  // of each of whole's variables, here
   std::vector<std::uint32_t> values_;  // whole's value of each value here
+  std::vector<std::uint32_t> rows_;
   Component<Int> component_;
 };
 

@@ -35,7 +35,7 @@ template<class Int>
 class Room {
  public:
   explicit Room(const Component<Int>& component)
-      : component_(component), left_(component.capacity) {}
+      : component_(component), left_(component.capacity.begin(), component.capacity.end()) {}
 
   // Whether variable i could take value y where it now takes nothing.
   bool fits(std::uint32_t i, std::uint32_t y) const {
@@ -51,21 +51,21 @@ class Room {
   void take(std::uint32_t i, std::uint32_t y) { change(i, y, -1); }
   void give(std::uint32_t i, std::uint32_t y) { change(i, y, 1); }
   bool is_within() const {
-    return std::all_of(left_.begin(), left_.end(), [](Usage left) { return left >= 0; });
+    return std::all_of(left_.begin(), left_.end(), [](UsageSum left) { return left >= 0; });
   }
 
  private:
-  void change(std::uint32_t i, std::uint32_t y, Usage sign) {
+  void change(std::uint32_t i, std::uint32_t y, int sign) {
     for (std::uint32_t k = component_.first_item[i]; k < component_.first_item[i + 1]; ++k) {
       const auto& item = component_.items[k];
-      const Usage usage = component_.usages[item.usage + y] * sign;
+      const UsageSum usage = UsageSum(component_.usages[item.usage + y]) * sign;
       if (usage == 0) continue;
       for (std::uint32_t row = item.begin; row < item.end; ++row) left_[row] += usage;
     }
   }
 
   const Component<Int>& component_;
-  std::vector<Usage> left_;
+  std::vector<UsageSum> left_;
 };
 
 // Lets each variable in turn take its best value given its neighbours', where that fits, until none

@@ -158,7 +158,7 @@ class Explorer {
       Choice choice = relaxation_.decode();
       const bool is_taken = step >= first_taken && step % 3 == 0;
       if (is_taken) improver_.polish(choice, walk_, 1);
-      const std::vector<Usage> usage = usage_of(choice);
+      const std::vector<UsageSum> usage = usage_of(choice);
       if (is_taken) {
         const double score = score_of(choice, usage);
         if (!best || score < best_score) {
@@ -175,22 +175,22 @@ class Explorer {
     return best;
   }
 
-  std::vector<Usage> usage_of(const Choice& choice) const {
+  std::vector<UsageSum> usage_of(const Choice& choice) const {
     return Standing<Int>::usage_of(component_, choice);
   }
-  double score_of(const Choice& choice, const std::vector<Usage>& usage) const {
+  double score_of(const Choice& choice, const std::vector<UsageSum>& usage) const {
     const auto cost = cost_of(component_, choice);
     double excess = 0;
     for (std::size_t t = 0; t < usage.size(); ++t) excess = std::max(excess, relative(t, usage[t]));
     return (cost ? static_cast<double>(*cost) : kernels::huge) * (1 + 2 * excess);
   }
-  double relative(std::size_t row, Usage usage) const {
+  double relative(std::size_t row, UsageSum usage) const {
     const auto capacity = static_cast<double>(component_.capacity[row]);
     return (static_cast<double>(usage) - capacity) / std::max(capacity, 1.0);
   }
 
   // Prices of usage follow what the reading uses, in steps that are a part of the gap.
-  void step_by(const std::vector<Usage>& usage) {
+  void step_by(const std::vector<UsageSum>& usage) {
     const auto cost = incumbent_.cost();
     const double bound = static_cast<double>(incumbent_.bound());
     const double gap = cost ? std::max(static_cast<double>(*cost) - bound, 1e-3 * std::abs(bound))
@@ -249,7 +249,7 @@ class Explorer {
     inner.set_limit(improver_.limit() + 2);
     inner.start_from(condensed.start());
     std::vector<double> lambda;
-    for (const std::uint32_t row : condensed.component().row_origin) lambda.push_back(lambda_[row]);
+    for (const std::uint32_t row : condensed.rows()) lambda.push_back(lambda_[row]);
     inner.set_lambda(std::move(lambda));
     const double allowance = turn_work();
     double gained_at = 0;

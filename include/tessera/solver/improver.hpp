@@ -89,7 +89,7 @@ class Improver {
   bool repair(Choice& choice, std::vector<double> lambda, Stop&& stop) {
     const double base = typical_price(lambda);
     for (int attempt = 0; attempt < max_repairs && !stop(); ++attempt) {
-      const std::vector<Usage> usage = Standing<Int>::usage_of(component_, choice);
+      const std::vector<UsageSum> usage = Standing<Int>::usage_of(component_, choice);
       bool fits = true;
       for (std::size_t t = 0; t < usage.size(); ++t) {
         const double excess = relative_excess(t, usage[t]);
@@ -154,7 +154,7 @@ class Improver {
         if (target_[v] != standing_.choice()[v]) changed_.push_back(v);
       if (changed_.empty()) break;
       bool fits = true;
-      standing_.for_each_raised_row(changed_, target_, [&](std::size_t t, Usage usage) {
+      standing_.for_each_raised_row(changed_, target_, [&](std::size_t t, UsageSum usage) {
         const double excess = relative_excess(t, usage);
         if (excess <= 0) return;
         fits = false;
@@ -240,7 +240,7 @@ class Improver {
     }
   }
 
-  double relative_excess(std::size_t row, Usage usage) const {
+  double relative_excess(std::size_t row, UsageSum usage) const {
     const auto capacity = static_cast<double>(component_.capacity[row]);
     return (static_cast<double>(usage) - capacity) / std::max(capacity, 1.0);
   }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tessera/solver/descent.hpp"
+#include "tessera/solver/standing.hpp"
 
 namespace tessera::solver {
 
@@ -29,9 +30,7 @@ class Incumbent {
     if (!cost) return false;
     const std::scoped_lock lock(mutex_);
     if (best_ && *cost >= cost_) return false;
-    Room<Int> room(component_);
-    for (std::uint32_t i = 0; i < choice.size(); ++i) room.take(i, choice[i]);
-    if (!room.is_within()) return false;
+    if (!Standing<Int>::is_within(component_, choice)) return false;
     best_ = choice;
     cost_ = *cost;
     if (report_) report_(*this, true);

@@ -8,6 +8,7 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <string_view>
 
 #include "tessera/core/wide.hpp"
 #include "tessera/solver/problem.hpp"
@@ -57,9 +58,15 @@ struct Options {
   int threads = 1;         // 1 and up; with 1, the same seed gives the same answer
   std::uint64_t seed = 0;  // breaks ties in the search
   bool presolve = true;    // off: the search sees the problem as it is (tests compare the two)
+  // An assignment to begin with, such as the answer to a similar problem.  Empty, or not feasible:
+  // none.
+  Assignment start;
   std::uint64_t node_limit = std::numeric_limits<std::uint64_t>::max();
   Cancellation cancellation;
   std::function<void(const Progress&)> on_progress;  // called from one thread at a time
+  // Receives a certificate of the lower bound, piece by piece (proof.hpp; check.hpp verifies it).
+  // Unset: none is written, which is faster.
+  std::function<void(std::string_view)> on_proof;
 };
 
 struct Statistics {

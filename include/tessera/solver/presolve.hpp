@@ -57,6 +57,9 @@ class Presolve {
   // The largest table that elimination may make.
   static constexpr std::size_t max_table = 4096;
 
+  // A sum that did not fit (reduced.hpp): how large it is can not be compared.
+  static constexpr Usage unknown_usage = std::numeric_limits<Usage>::max();
+
   bool stopped() const { return problem_.infeasible || deadline_.is_over(); }
   Node& node(Variable w) { return problem_.nodes[w]; }
 
@@ -66,9 +69,9 @@ class Presolve {
       if (node(w).alive) visit(w);
   }
 
-  void keep(Variable w, const std::vector<Value>& kept) {
+  void keep(Variable w, const std::vector<Value>& kept, std::vector<Value> instead = {}) {
     if (kept.size() == node(w).size()) return;
-    problem_.restrict(w, kept);
+    problem_.restrict(w, kept, std::move(instead));
     ++changes_;
     if (kept.size() == 1) problem_.fix(w);
   }
@@ -90,6 +93,7 @@ class Presolve {
         if (kept.size() == 1) problem_.fix(w);
         continue;
       }
+      if (problem_.proof != nullptr) explain_lonely(w, kept);
       for (const EdgeId e : node(w).edges) {
         const Variable other = problem_.tables[e].other(w);
         if (!is_waiting[other]) waiting.push_back(other);
@@ -122,6 +126,38 @@ class Presolve {
     return kept;
   }
 
+  // For every value that goes, a neighbour without a partner for it.
+  void explain_lonely(Variable w, const std::vector<Value>& kept) {
+    const Node& here = node(w);
+    for_each_other(here.size(), kept, [&](Value x) {
+      Variable witness = w;
+      if (problem_.finite(here.cost[x]))
+        for (const EdgeId e : here.edges)
+          if (!has_partner(w, x, problem_.tables[e])) witness = problem_.tables[e].other(w);
+      (problem_.proof->step("lonely") << here.name << here.label[x] << node(witness).name).end();
+    });
+  }
+  bool has_partner(Variable w, Value x, const Table& table) const {
+    const std::vector<Int>& other_cost = problem_.nodes[table.other(w)].cost;
+    const std::size_t columns = problem_.nodes[table.v].size();
+    for (std::size_t y = 0; y < other_cost.size(); ++y)
+      if (problem_.finite(other_cost[y]) &&
+          problem_.finite(table.cost[table.u == w ? x * columns + y : y * columns + x]))
+        return true;
+    return false;
+  }
+  // @pre `kept` is in order
+  template<class Visit>
+  static void for_each_other(std::size_t size, const std::vector<Value>& kept, Visit&& visit) {
+    std::size_t next = 0;
+    for (Value x = 0; x < size; ++x) {
+      if (next < kept.size() && kept[next] == x)
+        ++next;
+      else
+        visit(x);
+    }
+  }
+
   // --- rows --------------------------------------------------------------------------------------
 
   void update_rows() {
@@ -135,6 +171,7 @@ class Presolve {
 
   // What a variable uses whatever its value is certain: it comes off the capacity.
   void shift_minima() {
+    if (problem_.proof != nullptr) problem_.proof->step("least").end();
     for_each_alive([&](Variable w) {
       for (UsageItem& item : node(w).items) {
         const Usage least = *std::min_element(item.usage.begin(), item.usage.end());
@@ -160,6 +197,7 @@ class Presolve {
 
   // What a value adds on top of every other variable's least must fit, on each row.
   void drop_values_that_never_fit() {
+    if (problem_.proof != nullptr) problem_.proof->step("profile").end();
     for_each_alive([&](Variable w) {
       if (node(w).items.empty()) return;
       std::vector<char> fits(node(w).size(), 1);
@@ -171,7 +209,22 @@ class Presolve {
       std::vector<Value> kept;
       for (Value x = 0; x < fits.size(); ++x)
         if (fits[x] != 0) kept.push_back(x);
+      if (problem_.proof != nullptr) explain_crowded(w, kept);
       keep(w, kept);
+    });
+  }
+  // For every value that goes, a row on which it does not fit.
+  void explain_crowded(Variable w, const std::vector<Value>& kept) {
+    const Node& here = node(w);
+    for_each_other(here.size(), kept, [&](Value x) {
+      for (const UsageItem& item : here.items) {
+        const auto begin = problem_.capacity.begin();
+        const auto tightest = std::min_element(begin + item.begin, begin + item.end);
+        if (item.usage[x] <= *tightest) continue;
+        const auto row = problem_.row_name[static_cast<std::size_t>(tightest - begin)];
+        (problem_.proof->step("crowded") << here.name << here.label[x] << row).end();
+        return;
+      }
     });
   }
 
@@ -238,6 +291,11 @@ class Presolve {
 
   void keep_rows(const std::vector<std::uint32_t>& kept) {
     if (kept.size() == problem_.capacity.size()) return;
+    if (problem_.proof != nullptr) {
+      std::vector<std::uint32_t> rows;
+      for (const std::uint32_t row : kept) rows.push_back(problem_.row_name[row]);
+      problem_.proof->step("rows").ranges(rows).end();
+    }
     const auto row_of = [&](std::uint32_t old) {
       return static_cast<std::uint32_t>(std::lower_bound(kept.begin(), kept.end(), old) -
                                         kept.begin());
@@ -251,10 +309,10 @@ class Presolve {
     }
     for (std::size_t i = 0; i < kept.size(); ++i) {
       problem_.capacity[i] = problem_.capacity[kept[i]];
-      problem_.row_origin[i] = problem_.row_origin[kept[i]];
+      problem_.row_name[i] = problem_.row_name[kept[i]];
     }
     problem_.capacity.resize(kept.size());
-    problem_.row_origin.resize(kept.size());
+    problem_.row_name.resize(kept.size());
     ++changes_;
   }
 
@@ -356,30 +414,39 @@ class Presolve {
     for_each_alive([&](Variable w) {
       const std::size_t size = node(w).size();
       if (size < 2 || size > max_dominance_values) return;
-      const std::vector<Value> kept = undominated_values(w);
-      keep(w, kept);
+      std::vector<Value> instead = dominating_values(w), kept;
+      for (Value x = 0; x < size; ++x)
+        if (instead[x] == x) kept.push_back(x);
+      keep(w, kept, std::move(instead));
     });
   }
 
-  std::vector<Value> undominated_values(Variable w) {
+  // For every value the one that can take its place; itself where there is none.
+  std::vector<Value> dominating_values(Variable w) {
     const Node& here = node(w);
+    std::vector<Value> instead(here.size());
+    std::iota(instead.begin(), instead.end(), 0U);
     std::vector<std::vector<Int>> tables;
     for (const EdgeId e : here.edges) tables.push_back(problem_.table_from(w, e));
-    std::vector<char> gone(here.size(), 0);
     for (Value x = 0; x < here.size(); ++x)
-      for (Value y = 0; y < here.size() && gone[x] == 0; ++y)
-        if (x != y && gone[y] == 0 && replaces(here, tables, y, x)) gone[x] = 1;
-    std::vector<Value> kept;
-    for (Value x = 0; x < here.size(); ++x)
-      if (gone[x] == 0) kept.push_back(x);
-    return kept;
+      for (Value y = 0; y < here.size() && instead[x] == x; ++y)
+        if (x != y && instead[y] == y && replaces(here, tables, y, x)) {
+          instead[x] = y;
+          if (problem_.proof != nullptr)
+            (problem_.proof->step("dominated") << here.name << here.label[x] << here.label[y])
+                .end();
+        }
+    // One that took another's place may have been replaced itself.
+    for (Value& value : instead)
+      while (instead[value] != value) value = instead[value];
+    return instead;
   }
 
   // Whether y can stand in for x whatever the neighbours have chosen.
   bool replaces(const Node& here, const std::vector<std::vector<Int>>& tables, Value y,
                 Value x) const {
     for (const UsageItem& item : here.items)
-      if (item.usage[y] > item.usage[x]) return false;
+      if (item.usage[y] > item.usage[x] || item.usage[y] == unknown_usage) return false;
     if (!problem_.finite(here.cost[y])) return false;
     if (!problem_.finite(here.cost[x])) return true;
     Int worst = here.cost[y] - here.cost[x];  // of the change in cost

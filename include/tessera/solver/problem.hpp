@@ -14,6 +14,7 @@
 //   e_vu, R_vu, resharding (eq. 1)     edge_costs(e), row-major over edge_nodes(e)
 //   M, memory per device               usage_limit
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -94,6 +95,25 @@ class Problem {
     return id;
   }
 
+  // New costs in place of the old ones, for the same problem solved again; solve() can begin with
+  // the old answer (Options::start).  Throws std::invalid_argument where the sizes differ.
+  void set_costs(NodeId v, std::span<const Cost> costs) {
+    replace(std::span(costs_).subspan(node_begin_[v], strategy_count(v)), costs);
+  }
+  void set_edge_costs(EdgeId e, std::span<const Cost> costs) {
+    replace(std::span(edge_costs_)
+                .subspan(edge_costs_begin_[e], edge_costs_begin_[e + 1] - edge_costs_begin_[e]),
+            costs);
+  }
+  // Leaves a node one strategy only.  Throws std::invalid_argument.
+  void fix(NodeId v, std::uint32_t strategy) {
+    if (v >= node_count() || strategy >= strategy_count(v))
+      throw std::invalid_argument("node " + std::to_string(v) + " has no strategy " +
+                                  std::to_string(strategy));
+    for (std::size_t s = 0; s < strategy_count(v); ++s)
+      if (s != strategy) costs_[node_begin_[v] + s] = infinite;
+  }
+
   std::size_t node_count() const noexcept { return intervals_.size(); }
   std::size_t strategy_count(NodeId v) const noexcept {
     return node_begin_[v + 1] - node_begin_[v];
@@ -117,6 +137,13 @@ class Problem {
   }
 
  private:
+  static void replace(std::span<Cost> old, std::span<const Cost> costs) {
+    if (costs.size() != old.size())
+      throw std::invalid_argument(std::to_string(costs.size()) + " costs in place of " +
+                                  std::to_string(old.size()));
+    std::copy(costs.begin(), costs.end(), old.begin());
+  }
+
   // Flat, because contest files hold tens of millions of numbers.
   std::vector<Cost> costs_;
   std::vector<Usage> usages_;

@@ -16,25 +16,34 @@ namespace tessera::solver {
 // The least of any run of rows in O(1), after O(n log n).
 class RangeMinimum {
  public:
-  explicit RangeMinimum(std::vector<Usage> values) {
+  explicit RangeMinimum(std::vector<UsageSum> values) {
     levels_.push_back(std::move(values));
     for (std::size_t width = 1; 2 * width <= levels_[0].size(); width *= 2) {
-      const std::vector<Usage>& below = levels_.back();
-      std::vector<Usage> level(below.size() - width);
+      const std::vector<UsageSum>& below = levels_.back();
+      std::vector<UsageSum> level(below.size() - width);
       for (std::size_t i = 0; i < level.size(); ++i)
         level[i] = std::min(below[i], below[i + width]);
       levels_.push_back(std::move(level));
     }
   }
   // @pre begin < end
-  Usage operator()(std::size_t begin, std::size_t end) const {
+  UsageSum operator()(std::size_t begin, std::size_t end) const {
     const auto level = static_cast<std::size_t>(std::bit_width(end - begin) - 1);
     return std::min(levels_[level][begin], levels_[level][end - (std::size_t{1} << level)]);
   }
 
  private:
-  std::vector<std::vector<Usage>> levels_;  // levels_[l][i]: of the 2^l rows from i
+  std::vector<std::vector<UsageSum>> levels_;  // levels_[l][i]: of the 2^l rows from i
 };
+
+template<class Int>
+bool all_have_values(const Component<Int>& component, const Domains& domains) {
+  for (std::uint32_t i = 0; i < component.size(); ++i) {
+    const auto end = domains.begin() + component.first[i + 1];
+    if (std::find(domains.begin() + component.first[i], end, 1) == end) return false;
+  }
+  return true;
+}
 
 // Removes values that no neighbour allows or that can not fit.  False where a domain empties.
 template<class Int>
@@ -50,18 +59,21 @@ class Propagator {
     }
   }
 
-  bool run(Domains& domains) const {
+  // What goes is explained to `proof`, if there is one.
+  bool run(Domains& domains, Proof* proof = nullptr) const {
+    if (!all_have_values(component_, domains)) return false;
     for (bool changed = true; changed;) {
       changed = false;
       for (const std::uint32_t e : restrictive_)
-        if (!match(component_.tables[e], domains, changed)) return false;
-      if (!fit(domains, changed)) return false;
+        if (!match(component_.tables[e], domains, changed, proof)) return false;
+      if (!fit(domains, changed, proof)) return false;
     }
     return true;
   }
 
  private:
-  bool match(const typename Component<Int>::Table& table, Domains& domains, bool& changed) const {
+  bool match(const typename Component<Int>::Table& table, Domains& domains, bool& changed,
+             Proof* proof) const {
     const std::uint32_t u = component_.first[table.u], v = component_.first[table.v];
     const std::uint32_t rows = component_.value_count(table.u);
     const std::uint32_t columns = component_.value_count(table.v);
@@ -72,23 +84,31 @@ class Propagator {
         if (domains[u + x] != 0 && domains[v + y] != 0 &&
             Arithmetic<Int>::is_finite(cost[std::size_t{x} * columns + y]))
           row_used[x] = column_used[y] = 1;
-    const auto keep = [&](std::uint32_t first, const std::vector<char>& used) {
+    const auto keep = [&](std::uint32_t w, std::uint32_t other, const std::vector<char>& used) {
+      const std::uint32_t first = component_.first[w];
       bool any = false;
       for (std::size_t x = 0; x < used.size(); ++x) {
-        changed = changed || (domains[first + x] != 0 && used[x] == 0);
-        domains[first + x] &= used[x];
+        if (domains[first + x] != 0 && used[x] == 0) {
+          changed = true;
+          domains[first + x] = 0;
+          if (proof != nullptr)
+            (proof->step("lonely")
+             << component_.name[w] << component_.label[first + x] << component_.name[other])
+                .end();
+        }
         any = any || domains[first + x] != 0;
       }
       return any;
     };
-    return keep(u, row_used) && keep(v, column_used);
+    return keep(table.u, table.v, row_used) && keep(table.v, table.u, column_used);
   }
 
-  bool fit(Domains& domains, bool& changed) const {
+  bool fit(Domains& domains, bool& changed, Proof* proof) const {
     const std::size_t rows = component_.capacity.size();
     if (rows == 0) return true;
     // What is left when every variable uses as little as it can.
-    std::vector<Usage> change(rows + 1, 0), least(component_.items.size());
+    std::vector<UsageSum> change(rows + 1, 0);
+    std::vector<Usage> least(component_.items.size());
     for (std::uint32_t i = 0; i < component_.size(); ++i)
       for (std::uint32_t k = component_.first_item[i]; k < component_.first_item[i + 1]; ++k) {
         const auto& item = component_.items[k];
@@ -100,30 +120,43 @@ class Propagator {
         change[item.begin] += fewest;
         change[item.end] -= fewest;
       }
-    std::vector<Usage> room = component_.capacity;
-    Usage used = 0;
+    if (proof != nullptr) proof->step("profile").end();
+    std::vector<UsageSum> room(component_.capacity.begin(), component_.capacity.end());
+    UsageSum used = 0;
     for (std::size_t row = 0; row < rows; ++row) {
       used += change[row];
       room[row] -= used;
-      if (room[row] < 0) return false;
+      if (room[row] >= 0) continue;
+      if (proof != nullptr) (proof->step("overfull") << component_.row_name[row]).end();
+      return false;
     }
     const RangeMinimum range(std::move(room));
     for (std::uint32_t i = 0; i < component_.size(); ++i)
       for (std::uint32_t k = component_.first_item[i]; k < component_.first_item[i + 1]; ++k) {
         const auto& item = component_.items[k];
-        const Usage most = least[k] + range(item.begin, item.end);
+        const UsageSum most = least[k] + range(item.begin, item.end);
         bool any = false;
         for (std::uint32_t y = 0; y < component_.value_count(i); ++y) {
           char& allowed = domains[component_.first[i] + y];
           if (allowed != 0 && component_.usages[item.usage + y] > most) {
             allowed = 0;
             changed = true;
+            if (proof != nullptr) explain_crowded(*proof, i, y, item, range);
           }
           any = any || allowed != 0;
         }
         if (!any) return false;
       }
     return true;
+  }
+
+  void explain_crowded(Proof& proof, std::uint32_t i, std::uint32_t y,
+                       const typename Component<Int>::Item& item, const RangeMinimum& room) const {
+    std::uint32_t row = item.begin;
+    while (room(row, row + 1) != room(item.begin, item.end)) ++row;
+    (proof.step("crowded") << component_.name[i] << component_.label[component_.first[i] + y]
+                           << component_.row_name[row])
+        .end();
   }
 
   const Component<Int>& component_;

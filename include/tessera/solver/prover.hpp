@@ -38,14 +38,24 @@ namespace tessera::solver {
 template<class Int>
 class Prover {
  public:
-  // @pre component, incumbent and deadline outlive it
+  // What it does is written to `proof`, if there is one.  @pre everything outlives it
   Prover(const Component<Int>& component, Incumbent<Int>& incumbent, const Deadline& deadline,
-         std::uint64_t seed, bool may_presolve)
-      : incumbent_(incumbent), deadline_(deadline), seed_(seed), may_presolve_(may_presolve) {
+         std::uint64_t seed, bool may_presolve, Proof* proof)
+      : incumbent_(incumbent),
+        deadline_(deadline),
+        seed_(seed),
+        may_presolve_(may_presolve),
+        proof_(proof) {
+    if (proof_ != nullptr) {
+      proof_->step("component");
+      for (const Variable name : component.name) *proof_ << name;
+      proof_->end();
+    }
     stages_.push_back(std::make_unique<Stage>());
     stages_[0]->component = component;
     Domains domains;
     for (const Int& cost : component.cost) domains.push_back(Arithmetic<Int>::is_finite(cost));
+    if (proof_ != nullptr) explain_infinite(domains);
     enter_stage(std::move(domains));
   }
 
@@ -81,6 +91,7 @@ class Prover {
     Wide bound = 0;
     std::shared_ptr<const Guide> guide;  // the parent's, by the component's values
     std::uint32_t depth = 0;
+    std::uint32_t number = 0;  // in a certificate
   };
 
   const Component<Int>& component() const { return stages_.back()->component; }
@@ -95,19 +106,20 @@ class Prover {
     return cost ? static_cast<double>(*cost) : 1e300;
   }
 
+  void explain_infinite(const Domains& domains) const {
+    for (std::uint32_t i = 0; i < component().size(); ++i)
+      for (std::uint32_t x = component().first[i]; x < component().first[i + 1]; ++x)
+        if (domains[x] == 0)
+          (proof_->step("lonely") << component().name[i] << component().label[x]
+                                  << component().name[i])
+              .end();
+  }
+
   // --- Stages ------------------------------------------------------------------------------------
 
   void enter_stage(Domains domains) {
     Propagator<Int> propagator(component());
-    const bool all_have_values = [&] {
-      for (std::uint32_t i = 0; i < component().size(); ++i) {
-        const auto begin = domains.begin() + component().first[i];
-        const auto end = domains.begin() + component().first[i + 1];
-        if (std::find(begin, end, 1) == end) return false;
-      }
-      return true;
-    }();
-    if (!all_have_values || !propagator.run(domains)) {
+    if (!propagator.run(domains, proof_)) {
       finish();
       return;
     }
@@ -115,7 +127,7 @@ class Prover {
     restricted_ = restrict_to(component(), domains_, kept_);
     weights_.emplace(restricted_);
     relaxation_.emplace(*weights_, Pace{});
-    root_bound_ = easy_bound(restricted_);
+    root_bound_ = bound_without_guide(restricted_);
     raise_root_bound();
     sweeps_ = 0;
     next_look_ = first_look;
@@ -125,7 +137,7 @@ class Prover {
   // Presolves what `domains` leaves of the component.
   void next_stage(const Domains& domains) {
     auto stage = std::make_unique<Stage>();
-    stage->reduced = make_reduced(component(), domains);
+    stage->reduced = make_reduced(component(), domains, proof_);
     Presolve<Int>(*stage->reduced, deadline_).run();
     if (stage->reduced->infeasible) {
       finish();
@@ -135,8 +147,11 @@ class Prover {
     stage->constant = constant() + stage->reduced->constant;
     // The multipliers of rows that remain are a good start.
     std::vector<double> lambda;
-    for (const std::uint32_t row : stage->component.row_origin)
-      lambda.push_back(relaxation_->lambda()[row]);
+    std::size_t at = 0;
+    for (const std::uint32_t row : stage->component.row_name) {
+      while (component().row_name[at] != row) ++at;
+      lambda.push_back(relaxation_->lambda()[at]);
+    }
     relaxation_.reset();
     weights_.reset();
     stages_.push_back(std::move(stage));
@@ -203,9 +218,7 @@ class Prover {
   // Takes stock: an exact bound, an assignment, new multipliers.  Whether that ended the root.
   bool look_at_root() {
     if (stages_.size() == 1) lambda_ = relaxation_->lambda();
-    const std::vector<double> current = relaxation_->lambda();
-    const Bound<Int> bound = exact_bound(restricted_, relaxation_->rounded_forward(),
-                                         rounded_multipliers(restricted_, current));
+    const Bound<Int> bound = bound_of(restricted_, *relaxation_, root_bound_);
     work_ += sweep_work(*weights_);
     root_bound_ = std::max(root_bound_, bound.value);
     raise_root_bound();
@@ -227,13 +240,12 @@ class Prover {
   void leave_root() {
     relaxation_->settle();
     if (stages_.size() == 1) lambda_ = relaxation_->lambda();
-    const Bound<Int> bound = exact_bound(restricted_, relaxation_->rounded_forward(),
-                                         rounded_multipliers(restricted_, relaxation_->lambda()));
+    const Bound<Int> bound = bound_of(restricted_, *relaxation_, root_bound_, true);
     root_bound_ = std::max(root_bound_, bound.value);
     raise_root_bound();
     const std::size_t before = kept_.size() - restricted_.size();
     const std::size_t removed = remove_costly(domains_, bound, kept_);
-    if (closes(root_bound_) || !Propagator<Int>(component()).run(domains_)) {
+    if (closes(root_bound_) || !Propagator<Int>(component()).run(domains_, proof_)) {
       finish();
       return;
     }
@@ -252,6 +264,7 @@ class Prover {
 
   void begin_tree() {
     phase_ = Phase::tree;
+    if (proof_ != nullptr) proof_->step("tree").end();
     propagator_.emplace(component());
     Node root;
     root.domains = std::move(domains_);
@@ -290,6 +303,7 @@ class Prover {
     next_.reset();
     if (closes(node.bound)) return;
     ++nodes_;
+    if (proof_ != nullptr) (proof_->step("node") << node.number).end();
     std::vector<Node> children = process(node);
     if (children.empty()) {
       raise_tree_bound();
@@ -323,8 +337,8 @@ class Prover {
 
   std::vector<Node> process(Node& node) {
     constexpr int max_rounds = 4, sweeps_a_round = 60;
-    for (int round = 0; round < max_rounds; ++round) {
-      if (!propagator_->run(node.domains)) return {};
+    for (int round = 0;; ++round) {
+      if (!propagator_->run(node.domains, proof_)) return {};
       std::vector<std::uint32_t> kept;
       const Component<Int> restricted = restrict_to(component(), node.domains, kept);
       const Weights<Int> weights(restricted);
@@ -332,8 +346,7 @@ class Prover {
       load(relaxation, *node.guide, restricted, kept);
       relaxation.optimise(sweeps_a_round, target(), [this] { return deadline_.is_over(); });
       work_ += sweeps_a_round * sweep_work(weights);
-      const Bound<Int> bound = exact_bound(restricted, relaxation.rounded_forward(),
-                                           rounded_multipliers(restricted, relaxation.lambda()));
+      const Bound<Int> bound = bound_of(restricted, relaxation, node.bound, true);
       node.bound = std::max(node.bound, bound.value);
       if (closes(node.bound)) return {};
       const Choice rounded =
@@ -342,13 +355,21 @@ class Prover {
       node.guide = save(relaxation, restricted, kept);
       const std::size_t removed = remove_costly(node.domains, bound, kept);
       if (deadline_.is_over()) return reopened(node);
-      if (kept.size() == component().size()) return {};  // one value each, and it was offered
-      if (removed * 8 < kept.size() - component().size() || round + 1 == max_rounds) {
-        if (removed > 0 && !propagator_->run(node.domains)) return {};
-        return branch(node, restricted, relaxation, bound, rounded, kept);
+      if (kept.size() == component().size()) {  // one value each, and it was offered
+        node.bound = std::max(node.bound, bound_without_guide(restricted));
+        return {};
+      }
+      if (removed * 8 < kept.size() - component().size() || round + 1 >= max_rounds) {
+        if (removed > 0 && !propagator_->run(node.domains, proof_)) return {};
+        // What has one value each is only to be priced: once more around.
+        if (!is_settled(node.domains))
+          return branch(node, restricted, relaxation, bound, rounded, kept);
       }
     }
-    return {};
+  }
+  bool is_settled(const Domains& domains) const {
+    const auto left = std::count(domains.begin(), domains.end(), 1);
+    return static_cast<std::size_t>(left) == component().size();
   }
 
   // Time ran out before the node could be split: it goes back as it is.
@@ -363,13 +384,42 @@ class Prover {
                             const std::vector<std::uint32_t>& kept) const {
     const auto incumbent = incumbent_cost();
     if (!incumbent) return 0;
-    std::size_t removed = 0;
+    const Wide limit = *incumbent - incumbent_.unit() + 1;
+    std::vector<std::uint32_t> costly;
     for (std::size_t x = 0; x < kept.size(); ++x)
-      if (bound.value + bound.reduced_costs[x] + incumbent_.unit() > *incumbent) {
-        domains[kept[x]] = 0;
-        ++removed;
-      }
-    return removed;
+      if (bound.value + bound.reduced_costs[x] >= limit) costly.push_back(kept[x]);
+    for (const std::uint32_t x : costly) domains[x] = 0;
+    if (proof_ != nullptr && !costly.empty()) write_costly(limit, costly);
+    return costly.size();
+  }
+  void write_costly(Wide limit, const std::vector<std::uint32_t>& costly) const {
+    proof_->step("costly") << limit;
+    std::uint32_t i = 0;
+    for (const std::uint32_t x : costly) {
+      while (component().first[i + 1] <= x) ++i;
+      proof_->pair(component().name[i], component().label[x]);
+    }
+    proof_->end();
+  }
+
+  // The sum of all minima; of single values, what they cost.
+  Wide bound_without_guide(const Component<Int>& restricted) const {
+    const Wide bound = easy_bound(restricted);
+    if (proof_ != nullptr) (proof_->step("bound") << bound << 0 << "|").end();
+    return bound;
+  }
+
+  // The bound of a relaxation.  A certificate is told of it where it is better than what is known,
+  // or where values are to go by it.
+  Bound<Int> bound_of(const Component<Int>& restricted, const Relaxation<Int>& relaxation,
+                      Wide known, bool is_needed = false) const {
+    const Multipliers multipliers = rounded_multipliers(restricted, relaxation.lambda());
+    Messages<Int> messages;
+    Bound<Int> bound = exact_bound(restricted, relaxation.rounded_forward(), multipliers,
+                                   proof_ != nullptr ? &messages : nullptr);
+    if (proof_ != nullptr && (is_needed || bound.value > known))
+      write_bound(*proof_, restricted, multipliers, messages, bound.value);
+    return bound;
   }
 
   // --- Messages and multipliers go from a node to its children -----------------------------------
@@ -434,7 +484,7 @@ class Prover {
                          bool thoroughly) {
     const Choice plain = relaxation.decode();
     Choice choice = plain;
-    const bool fits = is_within(restricted, choice);
+    const bool fits = Standing<Int>::is_within(restricted, choice);
     if (!fits && !thoroughly) return plain;
     if (!fits) {
       Improver<Int> improver(weights, seed_ + nodes_);
@@ -450,12 +500,6 @@ class Prover {
     return plain;
   }
   static constexpr double rounding_limit = 10;
-
-  static bool is_within(const Component<Int>& restricted, const Choice& choice) {
-    Room<Int> room(restricted);
-    for (std::uint32_t i = 0; i < restricted.size(); ++i) room.take(i, choice[i]);
-    return room.is_within();
-  }
 
   // Variable by variable, the value that looks cheapest among those that leave room for the least
   // that the rest needs.  False where there is none.
@@ -518,7 +562,7 @@ class Prover {
 
   std::vector<Node> branch(const Node& node, const Component<Int>& restricted,
                            const Relaxation<Int>& relaxation, const Bound<Int>& bound,
-                           const Choice& rounded, const std::vector<std::uint32_t>& kept) const {
+                           const Choice& rounded, const std::vector<std::uint32_t>& kept) {
     const std::uint32_t i = branching_variable(node, restricted, relaxation, bound, rounded, kept);
     std::vector<std::uint32_t> values;
     for (std::uint32_t x = restricted.first[i]; x < restricted.first[i + 1]; ++x)
@@ -552,8 +596,18 @@ class Prover {
       child.bound = std::max<Wide>(child.bound, bound.value + least);
       children.push_back(std::move(child));
     }
+    number_children(children, component().name[i], first, kept);
     if (children[0].bound <= children[1].bound) std::swap(children[0], children[1]);
     return children;  // the most promising last
+  }
+  void number_children(std::vector<Node>& children, Variable name,
+                       const std::vector<std::uint32_t>& first,
+                       const std::vector<std::uint32_t>& kept) {
+    for (Node& child : children) child.number = ++last_number_;
+    if (proof_ == nullptr) return;
+    proof_->step("split") << name << children[0].number << children[1].number << ":";
+    for (const std::uint32_t x : first) *proof_ << component().label[kept[x]];
+    proof_->end();
   }
 
   // What each value's usage costs at the multipliers.
@@ -621,6 +675,7 @@ class Prover {
   const Deadline& deadline_;
   std::uint64_t seed_;
   bool may_presolve_;
+  Proof* proof_;
   Phase phase_ = Phase::root;
   std::vector<std::unique_ptr<Stage>> stages_;
   std::vector<double> lambda_;
@@ -640,6 +695,7 @@ class Prover {
   std::optional<Propagator<Int>> propagator_;
   std::vector<Node> open_;
   std::optional<Node> next_;
+  std::uint32_t last_number_ = 0;  // of a node
 };
 
 }  // namespace tessera::solver

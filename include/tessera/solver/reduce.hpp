@@ -66,6 +66,22 @@ void add_hidden(Reduced<Int>& reduced, std::span<const NodeId> edge, const std::
   }
 }
 
+// What the hidden variables' values are in an assignment that no edge forbids.
+inline std::vector<Value> combinations_in(const Problem& problem, const Assignment& assignment) {
+  std::vector<Value> values;
+  for (EdgeId e = 0; e < problem.edge_count(); ++e) {
+    const auto edge = problem.edge_nodes(e);
+    if (edge.size() < 3) continue;
+    std::size_t index = 0;
+    for (const NodeId v : edge) index = index * problem.strategy_count(v) + assignment[v];
+    const auto costs = problem.edge_costs(e);
+    values.push_back(static_cast<Value>(
+        std::count_if(costs.begin(), costs.begin() + static_cast<std::ptrdiff_t>(index),
+                      [](Cost cost) { return is_finite(cost); })));
+  }
+  return values;
+}
+
 // Rows: the points where some interval begins, which is where usage can be largest.
 template<class Int>
 void add_rows(Reduced<Int>& reduced, const Problem& problem) {
@@ -80,8 +96,8 @@ void add_rows(Reduced<Int>& reduced, const Problem& problem) {
                                       begins.begin());
   };
   reduced.capacity.assign(begins.size(), *problem.usage_limit);
-  reduced.row_origin.resize(begins.size());
-  std::iota(reduced.row_origin.begin(), reduced.row_origin.end(), 0U);
+  reduced.row_name.resize(begins.size());
+  std::iota(reduced.row_name.begin(), reduced.row_name.end(), 0U);
   reduced.infeasible = reduced.infeasible || (*problem.usage_limit < 0 && !begins.empty());
   for (NodeId v = 0; v < problem.node_count(); ++v) {
     const Interval interval = problem.interval(v);
@@ -96,16 +112,21 @@ void add_rows(Reduced<Int>& reduced, const Problem& problem) {
 }  // namespace detail
 
 // A component as something to presolve again, with only the values that `domains` allows: variable
-// i is the component's, row t too.  @pre every variable has a value
+// i is the component's, row t too, and what is done to it goes to `proof`.  @pre every variable has
+// a value
 template<class Int>
-Reduced<Int> make_reduced(const Component<Int>& component, const Domains& domains) {
+Reduced<Int> make_reduced(const Component<Int>& component, const Domains& domains,
+                          Proof* proof = nullptr) {
   Reduced<Int> reduced;
   reduced.capacity = component.capacity;
-  reduced.row_origin.resize(component.capacity.size());
-  std::iota(reduced.row_origin.begin(), reduced.row_origin.end(), 0U);
+  reduced.row_name = component.row_name;
+  reduced.proof = proof;
   for (std::uint32_t i = 0; i < component.size(); ++i) {
     reduced.add_variable({component.cost.begin() + component.first[i],
                           component.cost.begin() + component.first[i + 1]});
+    reduced.nodes[i].name = component.name[i];
+    reduced.nodes[i].label.assign(component.label.begin() + component.first[i],
+                                  component.label.begin() + component.first[i + 1]);
     for (std::uint32_t k = component.first_item[i]; k < component.first_item[i + 1]; ++k) {
       const auto& item = component.items[k];
       const Usage* usage = component.usages.data() + item.usage;

@@ -11,12 +11,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <numeric>
 #include <utility>
 #include <variant>
 #include <vector>
 
 #include "tessera/solver/arithmetic.hpp"
 #include "tessera/solver/problem.hpp"
+#include "tessera/solver/proof.hpp"
 
 namespace tessera::solver {
 
@@ -40,6 +42,9 @@ class Reduced {
     // are mostly neighbours in the program, and bounds are the better for it.
     Variable place = 0;
     bool alive = true;
+    // As a certificate knows it, and each of its values.
+    Variable name = 0;
+    std::vector<Value> label;
 
     std::size_t size() const noexcept { return cost.size(); }
   };
@@ -53,10 +58,11 @@ class Reduced {
 
   std::vector<Node> nodes;
   std::vector<Table> tables;
-  std::vector<Usage> capacity;            // of each row: a point of time that can be short of room
-  std::vector<std::uint32_t> row_origin;  // what number each row had at first
-  Int constant = 0;                       // cost that is already certain
+  std::vector<Usage> capacity;          // of each row: a point of time that can be short of room
+  std::vector<std::uint32_t> row_name;  // as a certificate knows them; ascending
+  Int constant = 0;                     // cost that is already certain
   bool infeasible = false;
+  Proof* proof = nullptr;  // where to write down what is done, if anywhere
 
   static bool finite(const Int& x) { return Arithmetic<Int>::is_finite(x); }
   static Int infinity() { return Arithmetic<Int>::infinity(); }
@@ -65,7 +71,9 @@ class Reduced {
 
   Variable add_variable(std::vector<Int> cost) {
     const auto id = static_cast<Variable>(nodes.size());
-    nodes.push_back({std::move(cost), {}, {}, id, true});
+    std::vector<Value> label(cost.size());
+    std::iota(label.begin(), label.end(), 0U);
+    nodes.push_back({std::move(cost), {}, {}, id, true, id, std::move(label)});
     return id;
   }
 
@@ -94,19 +102,22 @@ class Reduced {
 
   // --- Operations that keep an optimum -----------------------------------------------------------
 
-  // Keeps only these values.  Exact when every other one is forbidden or dominated.
-  void restrict(Variable w, const std::vector<Value>& kept) {
+  // Keeps only these values.  Exact when every other one is forbidden or dominated; `instead` says
+  // by which, in that case, for every value.
+  void restrict(Variable w, const std::vector<Value>& kept, std::vector<Value> instead = {}) {
     Node& node = nodes[w];
     if (kept.empty()) infeasible = true;
     for (const EdgeId e : node.edges) restrict_table(tables[e], w, kept);
     pick(node.cost, kept);
+    pick(node.label, kept);
     for (UsageItem& item : node.items) pick(item.usage, kept);
-    undo_.push_back(Restricted{w, kept});
+    undo_.push_back(Restricted{w, kept, std::move(instead)});
   }
 
   // Removes a variable of one value: its costs and usages are certain.
   void fix(Variable w) {
     Node& node = nodes[w];
+    if (proof != nullptr) (proof->step("fix") << node.name).end();
     infeasible = infeasible || !finite(node.cost[0]);
     constant = add(constant, node.cost[0]);
     for (const UsageItem& item : node.items)
@@ -126,6 +137,8 @@ class Reduced {
 
   // Folds a table a(x) + b(y) into the two variables' own costs.
   void split_table(EdgeId e, const std::vector<Int>& a, const std::vector<Int>& b) {
+    if (proof != nullptr)
+      (proof->step("separate") << nodes[tables[e].u].name << nodes[tables[e].v].name).end();
     add_to_costs(tables[e].u, a);
     add_to_costs(tables[e].v, b);
     drop_table(e);
@@ -135,6 +148,7 @@ class Reduced {
   // is a table between them.  Exact, since its best answer depends on nothing else.
   void eliminate(Variable w) {
     Node& node = nodes[w];
+    if (proof != nullptr) (proof->step("eliminate") << node.name).end();
     Eliminated record{w, node.cost, {}, {}};
     for (const EdgeId e : node.edges) {
       record.neighbours.push_back(tables[e].other(w));
@@ -164,6 +178,7 @@ class Reduced {
   // @pre the table's finite entries are exactly (x, image[x])
   void fold(EdgeId e, Variable into, std::vector<Value> image) {
     const Variable from = tables[e].other(into);
+    if (proof != nullptr) (proof->step("fold") << nodes[into].name << nodes[from].name).end();
     const bool into_is_u = tables[e].u == into;
     const std::size_t columns = nodes[tables[e].v].size();
     Node& node = nodes[into];
@@ -193,6 +208,15 @@ class Reduced {
       std::visit([&](const auto& record) { record.apply(values); }, *step);
   }
 
+  // The other way: from values of all that ever were to those that are alive, changed only where a
+  // better value dominates.  False where the values are not feasible.
+  bool project(std::vector<Value>& values) const {
+    for (const auto& step : undo_)
+      if (!std::visit([&](const auto& record) { return record.project(values); }, step))
+        return false;
+    return true;
+  }
+
   static constexpr EdgeId none = 0xffffffff;
 
   // The alive table between two variables.  O(the smaller degree)
@@ -207,18 +231,28 @@ class Reduced {
  private:
   struct Restricted {
     Variable w;
-    std::vector<Value> kept;
+    std::vector<Value> kept, instead;
     void apply(std::vector<Value>& values) const { values[w] = kept[values[w]]; }
+    bool project(std::vector<Value>& values) const {
+      Value& value = values[w];
+      if (!instead.empty()) value = instead[value];
+      const auto at = std::lower_bound(kept.begin(), kept.end(), value);
+      if (at == kept.end() || *at != value) return false;
+      value = static_cast<Value>(at - kept.begin());
+      return true;
+    }
   };
   struct Fixed {
     Variable w;
     void apply(std::vector<Value>& values) const { values[w] = 0; }
+    bool project(const std::vector<Value>& values) const { return values[w] == 0; }
   };
   struct Eliminated {
     Variable w;
     std::vector<Int> cost;
     std::vector<Variable> neighbours;
     std::vector<std::vector<Int>> tables;  // rows are w's values
+    bool project(const std::vector<Value>&) const { return true; }
     void apply(std::vector<Value>& values) const {
       Int best = infinity();
       for (Value x = 0; x < cost.size(); ++x) {
@@ -238,6 +272,9 @@ class Reduced {
     Variable into, from;
     std::vector<Value> image;  // by into's value
     void apply(std::vector<Value>& values) const { values[from] = image[values[into]]; }
+    bool project(const std::vector<Value>& values) const {
+      return values[from] == image[values[into]];
+    }
   };
 
   template<class T>

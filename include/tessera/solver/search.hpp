@@ -41,7 +41,7 @@ class Search {
   // `unit` divides every total cost.  `report` is called, with the outcome so far, whenever the
   // incumbent improves and from time to time; one call at a time.
   Search(const Component<Int>& component, Wide unit, const Options& options,
-         const Deadline& deadline, Report report)
+         const Deadline& deadline, Proof* proof, Report report)
       : component_(component),
         options_(options),
         deadline_(deadline.part()),
@@ -49,7 +49,10 @@ class Search {
         incumbent_(
             component, unit, easy_bound(component),
             [this](const Incumbent<Int>& incumbent, bool is_new) { pass_on(incumbent, is_new); }),
-        prover_(component, incumbent_, deadline_, options.seed, options.presolve) {}
+        prover_(component, incumbent_, deadline_, options.seed, options.presolve, proof) {}
+
+  // A choice to begin with.
+  void offer(const Choice& choice) { incumbent_.offer(choice); }
 
   Outcome run() {
     constexpr double alone = 4e7;

@@ -6,6 +6,7 @@
 // that of evaluate.hpp, which shares nothing with the search.
 #pragma once
 #include <algorithm>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -28,23 +29,53 @@ class Solve {
       : problem_(problem), options_(options), deadline_(options), shift_(shift) {}
 
   Result run() {
+    if (options_.on_proof) {
+      proof_.emplace(options_.on_proof);
+      (proof_->step("certificate 1 scale") << shift_).end();
+    }
     reduced_ = make_reduced<Int>(problem_, shift_);
+    reduced_.proof = proof();
     if (options_.presolve && !reduced_.infeasible) Presolve<Int>(reduced_, deadline_).run();
     if (!reduced_.infeasible) {
       components_ = components_of(reduced_);
+      begin_with(options_.start);
       outcomes_.resize(components_.size());
       for (std::size_t c = 0; c < components_.size(); ++c)
         outcomes_[c].bound = easy_bound(components_[c]);
       report("presolved");
     }
     search();
-    return result();
+    Result answer = result();
+    if (proof_) claim(answer);
+    return answer;
   }
 
  private:
+  // An assignment to begin with, as far as presolve has left it.
+  void begin_with(const Assignment& start) {
+    starts_.resize(components_.size());
+    if (start.size() != problem_.node_count() || !evaluate(problem_, start).is_feasible()) return;
+    std::vector<Value> values(start.begin(), start.end());
+    for (const std::uint32_t combination : combinations_in(problem_, start))
+      values.push_back(combination);
+    if (!reduced_.project(values)) return;
+    for (std::size_t c = 0; c < components_.size(); ++c)
+      for (const Variable w : components_[c].origin) starts_[c].push_back(values[w]);
+  }
+
+  Proof* proof() { return proof_ ? &*proof_ : nullptr; }
+  void claim(const Result& answer) {
+    proof_->step("claim");
+    if (answer.status == Status::infeasible)
+      *proof_ << "infeasible";
+    else
+      *proof_ << answer.lower_bound;
+    proof_->end();
+  }
+
   void search() {
     for (std::size_t c = 0; c < components_.size() && !reduced_.infeasible; ++c) {
-      Search<Int> search(components_[c], Wide(1) << shift_, options_, deadline_,
+      Search<Int> search(components_[c], Wide(1) << shift_, options_, deadline_, proof(),
                          [&](const Outcome& so_far, bool improved) {
                            outcomes_[c].best = so_far.best;
                            outcomes_[c].cost = so_far.cost;
@@ -52,6 +83,7 @@ class Solve {
                            outcomes_[c].nodes = so_far.nodes;
                            report(improved ? "incumbent" : "bound");
                          });
+      if (starts_[c].size() == components_[c].size()) search.offer(starts_[c]);
       Outcome outcome = search.run();
       outcome.bound = std::max(outcome.bound, outcomes_[c].bound);
       outcomes_[c] = std::move(outcome);
@@ -143,9 +175,11 @@ class Solve {
   const Options& options_;
   Deadline deadline_;
   int shift_;
+  std::optional<Proof> proof_;
   Reduced<Int> reduced_;
   std::vector<Component<Int>> components_;
   std::vector<Outcome> outcomes_;
+  std::vector<Choice> starts_;
 };
 
 }  // namespace detail

@@ -32,15 +32,17 @@ class Standing {
 
   const Choice& choice() const noexcept { return choice_; }
   Wide cost() const noexcept { return cost_; }
-  Usage usage(std::size_t row) const noexcept { return usage_[row]; }
-  bool is_within() const {
-    for (std::size_t t = 0; t < usage_.size(); ++t)
-      if (usage_[t] > component_.capacity[t]) return false;
+  UsageSum usage(std::size_t row) const noexcept { return usage_[row]; }
+  // Whether a choice fits.  O(variables + items + rows)
+  static bool is_within(const Component<Int>& component, const Choice& choice) {
+    const std::vector<UsageSum> usage = usage_of(component, choice);
+    for (std::size_t t = 0; t < usage.size(); ++t)
+      if (usage[t] > component.capacity[t]) return false;
     return true;
   }
 
-  static std::vector<Usage> usage_of(const Component<Int>& component, const Choice& choice) {
-    std::vector<Usage> usage(component.capacity.size() + 1, 0);
+  static std::vector<UsageSum> usage_of(const Component<Int>& component, const Choice& choice) {
+    std::vector<UsageSum> usage(component.capacity.size() + 1, 0);
     for (std::uint32_t i = 0; i < component.size(); ++i)
       for (std::uint32_t k = component.first_item[i]; k < component.first_item[i + 1]; ++k) {
         const auto& item = component.items[k];
@@ -78,7 +80,7 @@ class Standing {
   void for_each_raised_row(std::span<const std::uint32_t> changed, const Choice& target,
                            Visit&& visit) {
     const auto [low, high] = add_differences(changed, target);
-    Usage sum = 0;
+    UsageSum sum = 0;
     for (std::size_t t = low; t < high; ++t) {
       sum += std::exchange(change_[t], 0);
       if (sum > 0) visit(t, usage_[t] + sum);
@@ -87,7 +89,7 @@ class Standing {
   }
   bool fits(std::span<const std::uint32_t> changed, const Choice& target) {
     bool fits = true;
-    for_each_raised_row(changed, target, [&](std::size_t t, Usage usage) {
+    for_each_raised_row(changed, target, [&](std::size_t t, UsageSum usage) {
       fits = fits && usage <= component_.capacity[t];
     });
     return fits;
@@ -96,7 +98,7 @@ class Standing {
   // @pre change_in_cost(changed, target) == change
   void move(std::span<const std::uint32_t> changed, const Choice& target, Wide change) {
     const auto [low, high] = add_differences(changed, target);
-    Usage sum = 0;
+    UsageSum sum = 0;
     for (std::size_t t = low; t < high; ++t) usage_[t] += sum += std::exchange(change_[t], 0);
     if (low < high) change_[high] = 0;
     for (const std::uint32_t v : changed) choice_[v] = target[v];
@@ -124,7 +126,7 @@ class Standing {
       for (std::uint32_t k = component_.first_item[v]; k < component_.first_item[v + 1]; ++k) {
         const auto& item = component_.items[k];
         const Usage* usage = component_.usages.data() + item.usage;
-        const Usage difference = usage[target[v]] - usage[choice_[v]];
+        const UsageSum difference = UsageSum(usage[target[v]]) - usage[choice_[v]];
         if (difference == 0) continue;
         change_[item.begin] += difference;
         change_[item.end] -= difference;
@@ -137,8 +139,8 @@ class Standing {
   const Component<Int>& component_;
   Choice choice_;
   Wide cost_ = 0;
-  std::vector<Usage> usage_;   // by row
-  std::vector<Usage> change_;  // zero between calls
+  std::vector<UsageSum> usage_;   // by row
+  std::vector<UsageSum> change_;  // zero between calls
   std::vector<char> is_changed_;
 };
 

@@ -7,12 +7,15 @@
 // safe because reshardings are shortest paths, so going through a third sharding is never a gain.
 #pragma once
 #include <cstdint>
+#include <functional>
+#include <utility>
 #include <vector>
 
 #include "tessera/core/cost.hpp"
 #include "tessera/cost/resharding.hpp"
 #include "tessera/graph/graph.hpp"
 #include "tessera/strategy/enumerate.hpp"
+#include "tessera/strategy/price_table.hpp"
 
 namespace tessera::strategy {
 
@@ -36,10 +39,18 @@ struct ColumnNeeds {
 template<cost::CostModel Model, MeshLike M>
 class ColumnMaker {
  public:
-  ColumnMaker(cost::Resharding<Model, M>& resharding, graph::ReductionSet passes, bool prune)
-      : resharding_(resharding), passes_(passes), prune_(prune) {}
+  // `checkpoint`, where there is one, is called often; what it throws ends the work.
+  ColumnMaker(cost::Resharding<Model, M>& resharding, graph::ReductionSet passes, bool prune,
+              std::function<void()> checkpoint = {})
+      : resharding_(resharding),
+        tables_(resharding),
+        passes_(passes),
+        prune_(prune),
+        checkpoint_(std::move(checkpoint)) {}
 
-  // Every strategy of the op, priced; pruned if asked for.  Never empty: an idle op is a strategy.
+  // Every strategy of the op, priced; pruned if asked for.  Never empty: where a heavy op can use
+  // every axis only by handing on partial results that must be whole, it need not use every axis,
+  // and an idle op is a strategy.
   Column make(const graph::Graph& graph, graph::OpId id, const ColumnNeeds& needs) {
     const graph::Op& op = graph.op(id);
     bind(graph, id);
@@ -47,27 +58,45 @@ class ColumnMaker {
     options.use_every_axis = op.is_heavy && resharding_.model().spreads_heavy_ops();
     options.passes = passes_;
     options.skip_unit_axes = prune_;
+    Column column = allowed(op, options, needs);
+    if (column.empty()) {
+      options.use_every_axis = false;
+      column = allowed(op, options, needs);
+    }
+    if (prune_ && !needs.is_tied) drop_replaceable(column, needs);
+    return column;
+  }
+
+  // What columns are priced by, for others to go on with.
+  PriceTables<Model, M>& tables() noexcept { return tables_; }
+
+ private:
+  using Table = PriceTable<Model, M>;
+  using Number = typename Table::Number;
+
+  void check() const {
+    if (checkpoint_) checkpoint_();
+  }
+
+  Column allowed(const graph::Op& op, const EnumerateOptions& options, const ColumnNeeds& needs) {
     Column column;
     for_each_strategy(op.rule, resharding_.mesh(), options, [&](const Strategy& strategy) {
+      check();
       Choice choice = priced(op, strategy);
       for (std::size_t r = 0; r < choice.results.size(); ++r)
         if (needs.must_be_whole[r] != 0 && !choice.results[r].partial_axes().empty()) return;
       column.push_back(std::move(choice));
     });
-    if (prune_ && !needs.is_tied) drop_replaceable(column, needs);
     return column;
   }
-
- private:
-  using Tensor = cost::TensorResharding<Model, M>;
 
   void bind(const graph::Graph& graph, graph::OpId id) {
     operands_.clear();
     results_.clear();
     for (std::size_t i = 0; i < graph.operand_count(id); ++i)
-      operands_.push_back(&resharding_.of(graph.type_of(graph.operand(id, i))));
+      operands_.push_back(&tables_.of(graph.type_of(graph.operand(id, i))));
     for (const graph::TensorType& type : graph.op(id).results)
-      results_.push_back(&resharding_.of(type));
+      results_.push_back(&tables_.of(type));
   }
 
   Choice priced(const graph::Op& op, const Strategy& strategy) {
@@ -76,19 +105,27 @@ class ColumnMaker {
       choice.operands.push_back(sharding_of(op.rule, strategy, i));
     for (std::size_t r = 0; r < op.rule.result_count(); ++r) {
       choice.results.push_back(result_sharding(op.rule, strategy, r));
-      choice.result_bytes.push_back(results_[r]->local_bytes(choice.results[r]));
+      choice.result_bytes.push_back(
+          results_[r]->local_bytes(results_[r]->number_of(choice.results[r])));
     }
-    if (op.rule.result_count() == 1)
-      choice.price = results_[0]->price(sharding_of(op.rule, strategy, op.rule.operand_count()),
-                                        strategy.handed_on);
+    if (op.rule.result_count() == 1) {
+      const DynamicSharding computed = sharding_of(op.rule, strategy, op.rule.operand_count());
+      choice.price = results_[0]->price(results_[0]->number_of(computed),
+                                        results_[0]->number_of(strategy.handed_on));
+    }
     return choice;
   }
 
+  // --- Pruning -----------------------------------------------------------------------------------
+
   void drop_replaceable(Column& column, const ColumnNeeds& needs) {
+    number_shardings(column);
     std::vector<char> gone(column.size(), 0);
-    for (std::size_t x = 0; x < column.size(); ++x)
+    for (std::size_t x = 0; x < column.size(); ++x) {
+      check();
       for (std::size_t y = 0; y < column.size() && gone[x] == 0; ++y)
-        if (x != y && gone[y] == 0 && replaces(column[y], column[x], needs)) gone[x] = 1;
+        if (x != y && gone[y] == 0 && replaces(y, x, needs)) gone[x] = 1;
+    }
     std::size_t kept = 0;
     for (std::size_t x = 0; x < column.size(); ++x)
       if (gone[x] == 0) {
@@ -98,23 +135,48 @@ class ColumnMaker {
     column.resize(kept);
   }
 
-  bool replaces(const Choice& y, const Choice& x, const ColumnNeeds& needs) {
-    Cost total = y.price;
-    if (total > x.price) return false;
-    for (std::size_t r = 0; r < x.results.size(); ++r) {
-      if (y.result_bytes[r] > x.result_bytes[r]) return false;
-      for (std::size_t use = 0; use < needs.uses[r] && total <= x.price; ++use)
-        total = saturating_add(total, results_[r]->price(y.results[r], x.results[r]));
+  // Pairs of strategies are compared by number, since there are so many pairs.
+  void number_shardings(const Column& column) {
+    numbers_.clear();
+    prices_.clear();
+    for (const Choice& choice : column) {
+      prices_.push_back(choice.price);
+      for (std::size_t r = 0; r < results_.size(); ++r)
+        numbers_.push_back(results_[r]->number_of(choice.results[r]));
+      for (std::size_t i = 0; i < operands_.size(); ++i)
+        numbers_.push_back(operands_[i]->number_of(choice.operands[i]));
     }
-    for (std::size_t i = 0; i < x.operands.size() && total <= x.price; ++i)
-      total = saturating_add(total, operands_[i]->price(x.operands[i], y.operands[i]));
-    return total <= x.price;
+  }
+
+  bool replaces(std::size_t y, std::size_t x, const ColumnNeeds& needs) {
+    const Cost limit = prices_[x];
+    Cost total = prices_[y];
+    if (total > limit) return false;
+    const std::size_t results = results_.size(), operands = operands_.size();
+    const Number* const at_y = numbers_.data() + y * (results + operands);
+    const Number* const at_x = numbers_.data() + x * (results + operands);
+    for (std::size_t r = 0; r < results; ++r) {
+      Table& table = *results_[r];
+      if (table.local_bytes(at_y[r]) > table.local_bytes(at_x[r])) return false;
+      if (needs.uses[r] == 0) continue;
+      const Cost each = table.price(at_y[r], at_x[r]);
+      for (std::size_t use = 0; each != 0 && use < needs.uses[r] && total <= limit; ++use)
+        total = saturating_add(total, each);
+      if (total > limit) return false;
+    }
+    for (std::size_t i = 0; i < operands && total <= limit; ++i)
+      total = saturating_add(total, operands_[i]->price(at_x[results + i], at_y[results + i]));
+    return total <= limit;
   }
 
   cost::Resharding<Model, M>& resharding_;
+  PriceTables<Model, M> tables_;
   graph::ReductionSet passes_;
   bool prune_;
-  std::vector<Tensor*> operands_, results_;  // of the op at hand
+  std::function<void()> checkpoint_;
+  std::vector<Table*> operands_, results_;  // of the op at hand
+  std::vector<Number> numbers_;             // of each of its strategies: results, then operands
+  std::vector<Cost> prices_;                // of each of its strategies
 };
 
 }  // namespace tessera::strategy

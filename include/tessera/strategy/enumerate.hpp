@@ -3,8 +3,11 @@
 // Every strategy that a rule allows on a mesh.
 //
 // Each mesh axis, in mesh order, either splits one factor, or lets partial results pass through, or
-// stays idle.  What is generated and then refused is refused by one predicate, is_valid, which
-// knows only rules, meshes and shapes: no opcode is named here.  Works in constant expressions:
+// stays idle.  So the axes that split one factor always ascend, S01 and never S10: a limit of the
+// space that is searched.  What is generated and then refused is refused by is_valid, one predicate
+// that knows only rules, meshes and shapes, and no opcode is named here.
+//
+// Works in constant expressions:
 //
 //   static_assert(strategy::count(graph::rule_of<"mk,kn->mn", Shape<8, 8>, Shape<8, 8>>,
 //                                 Mesh<4>()) == 7);
@@ -32,8 +35,9 @@ struct EnumerateOptions {
 
 namespace detail {
 
-// Whether a dim made of several factors can be cut along `axes_product`s: a factor may be cut only
-// where all before it are cut to size 1, and only evenly, or the shards would not be contiguous.
+// Whether a dim made of several factors can be cut as the strategy cuts them: a factor may be cut
+// only where all before it are cut to size 1, and only evenly, or the shards would not be
+// contiguous.
 template<RuleLike R, MeshLike M>
 constexpr bool merged_dim_is_contiguous(const R& rule, const M& mesh, const Strategy& strategy,
                                         std::size_t tensor, std::size_t dim) {
@@ -97,22 +101,26 @@ constexpr bool is_valid(const R& rule, const M& mesh, const Strategy& strategy) 
   return true;
 }
 
-// Whether some axis that splits nothing could still split a factor.
+// Whether some axis that splits nothing could still split a factor.  It is tried at its place in
+// mesh order, where the enumerator would put it: so a strategy is refused only for one that exists.
 template<RuleLike R, MeshLike M>
 constexpr bool leaves_axis_idle(const R& rule, const M& mesh, const Strategy& strategy) {
   for (Axis axis = 0; axis < mesh.rank(); ++axis) {
     if (mesh.extent(axis) == 1) continue;
-    Strategy without;
+    Strategy extended;
     bool splits = false;
     for (const AxisUse& use : strategy.uses) {
       splits = splits || (use.axis == axis && use.passed == Reduction::none);
-      if (use.axis != axis) without.uses.push_back(use);
+      if (use.axis < axis) extended.uses.push_back(use);
     }
     if (splits) continue;
-    without.uses.push_back({axis});
+    const std::size_t place = extended.uses.size();
+    extended.uses.push_back({axis});
+    for (const AxisUse& use : strategy.uses)
+      if (use.axis > axis) extended.uses.push_back(use);
     for (std::size_t factor = 0; factor < rule.factor_count(); ++factor) {
-      without.uses.back().target = static_cast<graph::FactorId>(factor);
-      if (is_valid(rule, mesh, without)) return true;
+      extended.uses[place].target = static_cast<graph::FactorId>(factor);
+      if (is_valid(rule, mesh, extended)) return true;
     }
   }
   return false;

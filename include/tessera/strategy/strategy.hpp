@@ -21,8 +21,10 @@ using graph::RuleLike;
 // What one mesh axis does for an op.
 struct AxisUse {
   Axis axis = 0;
-  Reduction passed = Reduction::none;  // partial results of this reduction pass through;
-  graph::FactorId target = 0;          // then a pass of the rule, else the factor that is split
+  // Whether the axis lets partial results pass through, and of which reduction; none: it splits.
+  Reduction passed = Reduction::none;
+  // The factor that is split, or the rule's pass that is taken: as `passed` says.
+  graph::FactorId target = 0;
 
   constexpr bool splits(graph::FactorId factor) const noexcept {
     return passed == Reduction::none && target == factor;

@@ -1,0 +1,1104 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Verifies a certificate (proof.hpp has its grammar): replays every step on the problem as the
+// steps before it left it, and adds up what they prove.
+//
+// Nothing here is shared with the solver but Problem.  Where the solver rounds, shares out and
+// hurries, this code does the plain thing: a bound is the sum of every variable's and every table's
+// minimum after the messages have been moved, and so on.  Single entries are 128-bit integers whose
+// size is checked; totals are Boost.Multiprecision's, which have no end.
+#pragma once
+#include <boost/multiprecision/cpp_int.hpp>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "tessera/core/wide.hpp"
+#include "tessera/solver/problem.hpp"
+
+namespace tessera::solver {
+
+struct Verdict {
+  bool is_valid = false;
+  bool is_infeasible = false;  // no assignment exists at all; then lower_bound means nothing
+  std::string lower_bound;     // no assignment costs less; decimal
+  std::size_t line = 0;        // of the step at fault; 1 is the first
+  std::string fault;           // what is wrong with it
+};
+
+namespace detail {
+
+struct CertificateFault : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+// One line of a certificate, word by word.
+class CertificateLine {
+ public:
+  explicit CertificateLine(std::string_view text) : rest_(text) {}
+
+  bool at_end() {
+    skip();
+    return rest_.empty();
+  }
+  std::string_view word() {
+    skip();
+    const std::size_t end = std::min(rest_.find_first_of(" :-"), rest_.size());
+    // Marks stand alone, and a minus begins a number.
+    const std::size_t length = rest_.empty() ? 0 : std::max<std::size_t>(end, 1);
+    const std::string_view result = rest_.substr(0, length);
+    rest_.remove_prefix(length);
+    return result;
+  }
+  bool take(char mark) {
+    skip();
+    if (rest_.empty() || rest_[0] != mark) return false;
+    rest_.remove_prefix(1);
+    return true;
+  }
+  bool is_next(char mark) {
+    skip();
+    return !rest_.empty() && rest_[0] == mark;
+  }
+  void expect(char mark) {
+    if (!take(mark)) throw CertificateFault(std::string("expected '") + mark + "'");
+  }
+  void expect_end() {
+    if (!at_end()) throw CertificateFault("there is more on the line than the step needs");
+  }
+  Wide number() {
+    skip();
+    const bool is_negative = !rest_.empty() && rest_[0] == '-';
+    if (is_negative) rest_.remove_prefix(1);
+    std::size_t digits = 0;
+    Wide value = 0;
+    while (digits < rest_.size() && rest_[digits] >= '0' && rest_[digits] <= '9') {
+      if (value >= limit) throw CertificateFault("a number is too large");
+      value = value * 10 + (rest_[digits++] - '0');
+    }
+    if (digits == 0) throw CertificateFault("expected a number");
+    rest_.remove_prefix(digits);
+    return is_negative ? -value : value;
+  }
+  std::uint32_t index() {
+    const Wide value = number();
+    if (value < 0 || value > 0xfffffffe) throw CertificateFault("a number is out of range");
+    return static_cast<std::uint32_t>(value);
+  }
+
+  static constexpr Wide limit = Wide(1) << 120;  // of any number, about
+
+ private:
+  void skip() {
+    while (!rest_.empty() && rest_[0] == ' ') rest_.remove_prefix(1);
+  }
+  std::string_view rest_;
+};
+
+class CertificateChecker {
+ public:
+  explicit CertificateChecker(const Problem& problem) : problem_(problem) {}
+
+  Verdict run(std::string_view text) {
+    Verdict verdict;
+    try {
+      while (!text.empty()) {
+        const std::size_t end = std::min(text.find('\n'), text.size());
+        ++line_;
+        if (end == text.size()) throw CertificateFault("the line is cut off");
+        step(CertificateLine(text.substr(0, end)));
+        text.remove_prefix(end + 1);
+      }
+      if (!claimed_) throw CertificateFault("there is no claim: the certificate is cut off");
+      verdict.is_valid = true;
+      verdict.is_infeasible = is_infeasible_;
+      verdict.lower_bound = proven_.str();
+    } catch (const CertificateFault& fault) {
+      verdict.line = line_;
+      verdict.fault = fault.what();
+    }
+    return verdict;
+  }
+
+ private:
+  using Total = boost::multiprecision::cpp_int;
+
+  // What a variable uses on the rows [begin, end), by value.
+  struct Piece {
+    std::uint32_t begin = 0, end = 0;
+    std::vector<Wide> usage;
+    Wide noted = 0;
+  };
+  struct Variable {
+    bool exists = true;
+    std::vector<std::uint32_t> label;  // of each value; ascending
+    std::vector<char> is_left;         // values that have gone stay until they are in the way
+    std::size_t left = 0;
+    std::vector<Wide> cost;
+    std::vector<Piece> pieces;
+    bool overlap = false;  // whether pieces may
+    std::vector<std::uint32_t> tables;
+    std::uint32_t component = 0;  // 0: none yet
+    // Above the last bound, at least; by value.
+    std::vector<Wide> reduced_cost;
+  };
+  struct Table {
+    std::uint32_t u = 0, v = 0;
+    bool exists = true;
+    std::vector<Wide> cost;  // row-major
+  };
+  struct Node {
+    std::vector<char> is_left;  // of the component's variables, one after the other
+    Total bound;                // what it was made with
+    std::size_t line = 0;
+  };
+
+  static constexpr Wide forbidden = Wide(1) << 124;
+  static bool is_allowed(Wide cost) { return cost < forbidden / 2; }
+  static Wide sum(Wide a, Wide b) { return is_allowed(a) && is_allowed(b) ? a + b : forbidden; }
+
+  static void fault(const std::string& what) { throw CertificateFault(what); }
+  static void require(bool condition, const char* what) {
+    if (!condition) throw CertificateFault(what);
+  }
+
+  // --- Steps -------------------------------------------------------------------------------------
+
+  void step(CertificateLine line) {
+    require(!claimed_, "there are lines after the claim");
+    const std::string_view word = line.word();
+    if (line_ == 1) {
+      require(word == "certificate" && line.number() == 1, "this is no certificate of version 1");
+      require(line.word() == "scale", "expected the scale");
+      const Wide scale = line.number();
+      require(scale >= 0 && scale <= 40, "the scale is out of range");
+      scale_ = static_cast<int>(scale);
+      line.expect_end();
+      build();
+      return;
+    }
+    if (word == "lonely")
+      lonely(line);
+    else if (word == "dominated")
+      dominated(line);
+    else if (word == "profile")
+      note_profile();
+    else if (word == "crowded")
+      crowded(line);
+    else if (word == "least")
+      take_least();
+    else if (word == "rows")
+      keep_rows(line);
+    else if (word == "fix")
+      fix(variable(line));
+    else if (word == "fold")
+      fold(line);
+    else if (word == "separate")
+      separate(line);
+    else if (word == "eliminate")
+      eliminate(variable(line));
+    else if (word == "component")
+      begin_component(line);
+    else if (word == "bound")
+      bound(line);
+    else if (word == "costly")
+      costly(line);
+    else if (word == "tree")
+      begin_tree();
+    else if (word == "node")
+      visit_node(line);
+    else if (word == "split")
+      split(line);
+    else if (word == "overfull")
+      overfull(line);
+    else if (word == "claim")
+      claim(line);
+    else
+      fault("'" + std::string(word.substr(0, 40)) + "' is no step");
+    line.expect_end();
+  }
+
+  std::uint32_t variable(CertificateLine& line) {
+    const std::uint32_t w = line.index();
+    require(w < variables_.size() && variables_[w].exists, "there is no such variable (any more)");
+    require(variables_[w].component == component_, "the variable is not of this component");
+    return w;
+  }
+  // The place of a value that is left.
+  std::size_t value(CertificateLine& line, std::uint32_t w) { return place(w, line.index()); }
+  std::size_t place(std::uint32_t w, std::uint32_t label) const {
+    const Variable& here = variables_[w];
+    const auto at = std::lower_bound(here.label.begin(), here.label.end(), label);
+    const auto x = static_cast<std::size_t>(at - here.label.begin());
+    require(at != here.label.end() && *at == label && here.is_left[x] != 0,
+            "the variable has no such value (any more)");
+    return x;
+  }
+  std::uint32_t row(CertificateLine& line) const {
+    const std::uint32_t t = line.index();
+    require(t < capacity_.size() && row_counts_[t] != 0, "there is no such row (any more)");
+    return t;
+  }
+
+  // --- The problem -------------------------------------------------------------------------------
+
+  void build() {
+    for (NodeId v = 0; v < problem_.node_count(); ++v) {
+      std::vector<Wide> cost;
+      for (const Cost c : problem_.costs(v)) cost.push_back(is_finite(c) ? Wide(c) : forbidden);
+      add_variable(std::move(cost));
+    }
+    for (EdgeId e = 0; e < problem_.edge_count(); ++e) add_edge(e);
+    add_rows();
+  }
+
+  std::uint32_t add_variable(std::vector<Wide> cost) {
+    Variable variable;
+    for (std::uint32_t x = 0; x < cost.size(); ++x) variable.label.push_back(x);
+    variable.is_left.assign(cost.size(), 1);
+    variable.left = cost.size();
+    variable.cost = std::move(cost);
+    variables_.push_back(std::move(variable));
+    return static_cast<std::uint32_t>(variables_.size() - 1);
+  }
+
+  void add_edge(EdgeId e) {
+    const auto nodes = problem_.edge_nodes(e);
+    std::vector<Wide> cost;
+    for (const Cost c : problem_.edge_costs(e)) cost.push_back(is_finite(c) ? Wide(c) : forbidden);
+    if (nodes.size() == 1 || (nodes.size() == 2 && nodes[0] == nodes[1])) {
+      std::vector<Wide>& own = variables_[nodes[0]].cost;
+      const std::size_t stride = nodes.size() == 1 ? 1 : own.size() + 1;
+      for (std::size_t x = 0; x < own.size(); ++x) own[x] = sum(own[x], cost[x * stride]);
+    } else if (nodes.size() == 2) {
+      add_table(nodes[0], nodes[1], std::move(cost));
+    } else {
+      add_combinations(nodes, cost);
+    }
+  }
+
+  // A variable whose values are the combinations that an edge over many nodes allows.
+  void add_combinations(std::span<const NodeId> nodes, const std::vector<Wide>& cost) {
+    std::vector<Wide> allowed;
+    std::vector<std::size_t> index;
+    for (std::size_t i = 0; i < cost.size(); ++i)
+      if (is_allowed(cost[i])) {
+        allowed.push_back(cost[i]);
+        index.push_back(i);
+      }
+    if (allowed.empty()) {
+      is_infeasible_ = true;
+      return;
+    }
+    const std::uint32_t all = add_variable(std::move(allowed));
+    std::size_t stride = cost.size();
+    for (const NodeId v : nodes) {
+      const std::size_t size = variables_[v].cost.size();
+      stride /= size;
+      std::vector<Wide> table(index.size() * size, forbidden);
+      for (std::size_t i = 0; i < index.size(); ++i) table[i * size + index[i] / stride % size] = 0;
+      add_table(all, v, std::move(table));
+    }
+  }
+
+  void add_rows() {
+    if (!problem_.usage_limit) return;
+    std::vector<std::int64_t> times;
+    for (NodeId v = 0; v < problem_.node_count(); ++v)
+      if (!problem_.interval(v).empty()) times.push_back(problem_.interval(v).begin);
+    std::sort(times.begin(), times.end());
+    times.erase(std::unique(times.begin(), times.end()), times.end());
+    capacity_.assign(times.size(), *problem_.usage_limit);
+    row_counts_.assign(times.size(), 1);
+    presolved_rows_ = row_counts_;
+    count_rows();
+    if (*problem_.usage_limit < 0 && !times.empty()) is_infeasible_ = true;
+    const auto row_of = [&](std::int64_t time) {
+      return static_cast<std::uint32_t>(std::lower_bound(times.begin(), times.end(), time) -
+                                        times.begin());
+    };
+    for (NodeId v = 0; v < problem_.node_count(); ++v) {
+      const Interval interval = problem_.interval(v);
+      if (interval.empty()) continue;
+      const auto usages = problem_.usages(v);
+      if (std::any_of(usages.begin(), usages.end(), [](Usage usage) { return usage != 0; }))
+        variables_[v].pieces.push_back(
+            {row_of(interval.begin), row_of(interval.end), {usages.begin(), usages.end()}, 0});
+    }
+  }
+
+  // --- Tables ------------------------------------------------------------------------------------
+
+  std::optional<std::uint32_t> find_table(std::uint32_t u, std::uint32_t v) const {
+    const auto& few = variables_[u].tables.size() < variables_[v].tables.size() ? variables_[u]
+                                                                                : variables_[v];
+    for (const std::uint32_t e : few.tables)
+      if ((tables_[e].u == u && tables_[e].v == v) || (tables_[e].u == v && tables_[e].v == u))
+        return e;
+    return std::nullopt;
+  }
+  void add_table(std::uint32_t u, std::uint32_t v, std::vector<Wide> cost) {
+    if (const auto e = find_table(u, v)) {
+      Table& table = tables_[*e];
+      const std::size_t rows = variables_[u].cost.size(), columns = variables_[v].cost.size();
+      for (std::size_t x = 0; x < rows; ++x)
+        for (std::size_t y = 0; y < columns; ++y) {
+          Wide& here = table.u == u ? table.cost[x * columns + y] : table.cost[y * rows + x];
+          here = sum(here, cost[x * columns + y]);
+        }
+      return;
+    }
+    variables_[u].tables.push_back(static_cast<std::uint32_t>(tables_.size()));
+    variables_[v].tables.push_back(static_cast<std::uint32_t>(tables_.size()));
+    tables_.push_back({u, v, true, std::move(cost)});
+  }
+  void drop_table(std::uint32_t e) {
+    for (const std::uint32_t w : {tables_[e].u, tables_[e].v}) std::erase(variables_[w].tables, e);
+    tables_[e].exists = false;
+    tables_[e].cost = {};
+  }
+  std::uint32_t other(std::uint32_t e, std::uint32_t w) const {
+    return tables_[e].u == w ? tables_[e].v : tables_[e].u;
+  }
+  Wide entry(std::uint32_t e, std::uint32_t w, std::size_t x, std::size_t y) const {
+    const Table& table = tables_[e];
+    const std::size_t columns = variables_[table.v].cost.size();
+    return table.cost[table.u == w ? x * columns + y : y * columns + x];
+  }
+
+  // Removes the values that have gone from all that is about w.
+  void tidy_values(std::uint32_t w) {
+    Variable& here = variables_[w];
+    if (here.left == here.label.size()) return;
+    const std::vector<char> kept = here.is_left;
+    for (const std::uint32_t e : here.tables) {
+      Table& table = tables_[e];
+      const std::size_t columns = variables_[table.v].cost.size();
+      std::vector<Wide> cost;
+      for (std::size_t i = 0; i < table.cost.size(); ++i)
+        if (kept[table.u == w ? i / columns : i % columns] != 0) cost.push_back(table.cost[i]);
+      table.cost = std::move(cost);
+    }
+    const auto keep = [&](auto& list) {
+      std::size_t to = 0;
+      for (std::size_t x = 0; x < kept.size(); ++x)
+        if (kept[x] != 0) list[to++] = list[x];
+      list.resize(to);
+    };
+    keep(here.label);
+    keep(here.cost);
+    for (Piece& piece : here.pieces) keep(piece.usage);
+    here.is_left.assign(here.left, 1);
+  }
+
+  // Cuts overlapping pieces up, and adds up what covers the same rows.
+  void tidy_pieces(std::uint32_t w) {
+    Variable& here = variables_[w];
+    if (!std::exchange(here.overlap, false)) return;
+    std::map<std::uint32_t, std::vector<Wide>> change;  // of usage, at each row where it changes
+    for (const Piece& piece : here.pieces) {
+      auto& begin = change.try_emplace(piece.begin, here.label.size(), Wide(0)).first->second;
+      for (std::size_t x = 0; x < piece.usage.size(); ++x) begin[x] += piece.usage[x];
+      auto& end = change.try_emplace(piece.end, here.label.size(), Wide(0)).first->second;
+      for (std::size_t x = 0; x < piece.usage.size(); ++x) end[x] -= piece.usage[x];
+    }
+    here.pieces.clear();
+    std::vector<Wide> usage(here.label.size(), 0);
+    for (auto at = change.begin(); at != change.end(); ++at) {
+      for (std::size_t x = 0; x < usage.size(); ++x) usage[x] += at->second[x];
+      const auto next = std::next(at);
+      if (next == change.end()) break;
+      if (std::any_of(usage.begin(), usage.end(), [](Wide used) { return used != 0; }))
+        here.pieces.push_back({at->first, next->first, usage, 0});
+      if (!here.pieces.empty() && !matters(here.pieces.back())) here.pieces.pop_back();
+    }
+  }
+
+  // --- Values that go ----------------------------------------------------------------------------
+
+  void remove(std::uint32_t w, std::size_t x) {
+    variables_[w].is_left[x] = 0;
+    if (--variables_[w].left == 0) nothing_is_left();
+  }
+
+  void lonely(CertificateLine& line) {
+    const std::uint32_t w = variable(line);
+    const std::size_t x = value(line, w);
+    const std::uint32_t v = variable(line);
+    if (v == w) {
+      require(!is_allowed(variables_[w].cost[x]), "the value's own cost is finite");
+    } else {
+      const auto e = find_table(w, v);
+      require(e.has_value(), "no table connects the two");
+      for (std::size_t y = 0; y < variables_[v].cost.size(); ++y)
+        require(variables_[v].is_left[y] == 0 || !is_allowed(variables_[v].cost[y]) ||
+                    !is_allowed(entry(*e, w, x, y)),
+                "the value has a partner");
+    }
+    remove(w, x);
+  }
+
+  void dominated(CertificateLine& line) {
+    const std::uint32_t w = variable(line);
+    const std::size_t x = value(line, w), y = value(line, w);
+    require(x != y, "a value can not dominate itself");
+    tidy_pieces(w);
+    const Variable& here = variables_[w];
+    for (const Piece& piece : here.pieces)
+      require(piece.usage[y] <= piece.usage[x], "the other value uses more");
+    require(is_allowed(here.cost[y]), "the other value is forbidden");
+    if (is_allowed(here.cost[x])) {
+      Wide worst = here.cost[y] - here.cost[x];
+      bool has_partners = true, goes_with_all = true;
+      for (const std::uint32_t e : here.tables) {
+        const Variable& neighbour = variables_[other(e, w)];
+        std::optional<Wide> most;
+        for (std::size_t z = 0; z < neighbour.cost.size(); ++z) {
+          if (neighbour.is_left[z] == 0 || !is_allowed(entry(e, w, x, z))) continue;
+          goes_with_all = goes_with_all && is_allowed(entry(e, w, y, z));
+          const Wide change = entry(e, w, y, z) - entry(e, w, x, z);
+          if (!most || change > *most) most = change;
+        }
+        has_partners = has_partners && most.has_value();
+        worst += most.value_or(0);
+      }
+      require(!has_partners || goes_with_all, "the other value does not go with all partners");
+      require(!has_partners || worst <= 0, "the other value can cost more");
+    }
+    remove(w, x);
+  }
+
+  // --- Usage -------------------------------------------------------------------------------------
+
+  template<class Visit>
+  void for_each_in_scope(Visit&& visit) {
+    if (component_ != 0) {
+      for (const std::uint32_t w : scope_)
+        if (variables_[w].exists) visit(w);
+    } else {
+      for (std::uint32_t w = 0; w < variables_.size(); ++w)
+        if (variables_[w].exists) visit(w);
+    }
+  }
+  Wide least_usage(const Variable& here, const Piece& piece) const {
+    std::optional<Wide> least;
+    for (std::size_t x = 0; x < piece.usage.size(); ++x)
+      if (here.is_left[x] != 0 && (!least || piece.usage[x] < *least)) least = piece.usage[x];
+    return least.value_or(0);
+  }
+
+  void note_profile() {
+    std::vector<Wide> change(capacity_.size() + 1, 0);
+    for_each_in_scope([&](std::uint32_t w) {
+      tidy_pieces(w);
+      for (Piece& piece : variables_[w].pieces) {
+        piece.noted = least_usage(variables_[w], piece);
+        change[piece.begin] += piece.noted;
+        change[piece.end] -= piece.noted;
+      }
+    });
+    profile_.assign(capacity_.size(), 0);
+    Wide usage = 0;
+    for (std::size_t t = 0; t < profile_.size(); ++t) profile_[t] = usage += change[t];
+  }
+
+  void crowded(CertificateLine& line) {
+    const std::uint32_t w = variable(line);
+    const std::size_t x = value(line, w);
+    const std::uint32_t t = row(line);
+    require(!profile_.empty(), "no profile has been noted");
+    Wide usage = profile_[t];
+    for (const Piece& piece : variables_[w].pieces)
+      if (piece.begin <= t && t < piece.end) usage += piece.usage[x] - piece.noted;
+    require(usage > capacity_[t], "the value fits");
+    remove(w, x);
+  }
+
+  void overfull(CertificateLine& line) {
+    const std::uint32_t t = row(line);
+    require(!profile_.empty() && profile_[t] > capacity_[t], "the least of all fits");
+    nothing_is_left();
+  }
+
+  void take_least() {
+    structure_changes();
+    profile_.clear();
+    std::vector<Wide> change(capacity_.size() + 1, 0);
+    for_each_in_scope([&](std::uint32_t w) {
+      tidy_pieces(w);
+      Variable& here = variables_[w];
+      for (Piece& piece : here.pieces) {
+        const Wide least = least_usage(here, piece);
+        for (Wide& usage : piece.usage) usage -= least;
+        change[piece.begin] += least;
+        change[piece.end] -= least;
+      }
+      std::erase_if(here.pieces, [&](const Piece& piece) { return uses_nothing(here, piece); });
+    });
+    Wide usage = 0;
+    for (std::size_t t = 0; t < capacity_.size(); ++t) {
+      usage += change[t];
+      capacity_[t] -= usage;
+      if (usage != 0 && row_counts_[t] != 0 && capacity_[t] < 0) nothing_is_left();
+    }
+  }
+  static bool uses_nothing(const Variable& here, const Piece& piece) {
+    for (std::size_t x = 0; x < piece.usage.size(); ++x)
+      if (here.is_left[x] != 0 && piece.usage[x] != 0) return false;
+    return true;
+  }
+
+  // Leaving rows out only allows more, so any may go: a bound of what is left is one of all.
+  void keep_rows(CertificateLine& line) {
+    structure_changes();
+    std::vector<char> kept(capacity_.size(), 0);
+    while (!line.at_end()) {
+      const std::uint32_t first = line.index();
+      line.expect('-');
+      const std::uint32_t last = line.index();
+      require(first <= last && last < capacity_.size(), "there are no such rows");
+      std::fill(kept.begin() + first, kept.begin() + last + 1, 1);
+    }
+    for (std::size_t t = 0; t < capacity_.size(); ++t)
+      row_counts_[t] = row_counts_[t] != 0 && kept[t] != 0;
+    if (component_ == 0) presolved_rows_ = row_counts_;
+    count_rows();
+    for_each_in_scope([&](std::uint32_t w) {
+      std::erase_if(variables_[w].pieces, [&](const Piece& piece) { return !matters(piece); });
+    });
+    profile_.clear();
+  }
+  void count_rows() {
+    rows_before_.assign(capacity_.size() + 1, 0);
+    for (std::size_t t = 0; t < capacity_.size(); ++t)
+      rows_before_[t + 1] = rows_before_[t] + (row_counts_[t] != 0 ? 1 : 0);
+  }
+  bool matters(const Piece& piece) const {
+    return rows_before_[piece.begin] != rows_before_[piece.end];
+  }
+
+  // --- Variables that go -------------------------------------------------------------------------
+
+  void fix(std::uint32_t w) {
+    structure_changes();
+    require(variables_[w].left <= 1, "the variable has more than one value");
+    if (variables_[w].left == 0) return;
+    tidy_values(w);
+    tidy_pieces(w);
+    Variable& here = variables_[w];
+    if (!is_allowed(here.cost[0])) {
+      nothing_is_left();
+      return;
+    }
+    constant_ += here.cost[0];
+    for (const Piece& piece : here.pieces)
+      for (std::uint32_t t = piece.begin; t < piece.end; ++t) {
+        capacity_[t] -= piece.usage[0];
+        if (row_counts_[t] != 0 && capacity_[t] < 0) nothing_is_left();
+      }
+    for (const std::uint32_t e : std::vector<std::uint32_t>(here.tables)) {
+      Variable& neighbour = variables_[other(e, w)];
+      for (std::size_t y = 0; y < neighbour.cost.size(); ++y)
+        neighbour.cost[y] = sum(neighbour.cost[y], entry(e, w, 0, y));
+      drop_table(e);
+    }
+    retire(w);
+  }
+  void retire(std::uint32_t w) {
+    variables_[w].exists = false;
+    // What it was noted with is now taken off the capacity, or nothing.
+    if (!profile_.empty())
+      for (const Piece& piece : variables_[w].pieces)
+        for (std::uint32_t t = piece.begin; t < piece.end && piece.noted != 0; ++t)
+          profile_[t] -= piece.noted;
+    variables_[w].pieces = {};
+  }
+
+  void fold(CertificateLine& line) {
+    structure_changes();
+    const std::uint32_t u = variable(line), v = variable(line);
+    require(u != v, "a variable can not be a part of itself");
+    const auto e = find_table(u, v);
+    require(e.has_value(), "no table connects the two");
+    tidy_values(u);
+    tidy_values(v);
+    std::vector<std::size_t> image;
+    for (std::size_t x = 0; x < variables_[u].cost.size(); ++x) {
+      std::optional<std::size_t> only;
+      for (std::size_t y = 0; y < variables_[v].cost.size(); ++y) {
+        if (!is_allowed(entry(*e, u, x, y))) continue;
+        require(!only, "a value allows more than one of the other variable");
+        only = y;
+      }
+      require(only.has_value(), "a value allows none of the other variable");
+      image.push_back(*only);
+      Wide& cost = variables_[u].cost[x];
+      cost = sum(cost, sum(variables_[v].cost[*only], entry(*e, u, x, *only)));
+    }
+    drop_table(*e);
+    for (const std::uint32_t moving : std::vector<std::uint32_t>(variables_[v].tables)) {
+      const std::uint32_t w = other(moving, v);
+      std::vector<Wide> cost;
+      for (const std::size_t y : image)
+        for (std::size_t z = 0; z < variables_[w].cost.size(); ++z)
+          cost.push_back(entry(moving, v, y, z));
+      drop_table(moving);
+      add_table(u, w, std::move(cost));
+    }
+    Variable& here = variables_[u];
+    for (const Piece& piece : variables_[v].pieces) {
+      Piece moved{piece.begin, piece.end, {}, 0};
+      for (const std::size_t y : image) moved.usage.push_back(piece.usage[y]);
+      here.pieces.push_back(std::move(moved));
+      here.overlap = true;
+    }
+    profile_.clear();  // pieces that are cut up lose what was noted
+    retire(v);
+  }
+
+  void separate(CertificateLine& line) {
+    structure_changes();
+    const std::uint32_t u = variable(line), v = variable(line);
+    const auto e = u == v ? std::nullopt : find_table(u, v);
+    require(e.has_value(), "no table connects the two");
+    tidy_values(u);
+    tidy_values(v);
+    if (variables_[u].left == 0 || variables_[v].left == 0) return;
+    const Wide corner = entry(*e, u, 0, 0);
+    for (std::size_t x = 0; x < variables_[u].cost.size(); ++x)
+      for (std::size_t y = 0; y < variables_[v].cost.size(); ++y) {
+        require(is_allowed(entry(*e, u, x, y)), "the table forbids something");
+        require(entry(*e, u, x, y) - entry(*e, u, x, 0) == entry(*e, u, 0, y) - corner,
+                "the table is no sum of two vectors");
+      }
+    for (std::size_t x = 0; x < variables_[u].cost.size(); ++x)
+      variables_[u].cost[x] = sum(variables_[u].cost[x], entry(*e, u, x, 0));
+    for (std::size_t y = 0; y < variables_[v].cost.size(); ++y)
+      variables_[v].cost[y] = sum(variables_[v].cost[y], entry(*e, u, 0, y) - corner);
+    drop_table(*e);
+  }
+
+  void eliminate(std::uint32_t w) {
+    structure_changes();
+    tidy_values(w);
+    tidy_pieces(w);
+    Variable& here = variables_[w];
+    for (const Piece& piece : here.pieces)
+      require(uses_nothing(here, piece), "the variable uses something");
+    const std::vector<std::uint32_t> tables = here.tables;
+    require(tables.size() <= 2, "the variable has more than two neighbours");
+    if (tables.empty()) {
+      const Wide least = *std::min_element(here.cost.begin(), here.cost.end());
+      if (is_allowed(least))
+        constant_ += least;
+      else
+        nothing_is_left();
+    } else {
+      const std::uint32_t a = other(tables[0], w), b = other(tables.back(), w);
+      const std::size_t a_size = variables_[a].cost.size();
+      const std::size_t b_size = tables.size() == 1 ? 1 : variables_[b].cost.size();
+      std::vector<Wide> result(a_size * b_size, forbidden);
+      for (std::size_t x = 0; x < here.cost.size(); ++x)
+        for (std::size_t y = 0; y < a_size; ++y) {
+          const Wide first = sum(here.cost[x], entry(tables[0], w, x, y));
+          if (!is_allowed(first)) continue;
+          for (std::size_t z = 0; z < b_size; ++z) {
+            const Wide total = tables.size() == 1 ? first : sum(first, entry(tables[1], w, x, z));
+            result[y * b_size + z] = std::min(result[y * b_size + z], total);
+          }
+        }
+      for (const std::uint32_t e : tables) drop_table(e);
+      if (tables.size() == 1) {
+        for (std::size_t y = 0; y < a_size; ++y)
+          variables_[a].cost[y] = sum(variables_[a].cost[y], result[y]);
+      } else {
+        add_table(a, b, std::move(result));
+      }
+    }
+    retire(w);
+  }
+
+  // --- Components and their bounds ---------------------------------------------------------------
+
+  Total scaled(const Total& unscaled) const { return unscaled << static_cast<unsigned>(scale_); }
+
+  void begin_component(CertificateLine& line) {
+    end_component();
+    ++component_;
+    scope_.clear();
+    while (!line.at_end()) {
+      const std::uint32_t w = line.index();
+      require(w < variables_.size() && variables_[w].exists,
+              "there is no such variable (any more)");
+      require(variables_[w].component == 0, "the variable is in two components");
+      variables_[w].component = component_;
+      scope_.push_back(w);
+    }
+    for (const std::uint32_t w : scope_)
+      for (const std::uint32_t e : variables_[w].tables)
+        require(variables_[other(e, w)].component == component_,
+                "a table leads out of the component");
+    settled_constant_ = constant_;
+    best_.reset();
+    floor_.reset();
+    row_counts_ = presolved_rows_;
+    count_rows();
+    has_bound_ = is_empty_ = in_tree_ = false;
+    open_.clear();
+    profile_.clear();
+  }
+
+  // What the component's fixed and eliminated variables have cost so far.
+  Total component_constant() const { return scaled(constant_ - settled_constant_); }
+
+  void lower_floor(const Total& to, std::size_t line) {
+    if (floor_ && to >= *floor_) return;
+    floor_ = to;
+    floor_line_ = line;
+  }
+
+  void end_component() {
+    if (component_ == 0) return;
+    finish_node();
+    for (const auto& [number, node] : open_) lower_floor(node.bound, node.line);
+    if (!floor_) {
+      is_infeasible_ = true;  // nothing was ever left that could cost anything
+      return;
+    }
+    // Whole costs only: what remains can not lie between two of them.
+    Total whole = (*floor_ - component_constant()) >> static_cast<unsigned>(scale_);
+    if (scaled(whole) < *floor_ - component_constant()) ++whole;
+    least_line_ = floor_line_;
+    components_total_ += whole;
+  }
+
+  // The node at hand, or the component before its tree, is done with: what is left of it costs what
+  // its best bound says.
+  void finish_node() {
+    if (is_empty_ || (in_tree_ && !in_node_)) return;
+    require(best_.has_value(), "nothing bounds what is left");
+    lower_floor(*best_, best_line_);
+    in_node_ = false;
+  }
+
+  void nothing_is_left() {
+    is_empty_ = true;
+    if (component_ == 0) is_infeasible_ = true;
+  }
+
+  void structure_changes() {
+    require(!in_tree_, "the problem can not change its shape inside the tree");
+    has_bound_ = false;
+  }
+
+  void bound(CertificateLine& line) {
+    require(component_ != 0, "a bound needs a component");
+    const Wide claimed = line.number();
+    const Wide shift = line.number();
+    require(shift >= 0 && shift <= 100, "the multipliers' shift is out of range");
+    line.expect('|');
+    std::vector<Total> before = read_multipliers(line);
+    Total total = -refund(static_cast<unsigned>(shift));
+    for (const std::uint32_t w : scope_)
+      if (variables_[w].exists) price(variables_[w], before, static_cast<unsigned>(shift), w);
+    while (line.take('|')) read_messages(line);
+    for (const std::uint32_t w : scope_)
+      if (variables_[w].exists) add_least(variables_[w], total);
+    for (const std::uint32_t w : scope_)
+      for (const std::uint32_t e : variables_[w].tables)
+        if (tables_[e].u == w) add_least(tables_[e], e, total);
+    messages_.clear();
+    if (!is_empty_) require(total >= Total(claimed), "the component can cost less");
+    bound_ = total;
+    has_bound_ = true;
+    const Total with_constant = total + component_constant();
+    if (best_ && with_constant <= *best_) return;
+    best_ = with_constant;
+    best_line_ = line_;
+  }
+
+  // Prefix sums of the multipliers, by row.
+  std::vector<Total> read_multipliers(CertificateLine& line) {
+    multipliers_.clear();
+    while (!line.at_end() && !line.is_next('|')) {
+      const std::uint32_t t = row(line);
+      line.expect(':');
+      const Wide numerator = line.number();
+      require(numerator >= 0, "a multiplier is negative");
+      require(multipliers_.empty() || multipliers_.back().first < t, "rows are out of order");
+      multipliers_.push_back({t, numerator});
+    }
+    std::vector<Total> before;
+    if (multipliers_.empty()) return before;
+    before.resize(capacity_.size() + 1);
+    std::size_t next = 0;
+    for (std::size_t t = 0; t < capacity_.size(); ++t) {
+      before[t + 1] = before[t];
+      if (next < multipliers_.size() && multipliers_[next].first == t)
+        before[t + 1] += Total(multipliers_[next++].second);
+    }
+    return before;
+  }
+  // What the multipliers refund, rounded up.
+  Total refund(unsigned shift) const {
+    Total total = 0;
+    for (const auto& [t, numerator] : multipliers_) total += Total(capacity_[t]) * Total(numerator);
+    const Total unit = Total(1) << shift;
+    Total quotient = total / unit;
+    if (total > 0 && quotient * unit != total) ++quotient;
+    return quotient;
+  }
+
+  static Wide narrow(const Total& value) {
+    require(abs(value) < Total(CertificateLine::limit), "a price is too large");
+    return static_cast<Wide>(value);
+  }
+
+  // Starts reduced_cost with each value's cost and the price of its usage, rounded down.
+  void price(Variable& here, const std::vector<Total>& before, unsigned shift, std::uint32_t w) {
+    tidy_pieces(w);
+    here.reduced_cost.assign(here.cost.size(), 0);
+    for (std::size_t x = 0; x < here.cost.size(); ++x)
+      if (here.is_left[x] != 0 && is_allowed(here.cost[x]))
+        here.reduced_cost[x] = narrow(scaled(Total(here.cost[x])));
+      else
+        here.reduced_cost[x] = forbidden;
+    if (before.empty()) return;
+    std::vector<Total> usage_price(here.cost.size(), 0);
+    for (const Piece& piece : here.pieces) {
+      const Total rate = before[piece.end] - before[piece.begin];
+      if (rate == 0) continue;
+      for (std::size_t x = 0; x < here.cost.size(); ++x)
+        if (here.is_left[x] != 0) usage_price[x] += rate * Total(piece.usage[x]);
+    }
+    for (std::size_t x = 0; x < here.cost.size(); ++x)
+      if (is_allowed(here.reduced_cost[x]) && usage_price[x] != 0)
+        here.reduced_cost[x] += narrow(usage_price[x] >> shift);
+  }
+
+  // Messages of one table: moved from the table to its ends.  Values that have gone have none.
+  void read_messages(CertificateLine& line) {
+    const std::uint32_t u = variable(line), v = variable(line);
+    const auto e = u == v ? std::nullopt : find_table(u, v);
+    require(e.has_value(), "no table connects the two");
+    require(!messages_.contains(*e), "a table has messages twice");
+    auto& [to_u, to_v] = messages_[*e];
+    for (const auto& [w, message] : {std::pair(u, &to_u), std::pair(v, &to_v)}) {
+      line.expect(':');
+      Variable& here = variables_[w];
+      message->assign(here.cost.size(), 0);
+      for (std::size_t x = 0; x < here.cost.size(); ++x) {
+        if (here.is_left[x] == 0) continue;
+        const Wide moved = line.number();
+        (*message)[x] = moved;
+        if (!is_allowed(here.reduced_cost[x])) continue;
+        here.reduced_cost[x] += moved;
+        require(here.reduced_cost[x] < forbidden / 4 && here.reduced_cost[x] > -forbidden / 4,
+                "messages are too large");
+      }
+    }
+    if (tables_[*e].u != u) std::swap(to_u, to_v);
+  }
+
+  void add_least(Variable& here, Total& total) {
+    std::optional<Wide> least;
+    for (std::size_t x = 0; x < here.cost.size(); ++x)
+      if (here.is_left[x] != 0 && is_allowed(here.reduced_cost[x]) &&
+          (!least || here.reduced_cost[x] < *least))
+        least = here.reduced_cost[x];
+    if (!least) {
+      nothing_is_left();
+      return;
+    }
+    total += Total(*least);
+    for (Wide& cost : here.reduced_cost)
+      if (is_allowed(cost)) cost -= *least;
+  }
+
+  // A table's least entry, and what each value of its ends adds to that at least.
+  void add_least(const Table& table, std::uint32_t e, Total& total) {
+    Variable &u = variables_[table.u], &v = variables_[table.v];
+    const auto found = messages_.find(e);
+    const std::vector<Wide>* to_u = found == messages_.end() ? nullptr : &found->second.first;
+    const std::vector<Wide>* to_v = found == messages_.end() ? nullptr : &found->second.second;
+    const std::size_t columns = v.cost.size();
+    std::vector<Wide> row_least(u.cost.size(), forbidden), column_least(columns, forbidden);
+    Wide least = forbidden;
+    const Wide unit = Wide(1) << scale_;
+    for (std::size_t x = 0; x < u.cost.size(); ++x) {
+      if (u.is_left[x] == 0) continue;
+      for (std::size_t y = 0; y < columns; ++y) {
+        const Wide cost = table.cost[x * columns + y];
+        if (v.is_left[y] == 0 || !is_allowed(cost)) continue;
+        Wide here = cost * unit;
+        if (to_u != nullptr) here -= (*to_u)[x] + (*to_v)[y];
+        row_least[x] = std::min(row_least[x], here);
+        column_least[y] = std::min(column_least[y], here);
+      }
+      least = std::min(least, row_least[x]);
+    }
+    if (!is_allowed(least)) {
+      nothing_is_left();
+      return;
+    }
+    total += Total(least);
+    const auto add = [&](Variable& end, const std::vector<Wide>& end_least) {
+      for (std::size_t x = 0; x < end.cost.size(); ++x)
+        end.reduced_cost[x] = is_allowed(end.reduced_cost[x]) && is_allowed(end_least[x])
+                                  ? end.reduced_cost[x] + (end_least[x] - least)
+                                  : forbidden;
+    };
+    add(u, row_least);
+    add(v, column_least);
+  }
+
+  void costly(CertificateLine& line) {
+    require(has_bound_, "there is no bound that still holds");
+    const Total limit(line.number());
+    while (!line.at_end()) {
+      const std::uint32_t w = variable(line);
+      line.expect(':');
+      const std::size_t x = value(line, w);
+      const Wide above = variables_[w].reduced_cost[x];
+      require(!is_allowed(above) || bound_ + Total(above) >= limit, "a value can cost less");
+      remove(w, x);
+    }
+    lower_floor(limit + component_constant(), line_);
+  }
+
+  // --- The tree ----------------------------------------------------------------------------------
+
+  void begin_tree() {
+    require(component_ != 0 && !in_tree_, "a tree needs a component, and there is one only");
+    if (!is_empty_) {
+      require(best_.has_value(), "nothing bounds what is left");
+      open_[0] = {flags(), *best_, line_};
+    }
+    in_tree_ = is_empty_ = true;
+    in_node_ = has_bound_ = false;
+    profile_.clear();
+  }
+
+  std::vector<char> flags() const {
+    std::vector<char> result;
+    for (const std::uint32_t w : scope_)
+      result.insert(result.end(), variables_[w].is_left.begin(), variables_[w].is_left.end());
+    return result;
+  }
+
+  void visit_node(CertificateLine& line) {
+    require(in_tree_, "there is no tree");
+    finish_node();
+    const auto found = open_.find(line.index());
+    require(found != open_.end(), "there is no such node that is open");
+    auto flag = found->second.is_left.begin();
+    for (const std::uint32_t w : scope_) {
+      Variable& here = variables_[w];
+      const auto end = flag + static_cast<std::ptrdiff_t>(here.is_left.size());
+      here.is_left.assign(flag, end);
+      here.left = static_cast<std::size_t>(std::count(here.is_left.begin(), here.is_left.end(), 1));
+      flag = end;
+    }
+    best_ = found->second.bound;
+    best_line_ = found->second.line;
+    open_.erase(found);
+    in_node_ = true;
+    is_empty_ = has_bound_ = false;
+    profile_.clear();
+  }
+
+  void split(CertificateLine& line) {
+    require(in_node_ && !is_empty_, "there is no node to split");
+    const std::uint32_t w = variable(line);
+    const std::uint32_t first = line.index(), second = line.index();
+    require(first != second && !open_.contains(first) && !open_.contains(second),
+            "a node's number is taken");
+    line.expect(':');
+    Variable& here = variables_[w];
+    const std::vector<char> before = here.is_left;
+    std::vector<char> chosen(before.size(), 0);
+    while (!line.at_end()) chosen[value(line, w)] = 1;
+    for (const bool is_first : {true, false}) {
+      std::optional<Wide> least;
+      for (std::size_t x = 0; x < before.size(); ++x) {
+        here.is_left[x] = before[x] != 0 && (chosen[x] != 0) == is_first;
+        if (here.is_left[x] == 0 || !has_bound_) continue;
+        if (!least || here.reduced_cost[x] < *least) least = here.reduced_cost[x];
+      }
+      Total bound = *best_;
+      if (least) bound = std::max<Total>(bound, bound_ + Total(*least) + component_constant());
+      open_[is_first ? first : second] = {flags(), bound, line_};
+    }
+    here.is_left = before;
+    in_node_ = false;
+    is_empty_ = true;
+  }
+
+  // --- The claim ---------------------------------------------------------------------------------
+
+  void claim(CertificateLine& line) {
+    end_component();
+    component_ = 0;
+    claimed_ = true;
+    if (!is_infeasible_)
+      for (const Variable& here : variables_)
+        require(!here.exists || here.component != 0, "a variable is in no component");
+    proven_ = constant_ + components_total_;
+    if (std::string_view text = CertificateLine(line).word(); text == "infeasible") {
+      line.word();
+      require(is_infeasible_, "the steps leave something that is feasible");
+      return;
+    }
+    const Total claimed(line.number());
+    if (is_infeasible_ || claimed <= proven_) return;
+    fault("it claims " + claimed.str() + ", but the steps prove no more than " + proven_.str() +
+          " (what is least was left on line " + std::to_string(least_line_.value_or(0)) + ")");
+  }
+
+  const Problem& problem_;
+  std::size_t line_ = 0;
+  int scale_ = 0;
+  bool claimed_ = false, is_infeasible_ = false;
+  std::vector<Variable> variables_;
+  std::vector<Table> tables_;
+  std::vector<Wide> capacity_, profile_;
+  std::vector<char> row_counts_;            // whether the row still does; in a component, for it
+  std::vector<char> presolved_rows_;        // the same before the first component
+  std::vector<std::uint32_t> rows_before_;  // how many that count come before each
+  Total constant_ = 0, components_total_ = 0, proven_ = 0;
+
+  // The component at hand; 0 before the first.
+  std::uint32_t component_ = 0;
+  std::vector<std::uint32_t> scope_;
+  Total settled_constant_ = 0;
+  bool is_empty_ = false;      // nothing is left of the node, or of the component before its tree
+  std::optional<Total> best_;  // bound of the same, with the component's constant
+  std::size_t best_line_ = 0;
+  std::optional<Total> floor_;  // of what has been done with
+  std::size_t floor_line_ = 0;
+  std::optional<std::size_t> least_line_;
+  bool has_bound_ = false;  // whether bound_ and the reduced costs hold
+  Total bound_ = 0;
+  std::vector<std::pair<std::uint32_t, Wide>> multipliers_;
+  std::map<std::uint32_t, std::pair<std::vector<Wide>, std::vector<Wide>>> messages_;
+
+  bool in_tree_ = false, in_node_ = false;
+  std::map<std::uint32_t, Node> open_;
+};
+
+}  // namespace detail
+
+// Whether the certificate proves what it claims.  Time like the solver's that wrote it.
+inline Verdict check_certificate(const Problem& problem, std::string_view certificate) {
+  return detail::CertificateChecker(problem).run(certificate);
+}
+
+}  // namespace tessera::solver

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+// Certificates that claim more than they prove are rejected, and the step at fault is named.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "support/problems.hpp"
+#include "tessera/solver/check.hpp"
+
+namespace {
+using namespace tessera_test;
+
+using Lines = std::vector<std::string>;
+
+Lines lines_of(const std::string& text) {
+  Lines lines;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = text.find('\n', at);
+    lines.push_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  return lines;
+}
+std::string text_of(const Lines& lines) {
+  std::string text;
+  for (const std::string& line : lines) text += line + '\n';
+  return text;
+}
+bool begins(const std::string& line, const std::string& word) {
+  return line.compare(0, word.size() + 1, word + ' ') == 0 || line == word;
+}
+std::size_t find(const Lines& lines, const std::string& word) {
+  return static_cast<std::size_t>(
+      std::find_if(lines.begin(), lines.end(),
+                   [&](const std::string& line) { return begins(line, word); }) -
+      lines.begin());
+}
+
+struct Certified {
+  Problem problem;
+  Result result;
+  Lines lines;
+
+  Verdict check() const { return check_certificate(problem, text_of(lines)); }
+};
+
+Certified certified(Problem problem, bool presolve) {
+  Certified made{std::move(problem), {}, {}};
+  std::string text;
+  Options options;
+  options.presolve = presolve;
+  options.on_proof = [&](std::string_view piece) { text += piece; };
+  made.result = solve(made.problem, options);
+  made.lines = lines_of(text);
+  return made;
+}
+
+// Dense and short of room, so that neither presolve nor the root can finish it.
+Problem hard_problem(std::uint64_t seed) {
+  Random random(seed);
+  Problem problem;
+  constexpr NodeId nodes = 9;
+  for (NodeId v = 0; v < nodes; ++v) {
+    std::vector<Cost> costs;
+    std::vector<Usage> usages;
+    for (int s = 0; s < 3; ++s) {
+      costs.push_back(random.between(0, 30));
+      usages.push_back(random.between(0, 10));
+    }
+    const std::int64_t begin = random.between(0, 3);
+    problem.add_node(costs, usages, {begin, begin + random.between(2, 4)});
+  }
+  for (NodeId u = 0; u < nodes; ++u)
+    for (NodeId v = u + 1; v < nodes; ++v) {
+      std::vector<Cost> costs(9);
+      for (Cost& cost : costs) cost = random.between(0, 30);
+      const NodeId ends[] = {u, v};
+      problem.add_edge(ends, costs);
+    }
+  problem.usage_limit = 22;
+  return problem;
+}
+
+// The first of many problems whose certificate has such a line.
+Certified certified_with(const std::string& word, bool hard) {
+  for (std::uint64_t seed = 0; seed < 1000; ++seed) {
+    Certified made = certified(hard ? hard_problem(seed) : random_problem(seed), !hard);
+    if (made.result.status == Status::optimal && find(made.lines, word) < made.lines.size())
+      return made;
+  }
+  FAIL("no certificate has the line ", word);
+  return {};
+}
+
+TEST_CASE("every kind of step occurs, and checks") {
+  for (const char* word : {"lonely", "dominated", "crowded", "least", "rows", "fix", "fold",
+                           "eliminate", "component", "bound"}) {
+    CAPTURE(word);
+    CHECK(certified_with(word, false).check().is_valid);
+  }
+  for (const char* word : {"costly", "tree", "node", "split", "profile", "overfull"}) {
+    CAPTURE(word);
+    const Certified made = certified_with(word, true);
+    const Verdict verdict = made.check();
+    INFO(verdict.line, ": ", verdict.fault);
+    CHECK(verdict.is_valid);
+    CHECK(verdict.lower_bound == to_string(made.result.cost));
+  }
+}
+
+TEST_CASE("a table that is a sum of two vectors is folded away") {
+  // Two nodes that both use something, and always at the same time.
+  Problem problem;
+  const Cost costs[] = {3, 1, 0};
+  const Usage usages[] = {0, 2, 5};
+  const NodeId ends[] = {problem.add_node(costs, usages, {0, 2}),
+                         problem.add_node(costs, usages, {0, 2})};
+  const Cost sums[] = {11, 12, 13, 21, 22, 23, 15, 16, 17};  // 10 20 14 plus 1 2 3
+  problem.add_edge(ends, sums);
+  problem.usage_limit = 6;
+  const Certified made = certified(problem, true);
+  CHECK(find(made.lines, "separate") < made.lines.size());
+  CHECK(made.check().is_valid);
+  CHECK(made.check().lower_bound == to_string(*brute_force(problem)));
+}
+
+TEST_CASE("a claim that is one too high is rejected, and says what is proven") {
+  for (const bool hard : {false, true}) {
+    Certified made = certified_with(hard ? "split" : "bound", hard);
+    made.lines.back() = "claim " + to_string(made.result.cost + 1);
+    const Verdict verdict = made.check();
+    CHECK_FALSE(verdict.is_valid);
+    CHECK(verdict.line == made.lines.size());
+    CHECK(verdict.fault.find("prove no more than " + to_string(made.result.cost)) !=
+          std::string::npos);
+  }
+}
+
+TEST_CASE("a leaf that is left out is rejected, and the line that made it is named") {
+  Certified made = certified_with("split", true);
+  // The last node of the tree goes, with all that is said of it.
+  std::size_t node = made.lines.size();
+  while (!begins(made.lines[node - 1], "node")) --node;
+  const std::string number = made.lines[node - 1].substr(5);
+  made.lines.erase(made.lines.begin() + static_cast<std::ptrdiff_t>(node - 1),
+                   made.lines.end() - 1);
+  std::size_t split = 0;
+  for (std::size_t i = 0; i < made.lines.size(); ++i)
+    if (begins(made.lines[i], "split") &&
+        made.lines[i].find(' ' + number + ' ') != std::string::npos)
+      split = i + 1;
+  const Verdict verdict = made.check();
+  CHECK_FALSE(verdict.is_valid);
+  CHECK(verdict.line == made.lines.size());
+  CHECK(verdict.fault.find("line " + std::to_string(split) + ")") != std::string::npos);
+}
+
+TEST_CASE("a wrong witness of dominance is rejected where it stands") {
+  int rejected = 0;
+  for (std::uint64_t seed = 0; seed < 1000; ++seed) {
+    Certified made = certified(random_problem(seed), true);
+    const std::size_t at = find(made.lines, "dominated");
+    if (at == made.lines.size()) continue;
+    // "dominated W X Y" as "dominated W Y X"
+    std::string& line = made.lines[at];
+    const std::size_t last = line.rfind(' '), middle = line.rfind(' ', last - 1);
+    line = line.substr(0, middle) + line.substr(last) + line.substr(middle, last - middle);
+    const Verdict verdict = made.check();
+    if (verdict.is_valid) continue;  // the two may really be alike
+    ++rejected;
+    CHECK(verdict.line >= at + 1);
+  }
+  CHECK(rejected > 20);
+}
+
+TEST_CASE("a multiplier that is moved is rejected where it stands") {
+  Certified made = certified_with("split", true);
+  int rejected = 0;
+  for (std::size_t i = 0; i < made.lines.size(); ++i) {
+    const std::size_t colon = made.lines[i].find(':');
+    const std::size_t table = made.lines[i].find("| ", made.lines[i].find('|') + 1);
+    if (!begins(made.lines[i], "bound") || colon > table) continue;
+    Certified changed = made;
+    changed.lines[i].insert(colon + 1, "9");  // a much larger one
+    const Verdict verdict = changed.check();
+    CHECK_FALSE(verdict.is_valid);
+    CHECK(verdict.line == i + 1);
+    ++rejected;
+  }
+  CHECK(rejected > 0);
+}
+
+TEST_CASE("a certificate that is cut off is rejected, wherever it is cut") {
+  const Certified made = certified_with("split", true);
+  const std::string text = text_of(made.lines);
+  for (std::size_t length = 0; length + 1 < text.size(); length += 1 + text.size() / 200) {
+    CAPTURE(length);
+    CHECK_FALSE(check_certificate(made.problem, text.substr(0, length)).is_valid);
+  }
+  CHECK_FALSE(check_certificate(made.problem, text.substr(0, text.size() - 1)).is_valid);
+  CHECK_FALSE(check_certificate(made.problem, text + "least\n").is_valid);
+}
+
+TEST_CASE("a certificate proves nothing of another problem") {
+  const Certified made = certified_with("split", true);
+  Problem cheaper = hard_problem(77);
+  const Verdict verdict = check_certificate(cheaper, text_of(made.lines));
+  CHECK_FALSE(verdict.is_valid);
+}
+
+// Whatever is done to a certificate: what it still proves is true.
+TEST_CASE("property: no mutation proves what is not so") {
+  int accepted = 0;
+  for (std::uint64_t seed = 0; seed < 4000; ++seed) {
+    CAPTURE(seed);
+    Random random(seed);
+    const bool hard = seed % 4 == 0;
+    Certified made = certified(hard ? hard_problem(seed % 7) : random_problem(seed), !hard);
+    const std::optional<Wide> best = made.result.has_assignment() ? std::optional(made.result.cost)
+                                                                  : std::nullopt;
+    const int changes = static_cast<int>(random.between(1, 3));
+    for (int change = 0; change < changes; ++change) {
+      const auto at = static_cast<std::size_t>(
+          random.between(1, static_cast<std::int64_t>(made.lines.size()) - 1));
+      std::string& line = made.lines[at];
+      switch (random.between(0, 3)) {
+        case 0: made.lines.erase(made.lines.begin() + static_cast<std::ptrdiff_t>(at)); break;
+        case 1:
+          made.lines.insert(made.lines.begin() + static_cast<std::ptrdiff_t>(at), line);
+          break;
+        case 2: std::swap(made.lines[at], made.lines[std::max<std::size_t>(at, 2) - 1]); break;
+        default: {  // another digit somewhere
+          std::vector<std::size_t> digits;
+          for (std::size_t i = 0; i < line.size(); ++i)
+            if (line[i] >= '0' && line[i] <= '9') digits.push_back(i);
+          if (digits.empty()) break;
+          const auto pick = static_cast<std::size_t>(
+              random.between(0, static_cast<std::int64_t>(digits.size()) - 1));
+          line[digits[pick]] = static_cast<char>('0' + random.between(0, 9));
+        }
+      }
+      if (made.lines.size() < 2) break;
+    }
+    const Verdict verdict = made.check();
+    if (!verdict.is_valid) continue;
+    ++accepted;
+    if (verdict.is_infeasible) {
+      CHECK_FALSE(best.has_value());
+    } else if (best) {
+      const auto proven = std::stoll(verdict.lower_bound);
+      CHECK(Wide(proven) <= *best);
+    }
+  }
+  CHECK(accepted > 100);  // many changes do no harm, and some are none
+}
+
+}  // namespace

@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: Apache-2.0
+// The solver's parts by themselves: what the small problems of the other tests are done with too
+// soon to reach.
+#include <doctest/doctest.h>
+
+#include <numeric>
+#include <optional>
+#include <vector>
+
+#include "support/problems.hpp"
+
+namespace {
+using namespace tessera_test;
+using Int = std::int64_t;
+
+// A component as it would be without presolve, of some size, within reach of a feasible choice.
+struct Sample {
+  Problem problem;
+  Reduced<Int> reduced;
+  Component<Int> component;
+  Weights<Int> weights;
+
+  explicit Sample(Problem made)
+      : problem(std::move(made)),
+        reduced(make_reduced<Int>(problem, 0)),
+        component(remainder_of(reduced)),
+        weights(component) {}
+  Sample(const Sample&) = delete;
+  Sample& operator=(const Sample&) = delete;
+};
+
+// A grid of nodes, so that elimination has something to hold; each uses something for a while.
+Problem grid_problem(std::uint64_t seed, NodeId width, NodeId height, std::int64_t strategies,
+                     std::optional<Usage> limit) {
+  Random random(seed);
+  Problem problem;
+  for (NodeId v = 0; v < width * height; ++v) {
+    std::vector<Cost> costs;
+    std::vector<Usage> usages;
+    for (std::int64_t s = 0; s < strategies; ++s) {
+      usages.push_back(random.between(0, 10));
+      costs.push_back(30 - 3 * usages.back() + random.between(0, 20));
+    }
+    const auto begin = static_cast<std::int64_t>(v);
+    problem.add_node(costs, usages, {begin, begin + random.between(1, 12)});
+  }
+  const auto connect = [&](NodeId u, NodeId v) {
+    std::vector<Cost> costs;
+    for (std::int64_t i = 0; i < strategies * strategies; ++i)
+      costs.push_back(random.between(0, 25));
+    const NodeId ends[] = {u, v};
+    problem.add_edge(ends, costs);
+  };
+  for (NodeId y = 0; y < height; ++y)
+    for (NodeId x = 0; x < width; ++x) {
+      if (x + 1 < width) connect(y * width + x, y * width + x + 1);
+      if (y + 1 < height) connect(y * width + x, (y + 1) * width + x);
+    }
+  problem.usage_limit = limit;
+  return problem;
+}
+
+Choice first_values(const Component<Int>& component) { return Choice(component.size(), 0); }
+
+TEST_CASE("property: elimination without a limit finds the optimum") {
+  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+    CAPTURE(seed);
+    Sample sample(grid_problem(seed, 3, 3, 2 + static_cast<std::int64_t>(seed % 2), {}));
+    RandomSource random(seed);
+    Elimination<Int> elimination(sample.weights);
+    std::vector<std::uint32_t> all(sample.component.size());
+    std::iota(all.begin(), all.end(), 0U);
+    elimination.plan(all, 30, random);
+    CHECK(elimination.held() == 0);
+    Choice choice = first_values(sample.component);
+    elimination.minimise(sample.weights.costs(), choice);
+    CHECK(cost_of(sample.component, choice) == brute_force(sample.problem));
+  }
+}
+
+TEST_CASE("property: elimination with a limit never makes things worse, and holds what it says") {
+  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+    CAPTURE(seed);
+    Sample sample(grid_problem(seed, 8, 8, 3, {}));
+    RandomSource random(seed);
+    Elimination<Int> elimination(sample.weights);
+    std::vector<std::uint32_t> some;
+    for (std::uint32_t v = 0; v < sample.component.size(); ++v)
+      if (v % 3 != 0 || seed % 2 == 0) some.push_back(v);
+    Choice choice = first_values(sample.component);
+    for (int pass = 0; pass < 3; ++pass) {
+      const Choice before = choice;
+      elimination.plan(some, 5, random);
+      elimination.minimise(sample.weights.costs(), choice);
+      CHECK(*cost_of(sample.component, choice) <= *cost_of(sample.component, before));
+      if (seed % 2 == 0) continue;
+      for (std::uint32_t v = 0; v < choice.size(); v += 3) CHECK(choice[v] == before[v]);
+    }
+    if (seed % 2 == 0) CHECK(elimination.held() > 0);
+  }
+}
+
+TEST_CASE("property: a standing keeps count of cost and usage") {
+  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+    CAPTURE(seed);
+    Sample sample(grid_problem(seed, 5, 4, 3, 22));
+    Random random(seed);
+    Standing<Int> standing(sample.component);
+    standing.set(first_values(sample.component));
+    for (int move = 0; move < 20; ++move) {
+      Choice target = standing.choice();
+      std::vector<std::uint32_t> changed;
+      for (std::uint32_t v = 0; v < target.size(); ++v) {
+        if (!random.once_in(4)) continue;
+        const auto value = static_cast<std::uint32_t>(random.between(0, 2));
+        if (value == target[v]) continue;
+        target[v] = value;
+        changed.push_back(v);
+      }
+      const auto change = standing.change_in_cost(changed, target);
+      REQUIRE(change.has_value());
+      CHECK(standing.cost() + *change == *cost_of(sample.component, target));
+      const bool fits_before = Standing<Int>::is_within(sample.component, standing.choice());
+      if (fits_before)
+        CHECK(standing.fits(changed, target) == Standing<Int>::is_within(sample.component, target));
+      standing.move(changed, target, *change);
+      const std::vector<UsageSum> usage = Standing<Int>::usage_of(sample.component, target);
+      for (std::size_t t = 0; t < usage.size(); ++t) CHECK(standing.usage(t) == usage[t]);
+    }
+  }
+}
+
+TEST_CASE("property: the exact bound is one, and so are its reduced costs") {
+  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+    CAPTURE(seed);
+    Sample sample(grid_problem(seed, 3, 3, 2, 22));
+    const std::optional<Wide> best = brute_force(sample.problem);
+    if (!best) continue;
+    Random random(seed);
+    Relaxation<Int> relaxation(sample.weights);
+    if (seed % 3 != 0)
+      relaxation.optimise(static_cast<int>(random.between(0, 60)), 1e300, [] { return false; });
+    std::vector<Int> messages = relaxation.rounded_forward();
+    if (seed % 3 == 0)
+      for (Int& message : messages) message = random.between(-50, 50);
+    const Bound<Int> bound = exact_bound(
+        sample.component, messages, rounded_multipliers(sample.component, relaxation.lambda()));
+    CHECK(bound.value <= *best);
+    for (NodeId v = 0; v < sample.problem.node_count(); ++v)
+      for (std::uint32_t s = 0; s < sample.problem.strategy_count(v); ++s) {
+        Problem fixed = sample.problem;
+        fixed.fix(v, s);
+        const std::optional<Wide> with_it = brute_force(fixed);
+        if (!with_it) continue;
+        CHECK(bound.value + bound.reduced_costs[sample.component.first[v] + s] <= *with_it);
+      }
+  }
+}
+
+TEST_CASE("property: a condensed component costs what the whole does, and fits where it does") {
+  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+    CAPTURE(seed);
+    Sample sample(grid_problem(seed, 4, 4, 3, 22));
+    const Result result = solve(sample.problem, [] {
+      Options options;
+      options.node_limit = 5;
+      return options;
+    }());
+    if (!result.has_assignment()) continue;
+    const Choice& choice = result.assignment;
+    Random random(seed);
+    Domains domains(sample.component.total_values(), 0);
+    for (std::uint32_t v = 0; v < choice.size(); ++v) {
+      domains[sample.component.first[v] + choice[v]] = 1;
+      if (random.once_in(2)) domains[sample.component.first[v] + random.between(0, 2)] = 1;
+    }
+    const Condensed<Int> condensed(sample.component, domains, choice);
+    CHECK(condensed.lifted(condensed.start()) == choice);
+    const Wide whole_cost = *cost_of(sample.component, choice);
+    const Wide part_cost = *cost_of(condensed.component(), condensed.start());
+    for (int i = 0; i < 10; ++i) {
+      Choice part;
+      for (std::uint32_t v = 0; v < condensed.component().size(); ++v)
+        part.push_back(static_cast<std::uint32_t>(
+            random.between(0, condensed.component().value_count(v) - 1)));
+      const Choice whole = condensed.lifted(part);
+      CHECK(*cost_of(sample.component, whole) - whole_cost ==
+            *cost_of(condensed.component(), part) - part_cost);
+      CHECK(Standing<Int>::is_within(sample.component, whole) ==
+            Standing<Int>::is_within(condensed.component(), part));
+    }
+  }
+}
+
+TEST_CASE("improver and explorer stay feasible, and never lose") {
+  for (std::uint64_t seed = 0; seed < 6; ++seed) {
+    CAPTURE(seed);
+    Sample sample(grid_problem(seed, 12, 12, 4, 34));
+    Options options;
+    options.node_limit = 1;
+    const Result quick = solve(sample.problem, options);
+    REQUIRE(quick.has_assignment());
+    Improver<Int> improver(sample.weights, seed);
+    improver.start_from(quick.assignment);
+    Wide cost = improver.cost();
+    CHECK(cost == quick.cost);
+    for (int step = 0; step < 100; ++step) {
+      improver.step();
+      CHECK(improver.cost() <= cost);
+      cost = improver.cost();
+      CHECK(Standing<Int>::is_within(sample.component, improver.choice()));
+      CHECK(*cost_of(sample.component, improver.choice()) == cost);
+    }
+    const Deadline deadline(options);
+    Incumbent<Int> incumbent(sample.component, 1, 0, nullptr);
+    Explorer<Int> explorer(sample.weights, incumbent, deadline, seed);
+    for (int turn = 0; turn < 3; ++turn) explorer.advance({});
+    REQUIRE(incumbent.cost().has_value());
+    CHECK(*incumbent.cost() >= quick.lower_bound);
+  }
+}
+
+TEST_CASE("property: presolve's way there and back") {
+  for (std::uint64_t seed = 0; seed < 2000; ++seed) {
+    CAPTURE(seed);
+    const Problem problem = random_problem(seed);
+    Options options;
+    const Deadline deadline(options);
+    Reduced<Int> reduced = make_reduced<Int>(problem, 0);
+    if (reduced.infeasible) continue;
+    Presolve<Int>(reduced, deadline).run();
+    // Some feasible assignment, as presolve leaves it, and back: feasible, and no dearer.
+    Random random(seed);
+    for (int attempt = 0; attempt < 30; ++attempt) {
+      Assignment assignment;
+      for (NodeId v = 0; v < problem.node_count(); ++v)
+        assignment.push_back(static_cast<std::uint32_t>(
+            random.between(0, static_cast<std::int64_t>(problem.strategy_count(v)) - 1)));
+      const Evaluation before = evaluate(problem, assignment);
+      if (!before.is_feasible()) continue;
+      CHECK_FALSE(reduced.infeasible);
+      std::vector<Value> values(assignment.begin(), assignment.end());
+      for (const Value value : solver::detail::combinations_in(problem, assignment))
+        values.push_back(value);
+      REQUIRE(reduced.project(values));
+      reduced.undo(values);
+      values.resize(problem.node_count());
+      const Evaluation after = evaluate(problem, values);
+      CHECK(after.is_feasible());
+      CHECK(after.cost <= before.cost);
+      break;
+    }
+  }
+}
+
+TEST_CASE("a start is taken up, and what is not feasible is passed over") {
+  const Problem problem = grid_problem(1, 12, 12, 4, 34);
+  Options options;
+  options.node_limit = 30;
+  const Result first = solve(problem, options);
+  REQUIRE(first.has_assignment());
+  Options again;
+  again.time_limit = 0;
+  again.start = first.assignment;
+  const Result second = solve(problem, again);
+  REQUIRE(second.has_assignment());
+  CHECK(second.cost <= first.cost);
+  again.start.pop_back();
+  CHECK_FALSE(solve(problem, again).status == Status::infeasible);
+  again.start.assign(problem.node_count(), 0);
+  for (NodeId v = 0; v < problem.node_count(); ++v)
+    again.start[v] = static_cast<std::uint32_t>(
+        std::max_element(problem.usages(v).begin(), problem.usages(v).end()) -
+        problem.usages(v).begin());
+  if (!evaluate(problem, again.start).is_feasible())
+    CHECK_FALSE(solve(problem, again).has_assignment());
+}
+
+TEST_CASE("costs change, nodes are fixed, and the same problem is solved again") {
+  Problem problem = grid_problem(3, 3, 3, 2, 22);
+  const std::optional<Wide> best = brute_force(problem);
+  REQUIRE(best.has_value());
+  CHECK(solve(problem).cost == *best);
+  const Cost costs[] = {100, 200};
+  problem.set_costs(4, costs);
+  const Cost edge_costs[] = {5, 0, 0, 5};
+  problem.set_edge_costs(2, edge_costs);
+  CHECK(solve(problem).cost == *brute_force(problem));
+  problem.fix(4, 1);
+  const Result fixed = solve(problem);
+  CHECK(fixed.assignment[4] == 1);
+  CHECK(fixed.cost == *brute_force(problem));
+  CHECK_THROWS_AS(problem.set_costs(0, edge_costs), std::invalid_argument);
+  CHECK_THROWS_AS(problem.fix(4, 2), std::invalid_argument);
+}
+
+TEST_CASE("the same seed gives the same answer on one thread") {
+  const Problem problem = grid_problem(5, 12, 12, 5, 34);
+  Options options;
+  options.node_limit = 20;
+  const Result first = solve(problem, options), second = solve(problem, options);
+  CHECK(first.assignment == second.assignment);
+  CHECK(first.lower_bound == second.lower_bound);
+  CHECK(first.statistics.nodes == second.statistics.nodes);
+}
+
+}  // namespace
