@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -83,9 +84,8 @@ ExitCode check(const Arguments& arguments) {
   const solver::Verdict verdict =
       solver::check_certificate(problem, io::read_file(arguments.seconds));
   if (!verdict.is_valid)
-    throw InputError(arguments.seconds,
-                     "line " + std::to_string(verdict.line) + " of the certificate is at fault: " +
-                         verdict.fault);
+    throw InputError(arguments.seconds, "line " + std::to_string(verdict.line) +
+                                            " of the certificate is at fault: " + verdict.fault);
   if (!arguments.quiet)
     std::printf("# certificate valid: %s\n",
                 verdict.is_infeasible
@@ -101,9 +101,19 @@ ExitCode run(const Arguments& arguments) {
   solver::Options options;
   options.threads = arguments.threads;
   options.seed = examples::parse_seed("--seed", arguments.seed);
-  const solver::Deadline clock(options);  // for the time that reading takes
-  const solver::Problem problem =
-      io::read_iopddl(io::read_file(arguments.problem), arguments.problem);
+  options.time_limit = seconds;
+  options.cancellation = examples::cancelled_by_interrupt();
+  const solver::Deadline clock(options);  // reading takes its part of the time
+  std::optional<solver::Problem> read;
+  try {
+    read = io::read_iopddl(io::read_file(arguments.problem), arguments.problem,
+                           [&] { return clock.is_over(); });
+  } catch (const io::ReadingStopped&) {
+    log("no time was left to read the problem");
+    print_solution({});
+    return ExitCode::nothing_found;
+  }
+  const solver::Problem& problem = *read;
   char line[200];
   std::snprintf(line, sizeof line, ": %zu nodes, %zu edges, read in %.2f s", problem.node_count(),
                 problem.edge_count(), clock.seconds());
@@ -113,7 +123,6 @@ ExitCode run(const Arguments& arguments) {
   // Something must be left for undoing presolve and printing.
   const double reserve = std::min(0.2, 0.05 * seconds);
   options.time_limit = std::max(0.0, seconds - clock.seconds() - reserve);
-  options.cancellation = examples::cancelled_by_interrupt();
   options.on_progress = [&](const solver::Progress& progress) { log(report::log_line(progress)); };
   std::string certificate;
   if (!arguments.certificate.empty())

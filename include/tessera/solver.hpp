@@ -22,6 +22,7 @@
 #include "tessera/solver/reduce.hpp"
 #include "tessera/solver/reduced.hpp"
 #include "tessera/solver/relaxation.hpp"
+#include "tessera/solver/request.hpp"
 #include "tessera/solver/search.hpp"
 #include "tessera/solver/solve.hpp"
 #include "tessera/solver/standing.hpp"

@@ -14,4 +14,5 @@
 #include "tessera/report.hpp"
 #include "tessera/sharding.hpp"
 #include "tessera/solver.hpp"
+#include "tessera/solver/check.hpp"
 #include "tessera/strategy.hpp"

@@ -172,7 +172,8 @@ TEST_CASE("property: a condensed component costs what the whole does, and fits w
     Domains domains(sample.component.total_values(), 0);
     for (std::uint32_t v = 0; v < choice.size(); ++v) {
       domains[sample.component.first[v] + choice[v]] = 1;
-      if (random.once_in(2)) domains[sample.component.first[v] + random.between(0, 2)] = 1;
+      const auto other = static_cast<std::uint32_t>(random.between(0, 2));
+      if (random.once_in(2)) domains[sample.component.first[v] + other] = 1;
     }
     const Condensed<Int> condensed(sample.component, domains, choice);
     CHECK(condensed.lifted(condensed.start()) == choice);
@@ -274,6 +275,27 @@ TEST_CASE("a start is taken up, and what is not feasible is passed over") {
         problem.usages(v).begin());
   if (!evaluate(problem, again.start).is_feasible())
     CHECK_FALSE(solve(problem, again).has_assignment());
+}
+
+TEST_CASE("large costs are proven as well as small ones") {
+  const Problem small = grid_problem(2, 5, 5, 3, 34);
+  Problem large = small;
+  constexpr Cost factor = 1'000'000'000'000'000;  // totals leave 64 bits
+  const auto scaled = [](std::span<const Cost> costs) {
+    std::vector<Cost> result(costs.begin(), costs.end());
+    for (Cost& cost : result) cost *= factor;
+    return result;
+  };
+  for (NodeId v = 0; v < small.node_count(); ++v) large.set_costs(v, scaled(small.costs(v)));
+  for (EdgeId e = 0; e < small.edge_count(); ++e)
+    large.set_edge_costs(e, scaled(small.edge_costs(e)));
+  const Result expected = solve(small);
+  REQUIRE(expected.status == Status::optimal);
+  Options options;
+  options.node_limit = 4 * expected.statistics.nodes + 50;
+  const Result result = solve(large, options);
+  CHECK(result.status == Status::optimal);
+  CHECK(result.cost == expected.cost * factor);
 }
 
 TEST_CASE("costs change, nodes are fixed, and the same problem is solved again") {

@@ -28,6 +28,9 @@ inline std::string read_file(const std::string& path) {
   if (!file) throw InputError(path, std::strerror(errno));
   std::string text;
   constexpr std::size_t chunk = std::size_t{1} << 20U;
+  std::error_code ignored;
+  if (std::filesystem::is_regular_file(path, ignored))  // large ones are not to be held twice
+    text.reserve(static_cast<std::size_t>(std::filesystem::file_size(path, ignored)) + chunk);
   while (true) {
     const std::size_t size = text.size();
     text.resize(size + chunk);

@@ -18,8 +18,10 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -50,15 +52,17 @@ struct NumberLists {
 // parse.
 class IopddlHandler : public rapidjson::BaseReaderHandler<rapidjson::UTF8<>, IopddlHandler> {
  public:
-  IopddlHandler(std::string_view text, const rapidjson::MemoryStream& stream)
-      : text_(text), stream_(stream) {}
+  IopddlHandler(std::string_view text, const rapidjson::MemoryStream& stream,
+                const std::function<bool()>& stop)
+      : text_(text), stream_(stream), stop_(stop) {}
 
   std::string name;
   NumberLists intervals, node_costs, usages, edge_nodes, edge_costs;
   std::optional<std::int64_t> usage_limit;
   bool saw_problem = false, saw_nodes = false, saw_edges = false;
-  std::string message;     // why the parse was stopped, if it was
-  std::size_t offset = 0;  // where
+  bool is_stopped = false;  // because `stop` said so
+  std::string message;      // why the parse was stopped otherwise
+  std::size_t offset = 0;   // where
 
   bool Null() { return scalar("null"); }
   bool Bool(bool value) { return scalar(value ? "true" : "false"); }
@@ -128,7 +132,9 @@ class IopddlHandler : public rapidjson::BaseReaderHandler<rapidjson::UTF8<>, Iop
     if (skip_out()) return true;
     if (--depth_ == 1) {
       lists_->begin.push_back(lists_->numbers.size());
-      return true;
+      constexpr std::size_t interval = 256;
+      is_stopped = stop_ && lists_->size() % interval == 0 && stop_();
+      return !is_stopped;
     }
     return done_with_value();
   }
@@ -248,6 +254,7 @@ class IopddlHandler : public rapidjson::BaseReaderHandler<rapidjson::UTF8<>, Iop
 
   std::string_view text_;
   const rapidjson::MemoryStream& stream_;
+  const std::function<bool()>& stop_;
   Place place_ = Place::before;
   std::vector<Place> parents_;
   std::string key_;
@@ -279,6 +286,8 @@ class IopddlBuilder {
     problem.usage_limit = read_.usage_limit;
     if (problem.usage_limit && *problem.usage_limit < 0)
       throw InputError(source_, "the usage limit is negative");
+    problem.reserve(read_.node_costs.size(), read_.node_costs.numbers.size(),
+                    read_.edge_costs.size(), read_.edge_costs.numbers.size());
     for (std::size_t v = 0; v < read_.node_costs.size(); ++v) add_node(problem, v);
     for (std::size_t e = 0; e < read_.edge_nodes.size(); ++e) add_edge(problem, e);
     return problem;
@@ -344,14 +353,22 @@ class IopddlBuilder {
 
 }  // namespace detail
 
-// `source` is what errors call the text.  Throws InputError, with line and column.
-inline solver::Problem read_iopddl(std::string_view text, const std::string& source) {
+// Thrown when reading was asked to stop.
+struct ReadingStopped : std::runtime_error {
+  ReadingStopped() : std::runtime_error("reading was stopped") {}
+};
+
+// `source` is what errors call the text.  `stop`, if given, is asked now and then.
+// Throws InputError, with line and column; ReadingStopped.
+inline solver::Problem read_iopddl(std::string_view text, const std::string& source,
+                                   const std::function<bool()>& stop = {}) {
   if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);  // a byte order mark
   rapidjson::MemoryStream stream(text.data(), text.size());
-  detail::IopddlHandler handler(text, stream);
+  detail::IopddlHandler handler(text, stream, stop);
   rapidjson::Reader reader;
   constexpr unsigned flags = rapidjson::kParseIterativeFlag | rapidjson::kParseValidateEncodingFlag;
   const auto result = reader.Parse<flags>(stream, handler);
+  if (handler.is_stopped) throw ReadingStopped();
   if (result.Code() == rapidjson::kParseErrorTermination)
     throw InputError(source, position_of(text, handler.offset), handler.message);
   if (result.IsError())

@@ -10,6 +10,7 @@
 // them (relaxation.hpp). Only here is it decided what they prove, and every rounding is downward.
 #pragma once
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <vector>
@@ -44,7 +45,7 @@ namespace detail {
 template<class Int>
 std::vector<Int> usage_costs(const Component<Int>& component, const Multipliers& multipliers) {
   std::vector<Int> result(component.total_values(), Int(0));
-  std::vector<std::int64_t> before(component.capacity.size() + 1, 0);  // prefix sums over rows
+  std::vector<Wide> before(component.capacity.size() + 1, 0);  // prefix sums over rows
   for (std::size_t row = 0; row < component.capacity.size(); ++row)
     before[row + 1] = before[row] + multipliers.numerators[row];
   std::vector<Wide> total;
@@ -52,7 +53,7 @@ std::vector<Int> usage_costs(const Component<Int>& component, const Multipliers&
     total.assign(component.value_count(i), Wide(0));
     for (std::uint32_t k = component.first_item[i]; k < component.first_item[i + 1]; ++k) {
       const auto& item = component.items[k];
-      const std::int64_t price = before[item.end] - before[item.begin];
+      const Wide price = before[item.end] - before[item.begin];
       if (price == 0) continue;
       for (std::size_t x = 0; x < total.size(); ++x)
         total[x] += Wide(component.usages[item.usage + x]) * price;
@@ -79,18 +80,27 @@ Wide refund(const Component<Int>& component, const Multipliers& multipliers) {
 template<class Int>
 Multipliers rounded_multipliers(const Component<Int>& component,
                                 const std::vector<double>& lambda) {
-  constexpr int numerator_bits = 40, refund_bits = 54, max_shift = 60;
   Multipliers result;
   result.numerators.assign(lambda.size(), 0);
   const double largest = lambda.empty() ? 0 : *std::max_element(lambda.begin(), lambda.end());
   if (!(largest > 0) || !std::isfinite(largest)) return result;
+  // No product of a usage and a sum of numerators may leave 128 bits.
+  Usage most_usage = 1;
+  for (const Usage usage : component.usages) most_usage = std::max(most_usage, usage);
+  for (const Usage capacity : component.capacity) most_usage = std::max(most_usage, capacity);
+  const int free_bits = 125 -
+                        static_cast<int>(std::bit_width(static_cast<std::uint64_t>(most_usage))) -
+                        static_cast<int>(std::bit_width(lambda.size()));
+  const int numerator_bits = std::min(62, free_bits);
+  constexpr int max_shift = 60;
   result.shift = std::clamp(numerator_bits - std::ilogb(largest) - 1, 0, max_shift);
   const double unit = std::ldexp(1.0, result.shift);
-  const double most = std::ldexp(1.0, numerator_bits);
+  const double most = std::ldexp(1.0, numerator_bits) - 1024;
   for (std::size_t row = 0; row < lambda.size(); ++row)
     result.numerators[row] =
         static_cast<std::int64_t>(std::clamp(std::floor(lambda[row] * unit), 0.0, most));
-  if (detail::refund(component, result) >= (Wide(1) << refund_bits))
+  // What usage may cost must leave room for what everything else does.
+  if (detail::refund(component, result) >= (Wide(1) << (Arithmetic<Int>::headroom_bits - 3)))
     result.numerators.assign(lambda.size(), 0);  // absurdly large: prove without
   return result;
 }

@@ -50,7 +50,7 @@ struct Progress {
   bool has_incumbent = false;
   Wide incumbent = 0;      // meaningful when has_incumbent
   Wide lower_bound = 0;    // no assignment is cheaper
-  const char* event = "";  // "presolved", "incumbent", "bound", "component"
+  const char* event = "";  // "presolved", "incumbent", "bound", "finished"
 };
 
 struct Options {

@@ -48,6 +48,19 @@ class Problem {
   std::string name;
   std::optional<Usage> usage_limit;  // none: no limit at all
 
+  // Room for so many, for those who count their bytes.
+  void reserve(std::size_t nodes, std::size_t strategies, std::size_t edges,
+               std::size_t edge_costs) {
+    node_begin_.reserve(nodes + 1);
+    intervals_.reserve(nodes);
+    costs_.reserve(strategies);
+    usages_.reserve(strategies);
+    edge_nodes_.reserve(2 * edges);
+    edge_nodes_begin_.reserve(edges + 1);
+    edge_costs_begin_.reserve(edges + 1);
+    edge_costs_.reserve(edge_costs);
+  }
+
   // One cost and one usage per strategy; a cost may be `infinite`.  Usages are not negative.
   // Throws std::invalid_argument.
   NodeId add_node(std::span<const Cost> costs, std::span<const Usage> usages,

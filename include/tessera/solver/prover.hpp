@@ -101,6 +101,7 @@ class Prover {
     const auto cost = incumbent_.cost();
     return cost ? std::optional(*cost - constant()) : std::nullopt;
   }
+  // Where the ascent aims.
   double target() const {
     const auto cost = incumbent_cost();
     return cost ? static_cast<double>(*cost) : 1e300;
@@ -323,9 +324,19 @@ class Prover {
     raise_tree_bound();
   }
 
-  static constexpr std::size_t open_bytes_limit = std::size_t{1} << 30;
+  // About what the open nodes take.  Past the limit the tree is searched in depth, where few are
+  // open.
+  static constexpr std::size_t messages_limit =
+      50'000;  // more of them are not kept, but found again
+  static constexpr std::size_t open_bytes_limit = std::size_t{1} << 29;
   std::size_t open_bytes() const {
-    return open_.size() * (component().total_values() + 8 * component().capacity.size());
+    std::size_t messages = 0;
+    for (const auto& table : component().tables)
+      messages += component().value_count(table.u) + component().value_count(table.v);
+    if (messages > messages_limit) messages = 0;
+    // Two children share their parent's guide.
+    return open_.size() * (component().total_values() +
+                           sizeof(double) * (component().capacity.size() + messages) / 2);
   }
 
   void raise_tree_bound() {
@@ -336,7 +347,7 @@ class Prover {
   }
 
   std::vector<Node> process(Node& node) {
-    constexpr int max_rounds = 4, sweeps_a_round = 60;
+    constexpr int max_rounds = 4, sweeps_a_round = 200;  // fewer leave many more nodes
     for (int round = 0;; ++round) {
       if (!propagator_->run(node.domains, proof_)) return {};
       std::vector<std::uint32_t> kept;
@@ -430,8 +441,10 @@ class Prover {
     const Guide narrow = relaxation.guide();
     auto wide = std::make_shared<Guide>();
     wide->lambda = narrow.lambda;
-    constexpr std::size_t messages_limit = 200'000;  // larger ones are found again
-    if (narrow.forward.size() + narrow.backward.size() > messages_limit) return wide;
+    std::size_t messages = 0;
+    for (const auto& table : component().tables)
+      messages += component().value_count(table.u) + component().value_count(table.v);
+    if (messages > messages_limit) return wide;
     widen(narrow.forward, wide->forward, restricted, kept, &Component<Int>::Table::v);
     widen(narrow.backward, wide->backward, restricted, kept, &Component<Int>::Table::u);
     return wide;

@@ -45,6 +45,7 @@ class Solve {
       report("presolved");
     }
     search();
+    if (!reduced_.infeasible) report("finished");
     Result answer = result();
     if (proof_) claim(answer);
     return answer;
