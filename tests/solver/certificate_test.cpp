@@ -203,6 +203,62 @@ TEST_CASE("a certificate that is cut off is rejected, wherever it is cut") {
   CHECK_FALSE(check_certificate(made.problem, text + "least\n").is_valid);
 }
 
+// Written by hand to deceive: every step is one that a certificate may hold.
+Verdict check_lines(const Problem& problem, const Lines& lines) {
+  return check_certificate(problem, text_of(lines));
+}
+
+TEST_CASE("components do not take room from each other") {
+  // Both can have their cheapest value.  That the first needs room at least holds only of what its
+  // bound has left of it, and must not crowd out the second one's cheapest value.
+  Problem problem;
+  const Cost first_costs[] = {0, 5}, second_costs[] = {0, 3};
+  const Usage first_usages[] = {0, 5}, second_usages[] = {5, 0};
+  problem.add_node(first_costs, first_usages, {0, 1});
+  problem.add_node(second_costs, second_usages, {0, 1});
+  problem.usage_limit = 5;
+  REQUIRE(brute_force(problem) == Wide(0));
+  const Verdict verdict = check_lines(
+      problem,
+      {"certificate 1 scale 0", "component 0", "bound 0 0 |", "costly 0 0:0", "bound 5 0 |",
+       "least", "component 1", "profile", "crowded 1 0 0", "bound 3 0 |", "claim 3"});
+  CHECK_FALSE(verdict.is_valid);
+  CHECK(verdict.line == 9);
+}
+
+TEST_CASE("no message is large enough to pass for a forbidden pair") {
+  Problem problem;
+  const Cost costs[] = {0};
+  const Usage usages[] = {0};
+  const NodeId ends[] = {problem.add_node(costs, usages), problem.add_node(costs, usages)};
+  const Cost pair[] = {7};
+  problem.add_edge(ends, pair);
+  for (int bits = 60; bits < 125; ++bits) {
+    CAPTURE(bits);
+    const std::string message = to_string(-(Wide(1) << bits) + 1);
+    const Verdict verdict = check_lines(
+        problem, {"certificate 1 scale 0", "component 0 1",
+                  "bound -999999999999999999999999999999 0 | | 0 1 : " + message + " : " + message,
+                  "claim infeasible"});
+    CHECK_FALSE(verdict.is_valid);
+  }
+}
+
+TEST_CASE("nothing is done to a variable that has no value left") {
+  Problem problem;
+  const Cost costs[] = {infinite};
+  const Usage usages[] = {0};
+  problem.add_node(costs, usages);
+  for (const char* step : {"fix 0", "eliminate 0", "least", "profile"}) {
+    CAPTURE(step);
+    const Verdict verdict =
+        check_lines(problem, {"certificate 1 scale 0", "lonely 0 0 0", step, "claim infeasible"});
+    INFO(verdict.fault);
+    CHECK(verdict.is_valid);
+    CHECK(verdict.is_infeasible);
+  }
+}
+
 TEST_CASE("a certificate proves nothing of another problem") {
   const Certified made = certified_with("split", true);
   Problem cheaper = hard_problem(77);

@@ -81,8 +81,9 @@ class CertificateLine {
     std::size_t digits = 0;
     Wide value = 0;
     while (digits < rest_.size() && rest_[digits] >= '0' && rest_[digits] <= '9') {
-      if (value >= limit) throw CertificateFault("a number is too large");
-      value = value * 10 + (rest_[digits++] - '0');
+      const int digit = rest_[digits++] - '0';
+      if (value > (limit - digit) / 10) throw CertificateFault("a number is too large");
+      value = value * 10 + digit;
     }
     if (digits == 0) throw CertificateFault("expected a number");
     rest_.remove_prefix(digits);
@@ -94,7 +95,7 @@ class CertificateLine {
     return static_cast<std::uint32_t>(value);
   }
 
-  static constexpr Wide limit = Wide(1) << 120;  // of any number, about
+  static constexpr Wide limit = Wide(1) << 120;  // of any number
 
  private:
   void skip() {
@@ -147,8 +148,9 @@ class CertificateChecker {
     bool overlap = false;  // whether pieces may
     std::vector<std::uint32_t> tables;
     std::uint32_t component = 0;  // 0: none yet
-    // Above the last bound, at least; by value.
-    std::vector<Wide> reduced_cost;
+    // By value: how far above the last bound a choice of it is at least; nothing where it is
+    // forbidden.
+    std::vector<std::optional<Total>> reduced_cost;
   };
   struct Table {
     std::uint32_t u = 0, v = 0;
@@ -318,7 +320,6 @@ class CertificateChecker {
     times.erase(std::unique(times.begin(), times.end()), times.end());
     capacity_.assign(times.size(), *problem_.usage_limit);
     row_counts_.assign(times.size(), 1);
-    presolved_rows_ = row_counts_;
     count_rows();
     if (*problem_.usage_limit < 0 && !times.empty()) is_infeasible_ = true;
     const auto row_of = [&](std::int64_t time) {
@@ -569,7 +570,6 @@ class CertificateChecker {
     }
     for (std::size_t t = 0; t < capacity_.size(); ++t)
       row_counts_[t] = row_counts_[t] != 0 && kept[t] != 0;
-    if (component_ == 0) presolved_rows_ = row_counts_;
     count_rows();
     for_each_in_scope([&](std::uint32_t w) {
       std::erase_if(variables_[w].pieces, [&](const Piece& piece) { return !matters(piece); });
@@ -688,6 +688,7 @@ class CertificateChecker {
 
   void eliminate(std::uint32_t w) {
     structure_changes();
+    if (variables_[w].left == 0) return;
     tidy_values(w);
     tidy_pieces(w);
     Variable& here = variables_[w];
@@ -732,6 +733,16 @@ class CertificateChecker {
 
   void begin_component(CertificateLine& line) {
     end_component();
+    // Every component has all the room that presolve has left: what another one needs at least is
+    // only proven of what its bounds have left of it.
+    if (component_ == 0) {
+      presolved_rows_ = row_counts_;
+      presolved_capacity_ = capacity_;
+    } else {
+      row_counts_ = presolved_rows_;
+      capacity_ = presolved_capacity_;
+    }
+    count_rows();
     ++component_;
     scope_.clear();
     while (!line.at_end()) {
@@ -749,8 +760,6 @@ class CertificateChecker {
     settled_constant_ = constant_;
     best_.reset();
     floor_.reset();
-    row_counts_ = presolved_rows_;
-    count_rows();
     has_bound_ = is_empty_ = in_tree_ = false;
     open_.clear();
     profile_.clear();
@@ -857,20 +866,13 @@ class CertificateChecker {
     return quotient;
   }
 
-  static Wide narrow(const Total& value) {
-    require(abs(value) < Total(CertificateLine::limit), "a price is too large");
-    return static_cast<Wide>(value);
-  }
-
   // Starts reduced_cost with each value's cost and the price of its usage, rounded down.
   void price(Variable& here, const std::vector<Total>& before, unsigned shift, std::uint32_t w) {
     tidy_pieces(w);
-    here.reduced_cost.assign(here.cost.size(), 0);
+    here.reduced_cost.assign(here.cost.size(), std::nullopt);
     for (std::size_t x = 0; x < here.cost.size(); ++x)
       if (here.is_left[x] != 0 && is_allowed(here.cost[x]))
-        here.reduced_cost[x] = narrow(scaled(Total(here.cost[x])));
-      else
-        here.reduced_cost[x] = forbidden;
+        here.reduced_cost[x] = scaled(Total(here.cost[x]));
     if (before.empty()) return;
     std::vector<Total> usage_price(here.cost.size(), 0);
     for (const Piece& piece : here.pieces) {
@@ -880,8 +882,7 @@ class CertificateChecker {
         if (here.is_left[x] != 0) usage_price[x] += rate * Total(piece.usage[x]);
     }
     for (std::size_t x = 0; x < here.cost.size(); ++x)
-      if (is_allowed(here.reduced_cost[x]) && usage_price[x] != 0)
-        here.reduced_cost[x] += narrow(usage_price[x] >> shift);
+      if (here.reduced_cost[x]) *here.reduced_cost[x] += usage_price[x] >> shift;
   }
 
   // Messages of one table: moved from the table to its ends.  Values that have gone have none.
@@ -899,28 +900,25 @@ class CertificateChecker {
         if (here.is_left[x] == 0) continue;
         const Wide moved = line.number();
         (*message)[x] = moved;
-        if (!is_allowed(here.reduced_cost[x])) continue;
-        here.reduced_cost[x] += moved;
-        require(here.reduced_cost[x] < forbidden / 4 && here.reduced_cost[x] > -forbidden / 4,
-                "messages are too large");
+        if (here.reduced_cost[x]) *here.reduced_cost[x] += Total(moved);
       }
     }
     if (tables_[*e].u != u) std::swap(to_u, to_v);
   }
 
   void add_least(Variable& here, Total& total) {
-    std::optional<Wide> least;
+    std::optional<Total> least;
     for (std::size_t x = 0; x < here.cost.size(); ++x)
-      if (here.is_left[x] != 0 && is_allowed(here.reduced_cost[x]) &&
-          (!least || here.reduced_cost[x] < *least))
+      if (here.is_left[x] != 0 && here.reduced_cost[x] &&
+          (!least || *here.reduced_cost[x] < *least))
         least = here.reduced_cost[x];
     if (!least) {
       nothing_is_left();
       return;
     }
-    total += Total(*least);
-    for (Wide& cost : here.reduced_cost)
-      if (is_allowed(cost)) cost -= *least;
+    total += *least;
+    for (std::optional<Total>& cost : here.reduced_cost)
+      if (cost) *cost -= *least;
   }
 
   // A table's least entry, and what each value of its ends adds to that at least.
@@ -930,8 +928,10 @@ class CertificateChecker {
     const std::vector<Wide>* to_u = found == messages_.end() ? nullptr : &found->second.first;
     const std::vector<Wide>* to_v = found == messages_.end() ? nullptr : &found->second.second;
     const std::size_t columns = v.cost.size();
-    std::vector<Wide> row_least(u.cost.size(), forbidden), column_least(columns, forbidden);
-    Wide least = forbidden;
+    // Larger than any entry can be, whatever the messages: those have a limit.
+    constexpr Wide absent = Wide(1) << 126;
+    std::vector<Wide> row_least(u.cost.size(), absent), column_least(columns, absent);
+    Wide least = absent;
     const Wide unit = Wide(1) << scale_;
     for (std::size_t x = 0; x < u.cost.size(); ++x) {
       if (u.is_left[x] == 0) continue;
@@ -945,16 +945,16 @@ class CertificateChecker {
       }
       least = std::min(least, row_least[x]);
     }
-    if (!is_allowed(least)) {
+    if (least == absent) {
       nothing_is_left();
       return;
     }
     total += Total(least);
     const auto add = [&](Variable& end, const std::vector<Wide>& end_least) {
-      for (std::size_t x = 0; x < end.cost.size(); ++x)
-        end.reduced_cost[x] = is_allowed(end.reduced_cost[x]) && is_allowed(end_least[x])
-                                  ? end.reduced_cost[x] + (end_least[x] - least)
-                                  : forbidden;
+      for (std::size_t x = 0; x < end.cost.size(); ++x) {
+        if (end_least[x] == absent) end.reduced_cost[x].reset();
+        if (end.reduced_cost[x]) *end.reduced_cost[x] += Total(end_least[x] - least);
+      }
     };
     add(u, row_least);
     add(v, column_least);
@@ -967,8 +967,8 @@ class CertificateChecker {
       const std::uint32_t w = variable(line);
       line.expect(':');
       const std::size_t x = value(line, w);
-      const Wide above = variables_[w].reduced_cost[x];
-      require(!is_allowed(above) || bound_ + Total(above) >= limit, "a value can cost less");
+      const std::optional<Total>& above = variables_[w].reduced_cost[x];
+      require(!above || bound_ + *above >= limit, "a value can cost less");
       remove(w, x);
     }
     lower_floor(limit + component_constant(), line_);
@@ -1027,14 +1027,14 @@ class CertificateChecker {
     std::vector<char> chosen(before.size(), 0);
     while (!line.at_end()) chosen[value(line, w)] = 1;
     for (const bool is_first : {true, false}) {
-      std::optional<Wide> least;
+      std::optional<Total> least;
       for (std::size_t x = 0; x < before.size(); ++x) {
         here.is_left[x] = before[x] != 0 && (chosen[x] != 0) == is_first;
-        if (here.is_left[x] == 0 || !has_bound_) continue;
-        if (!least || here.reduced_cost[x] < *least) least = here.reduced_cost[x];
+        if (here.is_left[x] == 0 || !has_bound_ || !here.reduced_cost[x]) continue;
+        if (!least || *here.reduced_cost[x] < *least) least = here.reduced_cost[x];
       }
       Total bound = *best_;
-      if (least) bound = std::max<Total>(bound, bound_ + Total(*least) + component_constant());
+      if (least) bound = std::max<Total>(bound, bound_ + *least + component_constant());
       open_[is_first ? first : second] = {flags(), bound, line_};
     }
     here.is_left = before;
@@ -1072,6 +1072,7 @@ class CertificateChecker {
   std::vector<Wide> capacity_, profile_;
   std::vector<char> row_counts_;            // whether the row still does; in a component, for it
   std::vector<char> presolved_rows_;        // the same before the first component
+  std::vector<Wide> presolved_capacity_;    // likewise
   std::vector<std::uint32_t> rows_before_;  // how many that count come before each
   Total constant_ = 0, components_total_ = 0, proven_ = 0;
 
