@@ -3,8 +3,11 @@
 // soon to reach.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <map>
 #include <numeric>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "support/problems.hpp"
@@ -320,6 +323,62 @@ TEST_CASE("costs change, nodes are fixed, and the same problem is solved again")
   CHECK(fixed.cost == *brute_force(problem));
   CHECK_THROWS_AS(problem.set_costs(0, edge_costs), std::invalid_argument);
   CHECK_THROWS_AS(problem.fix(4, 2), std::invalid_argument);
+}
+
+TEST_CASE("edges share costs that are equal, and each changes by itself") {
+  Random random(8);
+  Problem problem;
+  const Cost costs[] = {3, 0, 5};
+  const Usage usages[] = {0, 0, 0};
+  constexpr NodeId nodes = 6;
+  for (NodeId v = 0; v < nodes; ++v) problem.add_node(costs, usages);
+  std::vector<std::vector<Cost>> expected;  // by edge
+  const auto some_costs = [&] {
+    // Few different ones, so that they often meet.
+    return std::vector<Cost>(9, random.between(0, 3));
+  };
+  for (NodeId v = 0; v + 1 < nodes; ++v) {
+    const NodeId ends[] = {v, v + 1};
+    expected.push_back(some_costs());
+    problem.add_edge(ends, expected.back());
+  }
+  std::size_t most_ids = 0;
+  for (int change = 0; change < 300; ++change) {
+    const auto e = static_cast<EdgeId>(random.between(0, nodes - 2));
+    expected[e] = some_costs();
+    problem.set_edge_costs(e, expected[e]);
+    most_ids = std::max(most_ids, problem.edge_costs_ids());
+    for (EdgeId f = 0; f < problem.edge_count(); ++f) {
+      REQUIRE(std::ranges::equal(problem.edge_costs(f), expected[f]));
+      for (EdgeId g = 0; g < f; ++g)
+        REQUIRE((problem.edge_costs_id(f) == problem.edge_costs_id(g)) ==
+                (expected[f] == expected[g]));
+    }
+  }
+  CHECK(most_ids <= 5);  // what nobody uses any more makes room
+}
+
+TEST_CASE("a pool gives equal lists one number, whatever has been removed") {
+  Random random(9);
+  Pool<std::int64_t> pool;
+  std::map<std::vector<std::int64_t>, Pool<std::int64_t>::Id> present;
+  for (int step = 0; step < 5000; ++step) {
+    std::vector<std::int64_t> list(static_cast<std::size_t>(random.between(0, 3)));
+    for (std::int64_t& number : list) number = random.between(-4, 4);
+    const auto found = present.find(list);
+    if (found != present.end() && random.between(0, 2) == 0) {
+      pool.remove(found->second);
+      present.erase(found);
+      continue;
+    }
+    const auto id = pool.add(std::span<const std::int64_t>(list));
+    REQUIRE(pool[id] == list);
+    if (found != present.end()) REQUIRE(found->second == id);
+    REQUIRE(std::ranges::all_of(
+        present, [&](const auto& entry) { return (entry.first == list) == (entry.second == id); }));
+    present[list] = id;
+  }
+  CHECK(pool.size() <= 1 + 9 + 81 + 729);
 }
 
 TEST_CASE("the same seed gives the same answer on one thread") {

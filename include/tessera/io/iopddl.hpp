@@ -287,7 +287,7 @@ class IopddlBuilder {
     if (problem.usage_limit && *problem.usage_limit < 0)
       throw InputError(source_, "the usage limit is negative");
     problem.reserve(read_.node_costs.size(), read_.node_costs.numbers.size(),
-                    read_.edge_costs.size(), read_.edge_costs.numbers.size());
+                    read_.edge_costs.size());
     for (std::size_t v = 0; v < read_.node_costs.size(); ++v) add_node(problem, v);
     for (std::size_t e = 0; e < read_.edge_nodes.size(); ++e) add_edge(problem, e);
     return problem;

@@ -8,6 +8,9 @@
 #pragma once
 #include <algorithm>
 #include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
 
 #include "tessera/core/wide.hpp"
 #include "tessera/solver/problem.hpp"
@@ -48,7 +51,12 @@ inline Wide magnitude_of(const Problem& problem) {
   };
   Wide total = 1;
   for (NodeId v = 0; v < problem.node_count(); ++v) total += largest(problem.costs(v));
-  for (EdgeId e = 0; e < problem.edge_count(); ++e) total += largest(problem.edge_costs(e));
+  std::vector<std::optional<Wide>> known(problem.edge_costs_ids());
+  for (EdgeId e = 0; e < problem.edge_count(); ++e) {
+    std::optional<Wide>& here = known[problem.edge_costs_id(e)];
+    if (!here) here = largest(problem.edge_costs(e));
+    total += *here;
+  }
   return total;
 }
 

@@ -9,7 +9,12 @@
 #pragma once
 #include <algorithm>
 #include <cstdint>
+#include <map>
 #include <numeric>
+#include <span>
+#include <tuple>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "tessera/solver/reduced.hpp"
@@ -42,7 +47,7 @@ struct Component {
   std::vector<Item> items;
   std::vector<Usage> usages;
   std::vector<Table> tables;
-  std::vector<Int> tables_cost;
+  std::vector<Int> tables_cost;  // tables with equal entries share them
   // The tables of variable i: those to lower numbers, then those to higher ones.
   std::vector<std::vector<std::uint32_t>> lower, higher;
   std::vector<Usage> capacity;          // by row
@@ -84,7 +89,7 @@ void index_tables(Component<Int>& component) {
 }
 
 template<class Int>
-Component<Int> make_component(const Reduced<Int>& reduced, std::vector<Variable> variables) {
+Component<Int> make_component(Reduced<Int>& reduced, std::vector<Variable> variables) {
   std::sort(variables.begin(), variables.end(), [&](Variable a, Variable b) {
     return std::pair(reduced.nodes[a].place, a) < std::pair(reduced.nodes[b].place, b);
   });
@@ -106,14 +111,17 @@ Component<Int> make_component(const Reduced<Int>& reduced, std::vector<Variable>
     }
     result.first_item.push_back(static_cast<std::uint32_t>(result.items.size()));
   }
+  std::unordered_map<typename Reduced<Int>::EntriesId, std::size_t> cost_at;
   for (const Variable w : variables)
     for (const EdgeId e : reduced.nodes[w].edges) {
       const auto& table = reduced.tables[e];
       const std::uint32_t here = number[w], there = number[table.other(w)];
       if (here > there) continue;
-      result.tables.push_back({here, there, result.tables_cost.size()});
-      const std::vector<Int> cost = reduced.table_from(w, e);
-      result.tables_cost.insert(result.tables_cost.end(), cost.begin(), cost.end());
+      const auto id = reduced.table_from(w, e);
+      const auto [at, is_new] = cost_at.emplace(id, result.tables_cost.size());
+      result.tables.push_back({here, there, at->second});
+      const std::vector<Int>& cost = reduced.entries(id);
+      if (is_new) result.tables_cost.insert(result.tables_cost.end(), cost.begin(), cost.end());
     }
   // Only rows that this component's items touch; they touch no other component's.
   std::vector<char> touched(reduced.capacity.size(), 0);
@@ -138,7 +146,7 @@ Component<Int> make_component(const Reduced<Int>& reduced, std::vector<Variable>
 
 // All that is left as one component.
 template<class Int>
-Component<Int> remainder_of(const Reduced<Int>& reduced) {
+Component<Int> remainder_of(Reduced<Int>& reduced) {
   std::vector<Variable> variables;
   for (Variable w = 0; w < reduced.nodes.size(); ++w)
     if (reduced.nodes[w].alive) variables.push_back(w);
@@ -147,7 +155,7 @@ Component<Int> remainder_of(const Reduced<Int>& reduced) {
 
 // Splits what is left into components, smallest first.
 template<class Int>
-std::vector<Component<Int>> components_of(const Reduced<Int>& reduced) {
+std::vector<Component<Int>> components_of(Reduced<Int>& reduced) {
   const auto variable_count = static_cast<std::uint32_t>(reduced.nodes.size());
   detail::UnionFind sets(variable_count + reduced.capacity.size());
   for (const auto& table : reduced.tables)
@@ -213,8 +221,17 @@ Component<Int> restrict_to(const Component<Int>& whole, const Domains& domains,
       for (std::uint32_t x = result.first[i]; x < result.first[i + 1]; ++x)
         result.usages.push_back(whole.usages[item.usage + kept[x] - whole.first[i]]);
     }
+  // What a table becomes depends on its entries and on which values its ends keep.
+  Pool<char> masks;
+  std::vector<Pool<char>::Id> mask;
+  for (std::uint32_t i = 0; i < whole.size(); ++i)
+    mask.push_back(masks.add(std::span(domains).subspan(whole.first[i], whole.value_count(i))));
+  std::map<std::tuple<std::size_t, Pool<char>::Id, Pool<char>::Id>, std::size_t> cost_at;
   for (const auto& table : whole.tables) {
-    result.tables.push_back({table.u, table.v, result.tables_cost.size()});
+    const auto [at, is_new] = cost_at.emplace(std::tuple(table.cost, mask[table.u], mask[table.v]),
+                                              result.tables_cost.size());
+    result.tables.push_back({table.u, table.v, at->second});
+    if (!is_new) continue;
     const std::uint32_t width = whole.value_count(table.v);
     for (std::uint32_t x = result.first[table.u]; x < result.first[table.u + 1]; ++x) {
       const Int* row = whole.cost_of(table) + std::size_t{kept[x] - whole.first[table.u]} * width;

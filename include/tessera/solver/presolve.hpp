@@ -11,17 +11,23 @@
 //   separate    tables that are a sum of two vectors
 //
 // Rounds of these run until nothing changes.  Each stops early when time is up: what has been done
-// by then is still exact.
+// by then is still exact.  What depends on a table's entries alone is asked once for all tables
+// that have the same (reduced.hpp).
 #pragma once
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <iterator>
 #include <limits>
 #include <numeric>
+#include <optional>
 #include <set>
+#include <span>
 #include <vector>
 
+#include "tessera/solver/dominance.hpp"
 #include "tessera/solver/options.hpp"
+#include "tessera/solver/range_minimum.hpp"
 #include "tessera/solver/reduced.hpp"
 
 namespace tessera::solver {
@@ -49,18 +55,26 @@ class Presolve {
   }
 
  private:
-  using Node = typename Reduced<Int>::Node;
-  using Table = typename Reduced<Int>::Table;
+  using Problem = Reduced<Int>;
+  using Node = typename Problem::Node;
+  using Table = typename Problem::Table;
+  using EntriesId = typename Problem::EntriesId;
+  using ListId = typename Problem::ListId;
 
   // Dominance compares all pairs of values; past this many it costs more than it gives.
   static constexpr std::size_t max_dominance_values = 256;
   // The largest table that elimination may make.
   static constexpr std::size_t max_table = 4096;
 
-  // A sum that did not fit (reduced.hpp): how large it is can not be compared.
-  static constexpr Usage unknown_usage = std::numeric_limits<Usage>::max();
-
-  bool stopped() const { return problem_.infeasible || deadline_.is_over(); }
+  // The clock is read now and then only: most steps take less time than reading it.
+  bool stopped() {
+    constexpr int steps = 64;
+    if (++steps_since_look_ >= steps) {
+      steps_since_look_ = 0;
+      is_late_ = is_late_ || deadline_.is_over();
+    }
+    return problem_.infeasible || is_late_;
+  }
   Node& node(Variable w) { return problem_.nodes[w]; }
 
   template<class Visit>
@@ -104,26 +118,50 @@ class Presolve {
   }
 
   std::vector<Value> possible_values(Variable w) {
-    std::vector<char> possible(node(w).size(), 1);
-    for (std::size_t x = 0; x < possible.size(); ++x)
-      possible[x] = problem_.finite(node(w).cost[x]);
+    std::vector<Value> kept = finite_values(node(w));
     for (const EdgeId e : node(w).edges) {
-      const Table& table = problem_.tables[e];
-      const std::vector<Int>& other_cost = node(table.other(w)).cost;
-      const std::size_t columns = node(table.v).size();
-      std::vector<char> has_partner(possible.size(), 0);
-      for (std::size_t x = 0; x < node(table.u).size(); ++x)
-        for (std::size_t y = 0; y < columns; ++y) {
-          if (!problem_.finite(table.cost[x * columns + y])) continue;
-          const bool w_is_u = table.u == w;
-          if (problem_.finite(other_cost[w_is_u ? y : x])) has_partner[w_is_u ? x : y] = 1;
-        }
-      for (std::size_t x = 0; x < possible.size(); ++x) possible[x] &= has_partner[x];
+      const ListId own = partnered_rows(w, e);
+      if (problem_.list(own).size() == node(w).size()) continue;
+      std::vector<Value> both;
+      std::set_intersection(kept.begin(), kept.end(), problem_.list(own).begin(),
+                            problem_.list(own).end(), std::back_inserter(both));
+      kept = std::move(both);
     }
-    std::vector<Value> kept;
-    for (std::size_t x = 0; x < possible.size(); ++x)
-      if (possible[x] != 0) kept.push_back(static_cast<Value>(x));
     return kept;
+  }
+  std::vector<Value> finite_values(const Node& node) const {
+    std::vector<Value> values;
+    for (Value x = 0; x < node.size(); ++x)
+      if (problem_.finite(node.cost[x])) values.push_back(x);
+    return values;
+  }
+  // The same as a list's number; almost always it is all of them.
+  ListId finite_list(const Node& node) {
+    const auto is_finite = [](const Int& cost) { return Problem::finite(cost); };
+    if (!std::all_of(node.cost.begin(), node.cost.end(), is_finite))
+      return problem_.listed(finite_values(node));
+    if (node.size() >= all_of_.size()) all_of_.resize(node.size() + 1);
+    std::optional<ListId>& all = all_of_[node.size()];
+    if (!all) all = problem_.listed(finite_values(node));
+    return *all;
+  }
+  // The values of w for which the table allows some value of its other end.
+  ListId partnered_rows(Variable w, EdgeId e) {
+    const Node& other = node(problem_.tables[e].other(w));
+    const EntriesId entries = problem_.table_from(w, e);
+    const ListId columns = finite_list(other);
+    const auto width = static_cast<std::uint32_t>(other.size());
+    return problem_.remembered({Problem::possible_rows, entries, width, columns}, [&] {
+      std::vector<Value> rows;
+      const std::vector<Int>& table = problem_.entries(entries);
+      for (Value x = 0; x * width < table.size(); ++x) {
+        const Int* row = table.data() + std::size_t{x} * width;
+        const auto is_partner = [&](Value y) { return problem_.finite(row[y]); };
+        const auto& partners = problem_.list(columns);
+        if (std::any_of(partners.begin(), partners.end(), is_partner)) rows.push_back(x);
+      }
+      return problem_.listed(std::move(rows));
+    });
   }
 
   // For every value that goes, a neighbour without a partner for it.
@@ -142,7 +180,8 @@ class Presolve {
     const std::size_t columns = problem_.nodes[table.v].size();
     for (std::size_t y = 0; y < other_cost.size(); ++y)
       if (problem_.finite(other_cost[y]) &&
-          problem_.finite(table.cost[table.u == w ? x * columns + y : y * columns + x]))
+          problem_.finite(
+              problem_.entries_of(table)[table.u == w ? x * columns + y : y * columns + x]))
         return true;
     return false;
   }
@@ -198,12 +237,14 @@ class Presolve {
   // What a value adds on top of every other variable's least must fit, on each row.
   void drop_values_that_never_fit() {
     if (problem_.proof != nullptr) problem_.proof->step("profile").end();
+    // What variables fixed on the way take is seen in the next round.
+    const RangeMinimum<Usage> room_in(problem_.capacity);
     for_each_alive([&](Variable w) {
       if (node(w).items.empty()) return;
       std::vector<char> fits(node(w).size(), 1);
       for (const UsageItem& item : node(w).items) {
-        const Usage room = *std::min_element(problem_.capacity.begin() + item.begin,
-                                             problem_.capacity.begin() + item.end);
+        if (item.begin == item.end) continue;
+        const Usage room = room_in(item.begin, item.end);
         for (std::size_t x = 0; x < fits.size(); ++x) fits[x] &= item.usage[x] <= room;
       }
       std::vector<Value> kept;
@@ -327,9 +368,9 @@ class Presolve {
       // Where both ends determine each other, the one with fewer tables moves.
       const bool v_first = node(u).edges.size() < node(v).edges.size();
       for (const Variable into : v_first ? std::array{v, u} : std::array{u, v}) {
-        std::vector<Value> image = image_of(e, into);
+        const std::vector<Value>& image = problem_.list(image_of(e, into));
         if (image.empty()) continue;
-        problem_.fold(e, into, std::move(image));
+        problem_.fold(e, into, image);
         has_more_items[into] = 1;
         ++changes_;
         break;
@@ -340,17 +381,20 @@ class Presolve {
   }
 
   // For each value of w the only one that the other end may have; empty where there are more.
-  std::vector<Value> image_of(EdgeId e, Variable w) const {
-    const Table& table = problem_.tables[e];
-    const bool w_is_u = table.u == w;
-    const std::size_t columns = problem_.nodes[table.v].size();
-    const std::size_t size = problem_.nodes[w].size();
-    const std::size_t others = table.cost.size() / size;
-    std::vector<Value> image(size);
-    for (std::size_t x = 0; x < size; ++x) {
+  ListId image_of(EdgeId e, Variable w) {
+    const EntriesId entries = problem_.table_from(w, e);
+    const auto size = static_cast<std::uint32_t>(node(w).size());
+    return problem_.remembered({Problem::an_image, entries, size}, [&] {
+      return problem_.listed(image_in(problem_.entries(entries), size));
+    });
+  }
+  std::vector<Value> image_in(const std::vector<Int>& table, std::size_t rows) const {
+    const std::size_t columns = table.size() / rows;
+    std::vector<Value> image(rows);
+    for (std::size_t x = 0; x < rows; ++x) {
       std::size_t partners = 0;
-      for (std::size_t y = 0; y < others; ++y)
-        if (problem_.finite(table.cost[w_is_u ? x * columns + y : y * columns + x])) {
+      for (std::size_t y = 0; y < columns; ++y)
+        if (problem_.finite(table[x * columns + y])) {
           image[x] = static_cast<Value>(y);
           if (++partners > 1) return {};
         }
@@ -364,25 +408,28 @@ class Presolve {
   void separate_all() {
     for (EdgeId e = 0; e < problem_.tables.size() && !stopped(); ++e) {
       const Table& table = problem_.tables[e];
-      if (!table.alive) continue;
+      if (!table.alive || !is_separable(table)) continue;
       const std::size_t rows = node(table.u).size(), columns = node(table.v).size();
-      const Int corner = table.cost[0];
-      const bool separable = [&] {
-        for (std::size_t x = 0; x < rows; ++x)
-          for (std::size_t y = 0; y < columns; ++y) {
-            const Int& here = table.cost[x * columns + y];
-            if (!problem_.finite(here) || here - table.cost[x * columns] != table.cost[y] - corner)
-              return false;
-          }
-        return true;
-      }();
-      if (!separable) continue;
+      const std::vector<Int>& cost = problem_.entries_of(table);
       std::vector<Int> a, b;
-      for (std::size_t x = 0; x < rows; ++x) a.push_back(table.cost[x * columns]);
-      for (std::size_t y = 0; y < columns; ++y) b.push_back(table.cost[y] - corner);
+      for (std::size_t x = 0; x < rows; ++x) a.push_back(cost[x * columns]);
+      for (std::size_t y = 0; y < columns; ++y) b.push_back(cost[y] - cost[0]);
       problem_.split_table(e, a, b);
       ++changes_;
     }
+  }
+  bool is_separable(const Table& table) {
+    const auto columns = static_cast<std::uint32_t>(node(table.v).size());
+    const auto answer =
+        problem_.remembered({Problem::whether_separable, table.entries, columns}, [&] {
+          const std::vector<Int>& cost = problem_.entries_of(table);
+          for (std::size_t i = 0; i < cost.size(); ++i)
+            if (!problem_.finite(cost[i]) ||
+                cost[i] - cost[i - i % columns] != cost[i % columns] - cost[0])
+              return 0U;
+          return 1U;
+        });
+    return answer != 0;
   }
 
   // --- eliminate ---------------------------------------------------------------------------------
@@ -414,64 +461,51 @@ class Presolve {
     for_each_alive([&](Variable w) {
       const std::size_t size = node(w).size();
       if (size < 2 || size > max_dominance_values) return;
-      std::vector<Value> instead = dominating_values(w), kept;
+      std::vector<Value> instead = problem_.list(dominating_values(w)), kept;
+      if (problem_.proof != nullptr) explain_dominated(w, instead);
+      // One that took another's place may have been replaced itself.
+      for (Value& value : instead)
+        while (instead[value] != value) value = instead[value];
       for (Value x = 0; x < size; ++x)
         if (instead[x] == x) kept.push_back(x);
       keep(w, kept, std::move(instead));
     });
   }
 
-  // For every value the one that can take its place; itself where there is none.
-  std::vector<Value> dominating_values(Variable w) {
+  // What dominance.hpp says of the variable's values: it depends on the costs, the usages and the
+  // tables, whoever's they are.
+  ListId dominating_values(Variable w) {
     const Node& here = node(w);
-    std::vector<Value> instead(here.size());
-    std::iota(instead.begin(), instead.end(), 0U);
-    std::vector<std::vector<Int>> tables;
+    std::vector<EntriesId> tables;
     for (const EdgeId e : here.edges) tables.push_back(problem_.table_from(w, e));
-    for (Value x = 0; x < here.size(); ++x)
-      for (Value y = 0; y < here.size() && instead[x] == x; ++y)
-        if (x != y && instead[y] == y && replaces(here, tables, y, x)) {
-          instead[x] = y;
-          if (problem_.proof != nullptr)
-            (problem_.proof->step("dominated") << here.name << here.label[x] << here.label[y])
-                .end();
-        }
-    // One that took another's place may have been replaced itself.
-    for (Value& value : instead)
-      while (instead[value] != value) value = instead[value];
-    return instead;
+    std::sort(tables.begin(), tables.end());
+    std::vector<std::uint32_t> question{Problem::what_dominates, problem_.pooled(here.cost)};
+    question.push_back(static_cast<std::uint32_t>(tables.size()));
+    question.insert(question.end(), tables.begin(), tables.end());
+    for (const UsageItem& item : here.items) question.push_back(problem_.pooled_usage(item.usage));
+    return problem_.remembered(question, [&] {
+      std::vector<std::span<const Int>> rows;
+      for (const EntriesId id : tables) rows.push_back(problem_.entries(id));
+      std::vector<std::span<const Usage>> usages;
+      for (const UsageItem& item : here.items) usages.push_back(item.usage);
+      return problem_.listed(
+          Dominance<Int>(here.cost, std::move(rows), std::move(usages)).replacements());
+    });
   }
-
-  // Whether y can stand in for x whatever the neighbours have chosen.
-  bool replaces(const Node& here, const std::vector<std::vector<Int>>& tables, Value y,
-                Value x) const {
-    for (const UsageItem& item : here.items)
-      if (item.usage[y] > item.usage[x] || item.usage[y] == unknown_usage) return false;
-    if (!problem_.finite(here.cost[y])) return false;
-    if (!problem_.finite(here.cost[x])) return true;
-    Int worst = here.cost[y] - here.cost[x];  // of the change in cost
-    for (const std::vector<Int>& table : tables) {
-      const std::size_t width = table.size() / here.size();
-      const Int* of_y = table.data() + y * width;
-      const Int* of_x = table.data() + x * width;
-      bool any = false;
-      Int most = 0;
-      for (std::size_t z = 0; z < width; ++z) {
-        if (!problem_.finite(of_x[z])) continue;
-        if (!problem_.finite(of_y[z])) return false;
-        const Int change = of_y[z] - of_x[z];
-        most = any ? std::max<Int>(most, change) : change;
-        any = true;
-      }
-      if (!any) return true;  // x has no partner at all
-      worst += most;
-    }
-    return worst <= 0;
+  void explain_dominated(Variable w, const std::vector<Value>& instead) {
+    const Node& here = node(w);
+    for (Value x = 0; x < here.size(); ++x)
+      if (instead[x] != x)
+        (problem_.proof->step("dominated") << here.name << here.label[x] << here.label[instead[x]])
+            .end();
   }
 
   Reduced<Int>& problem_;
   const Deadline& deadline_;
   std::uint64_t changes_ = 0;
+  int steps_since_look_ = 64;
+  bool is_late_ = false;
+  std::vector<std::optional<ListId>> all_of_;  // by size: the list of all values
 };
 
 }  // namespace tessera::solver

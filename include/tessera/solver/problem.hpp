@@ -21,15 +21,18 @@
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tessera/core/cost.hpp"
+#include "tessera/solver/pool.hpp"
 
 namespace tessera::solver {
 
 using Usage = std::int64_t;
 using NodeId = std::uint32_t;
 using EdgeId = std::uint32_t;
+using CostsId = Pool<Cost>::Id;
 
 // The strategy chosen for every node.
 using Assignment = std::vector<std::uint32_t>;
@@ -49,16 +52,14 @@ class Problem {
   std::optional<Usage> usage_limit;  // none: no limit at all
 
   // Room for so many, for those who count their bytes.
-  void reserve(std::size_t nodes, std::size_t strategies, std::size_t edges,
-               std::size_t edge_costs) {
+  void reserve(std::size_t nodes, std::size_t strategies, std::size_t edges) {
     node_begin_.reserve(nodes + 1);
     intervals_.reserve(nodes);
     costs_.reserve(strategies);
     usages_.reserve(strategies);
     edge_nodes_.reserve(2 * edges);
     edge_nodes_begin_.reserve(edges + 1);
-    edge_costs_begin_.reserve(edges + 1);
-    edge_costs_.reserve(edge_costs);
+    edge_costs_.reserve(edges);
   }
 
   // One cost and one usage per strategy; a cost may be `infinite`.  Usages are not negative.
@@ -102,21 +103,22 @@ class Problem {
                                   " costs where its nodes' strategies need " +
                                   std::to_string(expected));
     edge_nodes_.insert(edge_nodes_.end(), nodes.begin(), nodes.end());
-    edge_costs_.insert(edge_costs_.end(), costs.begin(), costs.end());
     edge_nodes_begin_.push_back(edge_nodes_.size());
-    edge_costs_begin_.push_back(edge_costs_.size());
+    edge_costs_.push_back(use(costs));
     return id;
   }
 
   // New costs in place of the old ones, for the same problem solved again; solve() can begin with
   // the old answer (Options::start).  Throws std::invalid_argument where the sizes differ.
   void set_costs(NodeId v, std::span<const Cost> costs) {
-    replace(std::span(costs_).subspan(node_begin_[v], strategy_count(v)), costs);
+    check_size(costs, strategy_count(v));
+    std::copy(costs.begin(), costs.end(),
+              costs_.begin() + static_cast<std::ptrdiff_t>(node_begin_[v]));
   }
   void set_edge_costs(EdgeId e, std::span<const Cost> costs) {
-    replace(std::span(edge_costs_)
-                .subspan(edge_costs_begin_[e], edge_costs_begin_[e + 1] - edge_costs_begin_[e]),
-            costs);
+    check_size(costs, edge_costs(e).size());
+    const CostsId old = std::exchange(edge_costs_[e], use(costs));
+    if (--uses_[old] == 0) distinct_costs_.remove(old);
   }
   // Leaves a node one strategy only.  Throws std::invalid_argument.
   void fix(NodeId v, std::uint32_t strategy) {
@@ -145,26 +147,37 @@ class Problem {
             edge_nodes_begin_[e + 1] - edge_nodes_begin_[e]};
   }
   std::span<const Cost> edge_costs(EdgeId e) const noexcept {
-    return {edge_costs_.data() + edge_costs_begin_[e],
-            edge_costs_begin_[e + 1] - edge_costs_begin_[e]};
+    return distinct_costs_[edge_costs_[e]];
   }
+  // Edges whose costs are equal have the same number here; below edge_costs_ids().
+  CostsId edge_costs_id(EdgeId e) const noexcept { return edge_costs_[e]; }
+  std::size_t edge_costs_ids() const noexcept { return distinct_costs_.size(); }
 
  private:
-  static void replace(std::span<Cost> old, std::span<const Cost> costs) {
-    if (costs.size() != old.size())
+  static void check_size(std::span<const Cost> costs, std::size_t expected) {
+    if (costs.size() != expected)
       throw std::invalid_argument(std::to_string(costs.size()) + " costs in place of " +
-                                  std::to_string(old.size()));
-    std::copy(costs.begin(), costs.end(), old.begin());
+                                  std::to_string(expected));
   }
 
-  // Flat, because contest files hold tens of millions of numbers.
+  CostsId use(std::span<const Cost> costs) {
+    const CostsId id = distinct_costs_.add(costs);
+    uses_.resize(distinct_costs_.size(), 0);
+    ++uses_[id];
+    return id;
+  }
+
+  // Flat, because contest files hold tens of millions of numbers; and edges that cost the same, as
+  // those of repeated layers do, share what they cost.
   std::vector<Cost> costs_;
   std::vector<Usage> usages_;
   std::vector<std::size_t> node_begin_{0};
   std::vector<Interval> intervals_;
   std::vector<NodeId> edge_nodes_;
-  std::vector<Cost> edge_costs_;
-  std::vector<std::size_t> edge_nodes_begin_{0}, edge_costs_begin_{0};
+  std::vector<std::size_t> edge_nodes_begin_{0};
+  std::vector<CostsId> edge_costs_;  // by edge
+  Pool<Cost> distinct_costs_;
+  std::vector<std::uint32_t> uses_;  // of each of those
 };
 
 }  // namespace tessera::solver

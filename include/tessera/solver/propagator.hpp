@@ -3,38 +3,16 @@
 // What a restriction of domains implies at once: values without a partner, values without room.
 #pragma once
 #include <algorithm>
-#include <bit>
 #include <cstdint>
 #include <limits>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "tessera/solver/component.hpp"
+#include "tessera/solver/range_minimum.hpp"
 
 namespace tessera::solver {
-
-// The least of any run of rows in O(1), after O(n log n).
-class RangeMinimum {
- public:
-  explicit RangeMinimum(std::vector<UsageSum> values) {
-    levels_.push_back(std::move(values));
-    for (std::size_t width = 1; 2 * width <= levels_[0].size(); width *= 2) {
-      const std::vector<UsageSum>& below = levels_.back();
-      std::vector<UsageSum> level(below.size() - width);
-      for (std::size_t i = 0; i < level.size(); ++i)
-        level[i] = std::min(below[i], below[i + width]);
-      levels_.push_back(std::move(level));
-    }
-  }
-  // @pre begin < end
-  UsageSum operator()(std::size_t begin, std::size_t end) const {
-    const auto level = static_cast<std::size_t>(std::bit_width(end - begin) - 1);
-    return std::min(levels_[level][begin], levels_[level][end - (std::size_t{1} << level)]);
-  }
-
- private:
-  std::vector<std::vector<UsageSum>> levels_;  // levels_[l][i]: of the 2^l rows from i
-};
 
 template<class Int>
 bool all_have_values(const Component<Int>& component, const Domains& domains) {
@@ -50,12 +28,17 @@ template<class Int>
 class Propagator {
  public:
   explicit Propagator(const Component<Int>& component) : component_(component) {
+    std::unordered_map<std::size_t, bool> is_restrictive;  // by where the entries begin
     for (std::uint32_t e = 0; e < component.tables.size(); ++e) {
       const auto& table = component.tables[e];
-      const std::size_t entries = std::size_t{component.value_count(table.u)} *
-                                  component.value_count(table.v);
-      const Int* cost = component.cost_of(table);
-      if (!std::all_of(cost, cost + entries, Arithmetic<Int>::is_finite)) restrictive_.push_back(e);
+      const auto [known, is_new] = is_restrictive.emplace(table.cost, false);
+      if (is_new) {
+        const std::size_t entries = std::size_t{component.value_count(table.u)} *
+                                    component.value_count(table.v);
+        const Int* cost = component.cost_of(table);
+        known->second = !std::all_of(cost, cost + entries, Arithmetic<Int>::is_finite);
+      }
+      if (known->second) restrictive_.push_back(e);
     }
   }
 
@@ -130,7 +113,7 @@ class Propagator {
       if (proof != nullptr) (proof->step("overfull") << component_.row_name[row]).end();
       return false;
     }
-    const RangeMinimum range(std::move(room));
+    const RangeMinimum<UsageSum> range(std::move(room));
     for (std::uint32_t i = 0; i < component_.size(); ++i)
       for (std::uint32_t k = component_.first_item[i]; k < component_.first_item[i + 1]; ++k) {
         const auto& item = component_.items[k];
@@ -151,7 +134,8 @@ class Propagator {
   }
 
   void explain_crowded(Proof& proof, std::uint32_t i, std::uint32_t y,
-                       const typename Component<Int>::Item& item, const RangeMinimum& room) const {
+                       const typename Component<Int>::Item& item,
+                       const RangeMinimum<UsageSum>& room) const {
     std::uint32_t row = item.begin;
     while (room(row, row + 1) != room(item.begin, item.end)) ++row;
     (proof.step("crowded") << component_.name[i] << component_.label[component_.first[i] + y]

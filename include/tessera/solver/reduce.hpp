@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <numeric>
+#include <optional>
 #include <stdexcept>
 #include <utility>
 #include <vector>
@@ -62,7 +63,7 @@ void add_hidden(Reduced<Int>& reduced, std::span<const NodeId> edge, const std::
     const std::size_t width = reduced.nodes[edge[i]].size();
     std::vector<Int> table(values[i].size() * width, Arithmetic<Int>::infinity());
     for (std::size_t x = 0; x < values[i].size(); ++x) table[x * width + values[i][x]] = 0;
-    reduced.add_table(hidden, edge[i], std::move(table));
+    reduced.add_table(hidden, edge[i], reduced.pooled(std::move(table)));
   }
 }
 
@@ -138,7 +139,7 @@ Reduced<Int> make_reduced(const Component<Int>& component, const Domains& domain
     const Int* cost = component.cost_of(table);
     const std::size_t entries = std::size_t{component.value_count(table.u)} *
                                 component.value_count(table.v);
-    reduced.add_new_table(table.u, table.v, {cost, cost + entries});
+    reduced.add_new_table(table.u, table.v, reduced.pooled({cost, cost + entries}));
   }
   for (std::uint32_t i = 0; i < component.size(); ++i) {
     std::vector<Value> kept;
@@ -156,17 +157,20 @@ Reduced<Int> make_reduced(const Problem& problem, int shift) {
   Reduced<Int> reduced;
   for (NodeId v = 0; v < problem.node_count(); ++v)
     reduced.add_variable(detail::scaled<Int>(problem.costs(v), shift));
+  using EntriesId = typename Reduced<Int>::EntriesId;
+  std::vector<std::optional<EntriesId>> pooled(problem.edge_costs_ids());
   for (EdgeId e = 0; e < problem.edge_count(); ++e) {
     const auto edge = problem.edge_nodes(e);
-    std::vector<Int> cost = detail::scaled<Int>(problem.edge_costs(e), shift);
+    std::optional<EntriesId>& entries = pooled[problem.edge_costs_id(e)];
+    if (!entries) entries = reduced.pooled(detail::scaled<Int>(problem.edge_costs(e), shift));
     if (edge.size() == 1)
-      detail::add_unary(reduced, edge[0], cost, false);
+      detail::add_unary(reduced, edge[0], reduced.entries(*entries), false);
     else if (edge.size() == 2 && edge[0] == edge[1])
-      detail::add_unary(reduced, edge[0], cost, true);
+      detail::add_unary(reduced, edge[0], reduced.entries(*entries), true);
     else if (edge.size() == 2)
-      reduced.add_table(edge[0], edge[1], std::move(cost));
+      reduced.add_table(edge[0], edge[1], *entries);
     else
-      detail::add_hidden(reduced, edge, cost);
+      detail::add_hidden(reduced, edge, reduced.entries(*entries));
   }
   detail::add_rows(reduced, problem);
   return reduced;

@@ -6,6 +6,10 @@
 // Every operation keeps an optimal assignment (and says in its comment why), and pushes what is
 // needed to get back from an assignment of what is left to one of what was.  Which operation to
 // apply when is presolve.hpp's concern.
+//
+// Tables live in a pool (pool.hpp): equal ones have one number, and what is made of them, a
+// transpose, a selection, a sum, a minimum, is made once.  A pool only grows; what it holds is
+// small beside the problem that it came from.
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -17,6 +21,7 @@
 #include <vector>
 
 #include "tessera/solver/arithmetic.hpp"
+#include "tessera/solver/pool.hpp"
 #include "tessera/solver/problem.hpp"
 #include "tessera/solver/proof.hpp"
 
@@ -34,6 +39,9 @@ struct UsageItem {
 template<class Int>
 class Reduced {
  public:
+  using EntriesId = typename Pool<Int>::Id;
+  using ListId = Pool<Value>::Id;
+
   struct Node {
     std::vector<Int> cost;         // by value; a value that is forbidden costs infinity
     std::vector<UsageItem> items;  // a variable that stands for several nodes has several, disjoint
@@ -50,7 +58,7 @@ class Reduced {
   };
   struct Table {
     Variable u = 0, v = 0;
-    std::vector<Int> cost;  // row-major: u's value, then v's
+    EntriesId entries = 0;  // row-major: u's value, then v's
     bool alive = true;
 
     Variable other(Variable w) const noexcept { return w == u ? v : u; }
@@ -77,27 +85,56 @@ class Reduced {
     return id;
   }
 
+  // The number of a table's entries, or of a variable's costs.
+  EntriesId pooled(std::vector<Int> entries) { return pool_.add(std::move(entries)); }
+  const std::vector<Int>& entries(EntriesId id) const { return pool_[id]; }
+  ListId listed(std::vector<Value> list) { return lists_.add(std::move(list)); }
+  const std::vector<Value>& list(ListId id) const { return lists_[id]; }
+  std::uint32_t pooled_usage(std::span<const Usage> usage) { return usages_.add(usage); }
+  const std::vector<Int>& entries_of(const Table& table) const { return pool_[table.entries]; }
+
   // Adds a table between two different variables, onto the one there is, if any.
-  void add_table(Variable u, Variable v, std::vector<Int> cost) {
-    if (const EdgeId found = find_table(u, v); found != none) {
-      add_onto(tables[found], u, cost);
-      return;
-    }
-    add_new_table(u, v, std::move(cost));
+  void add_table(Variable u, Variable v, EntriesId entries) {
+    if (const EdgeId found = find_table(u, v); found != none)
+      add_onto(tables[found], u, entries);
+    else
+      add_new_table(u, v, entries);
   }
   // @pre there is none between them
-  void add_new_table(Variable u, Variable v, std::vector<Int> cost) {
+  void add_new_table(Variable u, Variable v, EntriesId entries) {
     const auto id = static_cast<EdgeId>(tables.size());
-    tables.push_back({u, v, std::move(cost), true});
+    tables.push_back({u, v, entries, true});
     nodes[u].edges.push_back(id);
     nodes[v].edges.push_back(id);
   }
 
   // A table seen from one of its ends: rows are w's values.
-  std::vector<Int> table_from(Variable w, EdgeId e) const {
+  EntriesId table_from(Variable w, EdgeId e) {
     const Table& table = tables[e];
-    if (table.u == w) return table.cost;
-    return transposed(table.cost, nodes[table.u].size(), nodes[table.v].size());
+    return table.u == w ? table.entries : transposed(table.entries, nodes[table.v].size());
+  }
+
+  // What kind of question comes first in what the memory is asked.
+  enum Asked : std::uint32_t {
+    a_transpose,
+    picked_rows_of,
+    picked_columns_of,
+    a_sum,
+    an_elimination,
+    possible_rows,
+    an_image,
+    whether_separable,
+    what_dominates
+  };
+  // What `work_out` says, asked once for each question: a list that begins with its kind, and names
+  // entries and lists of this problem.  It may depend on nothing else.
+  template<class WorkOut>
+  std::uint32_t remembered(std::span<const std::uint32_t> question, WorkOut&& work_out) {
+    return memory_.answer(question, std::forward<WorkOut>(work_out));
+  }
+  template<class WorkOut>
+  std::uint32_t remembered(std::initializer_list<std::uint32_t> question, WorkOut&& work_out) {
+    return memory_.answer(question, std::forward<WorkOut>(work_out));
   }
 
   // --- Operations that keep an optimum -----------------------------------------------------------
@@ -107,7 +144,8 @@ class Reduced {
   void restrict(Variable w, const std::vector<Value>& kept, std::vector<Value> instead = {}) {
     Node& node = nodes[w];
     if (kept.empty()) infeasible = true;
-    for (const EdgeId e : node.edges) restrict_table(tables[e], w, kept);
+    const ListId list = lists_.add(std::span(kept));
+    for (const EdgeId e : node.edges) restrict_table(tables[e], w, list);
     pick(node.cost, kept);
     pick(node.label, kept);
     for (UsageItem& item : node.items) pick(item.usage, kept);
@@ -127,7 +165,7 @@ class Reduced {
       }
     for (const EdgeId e : std::vector<EdgeId>(node.edges)) {
       const Variable other = tables[e].other(w);
-      add_to_costs(other, table_from(w, e));
+      add_to_costs(other, entries(table_from(w, e)));
       drop_table(e);
     }
     node.items.clear();
@@ -149,7 +187,7 @@ class Reduced {
   void eliminate(Variable w) {
     Node& node = nodes[w];
     if (proof != nullptr) (proof->step("eliminate") << node.name).end();
-    Eliminated record{w, node.cost, {}, {}};
+    Eliminated record{w, pool_.add(std::span<const Int>(node.cost)), {}, {}};
     for (const EdgeId e : node.edges) {
       record.neighbours.push_back(tables[e].other(w));
       record.tables.push_back(table_from(w, e));
@@ -157,17 +195,15 @@ class Reduced {
     for (const EdgeId e : std::vector<EdgeId>(node.edges)) drop_table(e);
     node.alive = false;
     if (record.neighbours.empty()) {
-      const Int least = *std::min_element(record.cost.begin(), record.cost.end());
+      const Int least = *std::min_element(node.cost.begin(), node.cost.end());
       infeasible = infeasible || !finite(least);
       constant = add(constant, least);
     } else if (record.neighbours.size() == 1) {
       const Variable other = record.neighbours[0];
-      add_to_costs(other, min_plus(record.cost, record.tables[0], nodes[other].size()));
+      add_to_costs(other, min_plus(node.cost, entries(record.tables[0]), nodes[other].size()));
     } else {
       const Variable u = record.neighbours[0], v = record.neighbours[1];
-      add_table(u, v,
-                min_plus(record.cost, record.tables[0], nodes[u].size(), record.tables[1],
-                         nodes[v].size()));
+      add_table(u, v, eliminated(record));
     }
     undo_.push_back(std::move(record));
   }
@@ -184,7 +220,7 @@ class Reduced {
     Node& node = nodes[into];
     for (Value x = 0; x < image.size(); ++x) {
       const std::size_t at = into_is_u ? x * columns + image[x] : image[x] * columns + x;
-      node.cost[x] = add(node.cost[x], add(nodes[from].cost[image[x]], tables[e].cost[at]));
+      node.cost[x] = add(node.cost[x], add(nodes[from].cost[image[x]], entries_of(tables[e])[at]));
     }
     drop_table(e);
     node.place = std::min(node.place, nodes[from].place);
@@ -205,7 +241,7 @@ class Reduced {
   // @pre values.size() == nodes.size(), and the alive ones are set
   void undo(std::vector<Value>& values) const {
     for (auto step = undo_.rbegin(); step != undo_.rend(); ++step)
-      std::visit([&](const auto& record) { record.apply(values); }, *step);
+      std::visit([&](const auto& record) { record.apply(*this, values); }, *step);
   }
 
   // The other way: from values of all that ever were to those that are alive, changed only where a
@@ -232,7 +268,7 @@ class Reduced {
   struct Restricted {
     Variable w;
     std::vector<Value> kept, instead;
-    void apply(std::vector<Value>& values) const { values[w] = kept[values[w]]; }
+    void apply(const Reduced&, std::vector<Value>& values) const { values[w] = kept[values[w]]; }
     bool project(std::vector<Value>& values) const {
       Value& value = values[w];
       if (!instead.empty()) value = instead[value];
@@ -244,22 +280,24 @@ class Reduced {
   };
   struct Fixed {
     Variable w;
-    void apply(std::vector<Value>& values) const { values[w] = 0; }
+    void apply(const Reduced&, std::vector<Value>& values) const { values[w] = 0; }
     bool project(const std::vector<Value>& values) const { return values[w] == 0; }
   };
   struct Eliminated {
     Variable w;
-    std::vector<Int> cost;
+    EntriesId costs;
     std::vector<Variable> neighbours;
-    std::vector<std::vector<Int>> tables;  // rows are w's values
+    std::vector<EntriesId> tables;  // rows are w's values
     bool project(const std::vector<Value>&) const { return true; }
-    void apply(std::vector<Value>& values) const {
+    void apply(const Reduced& reduced, std::vector<Value>& values) const {
+      const std::vector<Int>& cost = reduced.entries(costs);
       Int best = infinity();
       for (Value x = 0; x < cost.size(); ++x) {
         Int total = cost[x];
         for (std::size_t i = 0; i < neighbours.size(); ++i) {
-          const std::size_t width = tables[i].size() / cost.size();
-          total = add(total, tables[i][x * width + values[neighbours[i]]]);
+          const std::vector<Int>& table = reduced.entries(tables[i]);
+          const std::size_t width = table.size() / cost.size();
+          total = add(total, table[x * width + values[neighbours[i]]]);
         }
         if (x == 0 || total < best) {
           best = total;
@@ -271,7 +309,9 @@ class Reduced {
   struct Folded {
     Variable into, from;
     std::vector<Value> image;  // by into's value
-    void apply(std::vector<Value>& values) const { values[from] = image[values[into]]; }
+    void apply(const Reduced&, std::vector<Value>& values) const {
+      values[from] = image[values[into]];
+    }
     bool project(const std::vector<Value>& values) const {
       return values[from] == image[values[into]];
     }
@@ -284,36 +324,65 @@ class Reduced {
     list.resize(kept.size());
   }
 
-  static std::vector<Int> transposed(const std::vector<Int>& cost, std::size_t rows,
-                                     std::size_t columns) {
-    std::vector<Int> result(cost.size());
-    for (std::size_t x = 0; x < rows; ++x)
-      for (std::size_t y = 0; y < columns; ++y) result[y * rows + x] = cost[x * columns + y];
-    return result;
+  // --- What is made of tables, once --------------------------------------------------------------
+
+  EntriesId transposed(EntriesId id, std::size_t columns) {
+    return memory_.answer({a_transpose, id, narrow(columns)}, [&] {
+      const std::vector<Int>& from = pool_[id];
+      const std::size_t rows = columns == 0 ? 0 : from.size() / columns;
+      std::vector<Int> result(from.size());
+      for (std::size_t x = 0; x < rows; ++x)
+        for (std::size_t y = 0; y < columns; ++y) result[y * rows + x] = from[x * columns + y];
+      return pool_.add(std::move(result));
+    });
   }
 
-  void restrict_table(Table& table, Variable w, const std::vector<Value>& kept) {
-    const std::size_t columns = nodes[table.v].size();
-    std::vector<Int> cost;
-    if (table.u == w) {
-      for (const Value x : kept)
-        cost.insert(cost.end(), table.cost.begin() + static_cast<std::ptrdiff_t>(x * columns),
-                    table.cost.begin() + static_cast<std::ptrdiff_t>((x + 1) * columns));
-    } else {
-      for (std::size_t x = 0; x < nodes[table.u].size(); ++x)
-        for (const Value y : kept) cost.push_back(table.cost[x * columns + y]);
-    }
-    table.cost = std::move(cost);
-  }
-
-  void add_onto(Table& table, Variable first, const std::vector<Int>& cost) {
-    const std::size_t rows = nodes[table.u].size(), columns = nodes[table.v].size();
-    for (std::size_t x = 0; x < rows; ++x)
-      for (std::size_t y = 0; y < columns; ++y) {
-        Int& here = table.cost[x * columns + y];
-        here = add(here, first == table.u ? cost[x * columns + y] : cost[y * rows + x]);
+  // Of a table with so many columns the rows that the list names, in its order.
+  EntriesId picked_rows(EntriesId id, std::size_t columns, ListId list) {
+    return memory_.answer({picked_rows_of, id, narrow(columns), list}, [&] {
+      std::vector<Int> result;
+      result.reserve(lists_[list].size() * columns);
+      for (const Value x : lists_[list]) {
+        const auto row = pool_[id].begin() + static_cast<std::ptrdiff_t>(x * columns);
+        result.insert(result.end(), row, row + static_cast<std::ptrdiff_t>(columns));
       }
+      return pool_.add(std::move(result));
+    });
   }
+  EntriesId picked_columns(EntriesId id, std::size_t columns, ListId list) {
+    return memory_.answer({picked_columns_of, id, narrow(columns), list}, [&] {
+      std::vector<Int> result;
+      const std::size_t rows = columns == 0 ? 0 : pool_[id].size() / columns;
+      result.reserve(rows * lists_[list].size());
+      for (std::size_t x = 0; x < rows; ++x)
+        for (const Value y : lists_[list]) result.push_back(pool_[id][x * columns + y]);
+      return pool_.add(std::move(result));
+    });
+  }
+  void restrict_table(Table& table, Variable w, ListId kept) {
+    const std::size_t columns = nodes[table.v].size();
+    table.entries = table.u == w ? picked_rows(table.entries, columns, kept)
+                                 : picked_columns(table.entries, columns, kept);
+  }
+
+  void add_onto(Table& table, Variable first, EntriesId more) {
+    if (first != table.u) more = transposed(more, nodes[table.u].size());
+    table.entries = memory_.answer({a_sum, table.entries, more}, [&] {
+      std::vector<Int> result = pool_[table.entries];
+      for (std::size_t i = 0; i < result.size(); ++i) result[i] = add(result[i], pool_[more][i]);
+      return pool_.add(std::move(result));
+    });
+  }
+
+  EntriesId eliminated(const Eliminated& record) {
+    return memory_.answer({an_elimination, record.costs, record.tables[0], record.tables[1]}, [&] {
+      const auto &cost = pool_[record.costs], &a = pool_[record.tables[0]],
+                 &b = pool_[record.tables[1]];
+      return pool_.add(min_plus(cost, a, a.size() / cost.size(), b, b.size() / cost.size()));
+    });
+  }
+
+  static std::uint32_t narrow(std::size_t size) { return static_cast<std::uint32_t>(size); }
 
   void add_to_costs(Variable w, const std::vector<Int>& more) {
     std::vector<Int>& cost = nodes[w].cost;
@@ -324,7 +393,6 @@ class Reduced {
     Table& table = tables[e];
     for (const Variable w : {table.u, table.v}) std::erase(nodes[w].edges, e);
     table.alive = false;
-    table.cost = {};
   }
 
   // result[y] = min over x of cost[x] + table[x][y]
@@ -358,17 +426,12 @@ class Reduced {
 
   // Hands everything that `from` has to `into`, whose values map to from's.
   void move_onto(Variable into, Variable from, const std::vector<Value>& image) {
+    const ListId list = lists_.add(std::span(image));
     for (const EdgeId e : std::vector<EdgeId>(nodes[from].edges)) {
       const Variable other = tables[e].other(from);
-      const std::vector<Int> old = table_from(from, e);
-      const std::size_t width = nodes[other].size();
-      std::vector<Int> cost;
-      cost.reserve(image.size() * width);
-      for (const Value x : image)
-        cost.insert(cost.end(), old.begin() + static_cast<std::ptrdiff_t>(x * width),
-                    old.begin() + static_cast<std::ptrdiff_t>((x + 1) * width));
+      const EntriesId moved = picked_rows(table_from(from, e), nodes[other].size(), list);
       drop_table(e);
-      add_table(into, other, std::move(cost));
+      add_table(into, other, moved);
     }
     for (UsageItem& item : nodes[from].items) {
       UsageItem moved{item.begin, item.end, {}};
@@ -418,6 +481,10 @@ class Reduced {
     return result;
   }
 
+  Pool<Int> pool_;
+  Pool<Value> lists_;
+  Pool<Usage> usages_;
+  Memory memory_;
   std::vector<std::variant<Restricted, Fixed, Eliminated, Folded>> undo_;
 };
 

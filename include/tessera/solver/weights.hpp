@@ -5,6 +5,8 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <map>
+#include <utility>
 #include <vector>
 
 #include "tessera/solver/component.hpp"
@@ -62,7 +64,7 @@ class Weights {
   }
 
   // Entries of all tables: what one pass over them costs.
-  std::size_t entries() const noexcept { return rows_.size(); }
+  std::size_t entries() const noexcept { return entries_; }
 
  private:
   static double to_double(const Int& cost) {
@@ -78,15 +80,25 @@ class Weights {
 
   void copy_tables() {
     std::size_t rows_size = 0, columns_size = 0;
-    for (const auto& table : component_.tables) {
-      row_at_.push_back(rows_size);
-      column_at_.push_back(columns_size);
-      rows_size += component_.value_count(table.u) * stride(table.v);
-      columns_size += component_.value_count(table.v) * stride(table.u);
+    // Tables share here what they share in the component, where the shapes agree too.
+    std::map<std::pair<std::size_t, std::uint32_t>, std::uint32_t> first_like;
+    std::vector<std::uint32_t> distinct;
+    for (std::uint32_t e = 0; e < component_.tables.size(); ++e) {
+      const auto& table = component_.tables[e];
+      const std::uint32_t height = component_.value_count(table.u);
+      const std::uint32_t width = component_.value_count(table.v);
+      entries_ += height * stride(table.v);
+      const auto [like, is_new] = first_like.emplace(std::pair(table.cost, width), e);
+      row_at_.push_back(is_new ? rows_size : row_at_[like->second]);
+      column_at_.push_back(is_new ? columns_size : column_at_[like->second]);
+      if (!is_new) continue;
+      distinct.push_back(e);
+      rows_size += height * stride(table.v);
+      columns_size += width * stride(table.u);
     }
     rows_.assign(rows_size, kernels::huge);
     columns_.assign(columns_size, kernels::huge);
-    for (std::uint32_t e = 0; e < component_.tables.size(); ++e) {
+    for (const std::uint32_t e : distinct) {
       const auto& table = component_.tables[e];
       const std::uint32_t height = component_.value_count(table.u);
       const std::uint32_t width = component_.value_count(table.v);
@@ -102,6 +114,7 @@ class Weights {
   const Component<Int>& component_;
   std::vector<std::size_t> value_at_, row_at_, column_at_;
   std::vector<double> costs_, rows_, columns_, usages_;
+  std::size_t entries_ = 0;
 };
 
 // prefix[t] = the sum of prices[0..t), one longer than prices.
