@@ -12,12 +12,13 @@
 #include <cstdint>
 #include <limits>
 #include <numeric>
-#include <optional>
 #include <span>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "tessera/solver/arithmetic.hpp"
+#include "tessera/solver/kernels.hpp"
 
 namespace tessera::solver {
 
@@ -39,6 +40,10 @@ class Dominance {
         least_[x] = add(least_[x], minima.back());
       }
       row_minima_.push_back(std::move(minima));
+      std::vector<Int> allowed(table.begin(), table.end());
+      for (Int& entry : allowed)
+        if (!finite(entry)) entry = 2 * Arithmetic<Int>::infinity();
+      if_allowed_.push_back(std::move(allowed));
     }
   }
 
@@ -67,26 +72,25 @@ class Dominance {
     // Of the change in cost, what is certain: read rows count in full, others by their minima.
     Int change = least_[y] - least_[x];
     for (std::size_t t = 0; t < tables_.size() && change <= 0; ++t) {
-      const std::optional<Int> most = largest_change(tables_[t], y, x);
-      if (!most) return false;
-      change += *most - (row_minima_[t][y] - row_minima_[t][x]);
+      const Int largest = largest_change(t, y, x);
+      if (!finite(largest)) return false;
+      change += largest - (row_minima_[t][y] - row_minima_[t][x]);
     }
     return change <= 0;
   }
 
-  // From x's row to y's; nothing where y forbids what x allows.  @pre x allows something
-  std::optional<Int> largest_change(std::span<const Int> table, std::uint32_t y,
-                                    std::uint32_t x) const {
-    const std::size_t width = table.size() / cost_.size();
-    const Int *of_y = table.data() + y * width, *of_x = table.data() + x * width;
-    std::optional<Int> most;
-    for (std::size_t z = 0; z < width; ++z) {
-      if (!finite(of_x[z])) continue;
-      if (!finite(of_y[z])) return std::nullopt;
-      const Int change = of_y[z] - of_x[z];
-      if (!most || change > *most) most = change;
+  // From x's row to y's: not finite where y forbids what x allows.  @pre x allows something
+  Int largest_change(std::size_t t, std::uint32_t y, std::uint32_t x) const {
+    const std::size_t width = tables_[t].size() / cost_.size();
+    const Int* of_y = tables_[t].data() + y * width;
+    const Int* of_x = if_allowed_[t].data() + x * width;
+    if constexpr (std::is_same_v<Int, std::int64_t>) {
+      return kernels::largest_difference(of_y, of_x, width);
+    } else {
+      Int largest = of_y[0] - of_x[0];
+      for (std::size_t z = 1; z < width; ++z) largest = std::max<Int>(largest, of_y[z] - of_x[z]);
+      return largest;
     }
-    return most;
   }
 
   const std::vector<Int>& cost_;
@@ -94,6 +98,9 @@ class Dominance {
   std::vector<std::span<const Usage>> usages_;
   std::vector<Int> least_;  // by value: its cost and each row's least
   std::vector<std::vector<Int>> row_minima_;
+  // The tables again, with what is forbidden twice as far away: a change from there is below every
+  // other one, whatever it leads to.
+  std::vector<std::vector<Int>> if_allowed_;
 };
 
 }  // namespace tessera::solver

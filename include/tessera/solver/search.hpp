@@ -56,7 +56,10 @@ class Search {
 
   Outcome run() {
     constexpr double alone = 4e7;
-    while (!is_finished() && prover_.work() < alone) prove();
+    // Without rows the root's sweeps converge soon, and leave little to explore.
+    const bool is_short = component_.capacity.empty();
+    while (!is_finished() && (prover_.work() < alone || (is_short && prover_.is_at_root())))
+      prove();
     if (!is_finished()) explore_too();
     return outcome();
   }
