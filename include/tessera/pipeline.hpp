@@ -8,3 +8,4 @@
 #include "tessera/pipeline/stage_proof.hpp"
 #include "tessera/pipeline/stage_search.hpp"
 #include "tessera/pipeline/stage_sweep.hpp"
+#include "tessera/pipeline/submesh.hpp"
