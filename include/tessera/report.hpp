@@ -5,3 +5,4 @@
 #include "tessera/report/plan_table.hpp"
 #include "tessera/report/solve_log.hpp"
 #include "tessera/report/text.hpp"
+#include "tessera/report/timeline.hpp"

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <stdexcept>
+#include <string>
 
 #include "tessera/core/wide.hpp"
 
@@ -32,18 +33,18 @@ constexpr const char* to_string(ScheduleKind kind) noexcept {
 }
 
 // The most microbatches that a stage with `successors` stages after it holds at once.
-// Throws std::invalid_argument for `interleaved`, where it depends on the stages before it as well.
+// Throws std::invalid_argument for the two schedules where it depends on the stages before it too.
 // @pre successors >= 0, microbatches >= 1
-constexpr std::int64_t in_flight(ScheduleKind kind, std::int64_t successors,
-                                 std::int64_t microbatches) {
+inline std::int64_t in_flight(ScheduleKind kind, std::int64_t successors,
+                              std::int64_t microbatches) {
   switch (kind) {
     case ScheduleKind::gpipe: return microbatches;
-    case ScheduleKind::one_f_one_b:
-    case ScheduleKind::zero_bubble: return std::min(microbatches, successors + 1);
-    case ScheduleKind::interleaved: break;
+    case ScheduleKind::one_f_one_b: return std::min(microbatches, successors + 1);
+    case ScheduleKind::interleaved:
+    case ScheduleKind::zero_bubble: break;
   }
-  throw std::invalid_argument(
-      "in_flight: an interleaved stage holds what depends on all stages; simulate the schedule");
+  throw std::invalid_argument(std::string("in_flight: ") + to_string(kind) +
+                              ": depends on all stages; simulate the schedule");
 }
 
 // No number of stages after it is too large.
@@ -58,8 +59,8 @@ struct StageMemory {
 // The most stages that may follow a stage so that it still fits in `limit` bytes: any_successors
 // where nothing that follows makes it too large, -1 where it fits nowhere.
 // Throws as in_flight does.  @pre no argument is negative, microbatches >= 1
-constexpr std::int64_t most_successors(StageMemory memory, std::int64_t limit, ScheduleKind kind,
-                                       std::int64_t microbatches) {
+inline std::int64_t most_successors(StageMemory memory, std::int64_t limit, ScheduleKind kind,
+                                    std::int64_t microbatches) {
   const auto fits = [&](std::int64_t count) {
     return Wide(memory.per_microbatch) * count + memory.fixed <= limit;
   };
