@@ -11,3 +11,4 @@
 #include "tessera/pipeline/stage_search.hpp"
 #include "tessera/pipeline/stage_sweep.hpp"
 #include "tessera/pipeline/submesh.hpp"
+#include "tessera/pipeline/transfer.hpp"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Plans and progress as text for people.
+// Plans and progress as text for people, schedules as pictures.
 #pragma once
 #include "tessera/report/plan_table.hpp"
 #include "tessera/report/solve_log.hpp"
