@@ -4,6 +4,7 @@
 #pragma once
 #include "tessera/pipeline/in_flight.hpp"
 #include "tessera/pipeline/paper_stages.hpp"
+#include "tessera/pipeline/ranks.hpp"
 #include "tessera/pipeline/schedule.hpp"
 #include "tessera/pipeline/simulate.hpp"
 #include "tessera/pipeline/stage_problem.hpp"
