@@ -10,6 +10,7 @@
 #include "tessera/io.hpp"
 #include "tessera/mesh.hpp"
 #include "tessera/notation.hpp"
+#include "tessera/pipeline.hpp"
 #include "tessera/plan.hpp"
 #include "tessera/report.hpp"
 #include "tessera/sharding.hpp"
