@@ -2,6 +2,7 @@
 //
 // Element types, sharding rules, programs as graphs, the builder, liveness.
 #pragma once
+#include "tessera/graph/attributes.hpp"
 #include "tessera/graph/builder.hpp"
 #include "tessera/graph/element_type.hpp"
 #include "tessera/graph/graph.hpp"
@@ -11,3 +12,4 @@
 #include "tessera/graph/rule.hpp"
 #include "tessera/graph/rules.hpp"
 #include "tessera/graph/tensor.hpp"
+#include "tessera/graph/window.hpp"

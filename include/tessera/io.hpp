@@ -6,6 +6,7 @@
 #include "tessera/io/hlo_attributes.hpp"
 #include "tessera/io/hlo_emit.hpp"
 #include "tessera/io/hlo_import.hpp"
+#include "tessera/io/hlo_meaning.hpp"
 #include "tessera/io/hlo_module.hpp"
 #include "tessera/io/hlo_opcodes.hpp"
 #include "tessera/io/hlo_parser.hpp"
