@@ -12,5 +12,6 @@
 #include "tessera/io/hlo_parser.hpp"
 #include "tessera/io/hlo_scanner.hpp"
 #include "tessera/io/hlo_shapes.hpp"
+#include "tessera/io/hlo_write.hpp"
 #include "tessera/io/iopddl.hpp"
 #include "tessera/io/plan_json.hpp"

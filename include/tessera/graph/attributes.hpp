@@ -171,6 +171,12 @@ class Attributes {
       throw std::invalid_argument("an op lacks the attributes that its opcode needs");
     }
 
+    // Calls look(const T&) with what is held.  @pre !empty()
+    template<class Look>
+    decltype(auto) visit(Look&& look) const {
+      return std::visit(std::forward<Look>(look), *held_);
+    }
+
     friend bool operator==(const Attributes& a, const Attributes& b) {
       if (a.held_ == b.held_) return true;
       return a.held_ != nullptr && b.held_ != nullptr && *a.held_ == *b.held_;

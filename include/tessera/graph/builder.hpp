@@ -18,6 +18,7 @@
 #include <initializer_list>
 #include <limits>
 #include <optional>
+#include <set>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -42,9 +43,17 @@ class Builder;
 class Tensor {
  public:
   Value value() const noexcept { return value_; }
-  const TensorType& type() const;
-  const Dims& dims() const { return type().dims; }
+  // By value: adding ops moves them.
+  TensorType type() const;
+  Dims dims() const { return type().dims; }
   Builder& builder() const noexcept { return *builder_; }
+
+  // The same value, taken for a constant where it is used: no derivative goes through there.
+  Tensor detached() const {
+    Tensor copy = *this;
+    copy.is_detached_ = true;
+    return copy;
+  }
 
  private:
   friend class Builder;
@@ -52,6 +61,7 @@ class Tensor {
 
   Builder* builder_;
   Value value_;
+  bool is_detached_ = false;
 };
 
 class Builder {
@@ -89,6 +99,11 @@ class Builder {
     op.is_heavy = op.kind == "dot" || op.kind == "convolution";
     op.attributes = std::move(attributes);
     return add(std::move(op), operands);
+  }
+
+  // Whether an operand was detached where the op was built.
+  bool is_detached(OpId op, std::size_t operand) const {
+    return detached_uses_.contains({op, operand});
   }
 
   // @pre the graph has the value
@@ -130,6 +145,7 @@ class Builder {
     std::vector<Value> values;
     for (const Tensor& operand : operands) {
       check_own(operand, op.kind + ": an operand");
+      if (operand.is_detached_) detached_uses_.insert({graph_.op_count(), values.size()});
       values.push_back(operand.value());
     }
     // A user may have given a parameter the name that would come next.
@@ -156,10 +172,11 @@ class Builder {
 
   Graph graph_;
   std::vector<Scalar> scalars_;
-  std::unordered_set<std::string> names_;  // of all ops
+  std::set<std::pair<OpId, std::size_t>> detached_uses_;  // op and operand
+  std::unordered_set<std::string> names_;                 // of all ops
 };
 
-inline const TensorType& Tensor::type() const { return builder_->graph().type_of(value_); }
+inline TensorType Tensor::type() const { return builder_->graph().type_of(value_); }
 
 namespace detail {
 
@@ -568,9 +585,9 @@ inline Tensor reduce_window(const Tensor& x, std::vector<WindowDim> window, Redu
   for (std::size_t d = 0; d < window.size(); ++d)
     dims.push_back(window[d].output_size(x.dims()[d]));
   const Dims operands[] = {x.dims(), {}};
+  Rule rule = window_rule(operands, std::span(&dims, 1), detail::points_of(window));
   return x.builder().apply("reduce-window", {x, detail::neutral_of(x, reduction)},
-                           {x.type().element, dims},
-                           window_rule(operands, std::span(&dims, 1), detail::points_of(window)),
+                           {x.type().element, dims}, std::move(rule),
                            WindowReducing{std::move(window), reduction});
 }
 
@@ -586,30 +603,58 @@ inline Tensor select_and_scatter(const Tensor& x, const Tensor& source,
   detail::require(fits, "select-and-scatter: " + to_string(source.type()) +
                             " has not one element for each window of " + to_string(x.type()));
   const Dims operands[] = {x.dims(), source.dims(), {}}, result = x.dims();
+  Rule rule = window_rule(operands, std::span(&result, 1), detail::points_of(window));
   return x.builder().apply("select-and-scatter", {x, source, detail::neutral_of(x, Reduction::sum)},
-                           x.type(),
-                           window_rule(operands, std::span(&result, 1), detail::points_of(window)),
+                           x.type(), std::move(rule),
                            WindowScattering{std::move(window), Direction::ge, Reduction::sum});
 }
 
 // --- Tables --------------------------------------------------------------------------------------
 
+namespace detail {
+
+// The dims behind the first one of a table, as dims of what `indices` takes from it.
+inline std::vector<Extent> row_dims(const Tensor& table, const Tensor& indices) {
+  std::vector<Extent> dims;
+  for (std::size_t d = 1; d < table.dims().size(); ++d)
+    dims.push_back(static_cast<Extent>(indices.dims().size() + d - 1));
+  return dims;
+}
+inline Dims rows_shape(const Tensor& table, const Tensor& indices) {
+  Dims dims = indices.dims();
+  for (std::size_t d = 1; d < table.dims().size(); ++d) dims.push_back(table.dims()[d]);
+  return dims;
+}
+inline GatherDims lookup_dims(const Tensor& table, const Tensor& indices) {
+  GatherDims how;
+  how.offset_dims = row_dims(table, indices);
+  how.collapsed_slice_dims = how.start_index_map = {0};
+  const Dims dims = table.dims();
+  how.slice_sizes.assign(dims.begin(), dims.end());
+  how.slice_sizes[0] = 1;
+  how.index_vector_dim = static_cast<Extent>(indices.dims().size());
+  return how;
+}
+inline ScatterDims scatter_add_dims(const Tensor& table, const Tensor& indices) {
+  ScatterDims how;
+  how.update_window_dims = row_dims(table, indices);
+  how.inserted_window_dims = how.scatter_dims_to_operand_dims = {0};
+  how.index_vector_dim = static_cast<Extent>(indices.dims().size());
+  return how;
+}
+inline void require_rows(const char* kind, const Tensor& table, const Tensor& indices) {
+  require(!table.dims().empty() && is_integer(indices.type().element),
+          std::string(kind) + ": " + to_string(indices.type()) + " is no list of rows of " +
+              to_string(table.type()));
+}
+
+}  // namespace detail
+
 // Rows of a table [rows, width...] by number: indices [n...] give [n..., width...].
 inline Tensor lookup(const Tensor& table, const Tensor& indices) {
-  detail::require(
-      !table.dims().empty() && is_integer(indices.type().element),
-      "lookup: " + to_string(indices.type()) + " is no list of rows of " + to_string(table.type()));
-  const auto rank = static_cast<Extent>(indices.dims().size());
-  GatherDims how;
-  how.collapsed_slice_dims = how.start_index_map = {0};
-  how.slice_sizes = {1};
-  how.index_vector_dim = rank;
-  Dims dims = indices.dims();
-  for (std::size_t d = 1; d < table.dims().size(); ++d) {
-    how.offset_dims.push_back(rank + static_cast<Extent>(d) - 1);
-    how.slice_sizes.push_back(table.dims()[d]);
-    dims.push_back(table.dims()[d]);
-  }
+  detail::require_rows("lookup", table, indices);
+  GatherDims how = detail::lookup_dims(table, indices);
+  const Dims dims = detail::rows_shape(table, indices);
   Rule rule = gather_rule(table.dims(), indices.dims(), dims, how);
   return table.builder().apply("gather", {table, indices}, {table.type().element, dims},
                                std::move(rule), std::move(how));
@@ -618,19 +663,11 @@ inline Tensor lookup(const Tensor& table, const Tensor& indices) {
 // Adds rows to those of a table that `indices` name: lookup's derivative.
 inline Tensor scatter_add(const Tensor& table, const Tensor& indices, const Tensor& rows) {
   detail::require_same_element("scatter", table, rows);
-  const auto rank = static_cast<Extent>(indices.dims().size());
-  Dims expected = indices.dims();
-  Scattering how{{}, Reduction::sum};
-  how.dims.inserted_window_dims = how.dims.scatter_dims_to_operand_dims = {0};
-  how.dims.index_vector_dim = rank;
-  for (std::size_t d = 1; d < table.dims().size(); ++d) {
-    how.dims.update_window_dims.push_back(rank + static_cast<Extent>(d) - 1);
-    expected.push_back(table.dims()[d]);
-  }
-  detail::require(
-      !table.dims().empty() && is_integer(indices.type().element) && rows.dims() == expected,
-      "scatter: " + to_string(rows.type()) + " at " + to_string(indices.type()) +
-          " is no list of rows of " + to_string(table.type()));
+  detail::require_rows("scatter", table, indices);
+  detail::require(rows.dims() == detail::rows_shape(table, indices),
+                  "scatter: " + to_string(rows.type()) + " are not the rows of " +
+                      to_string(table.type()) + " that " + to_string(indices.type()) + " names");
+  Scattering how{detail::scatter_add_dims(table, indices), Reduction::sum};
   Rule rule = scatter_rule(table.dims(), indices.dims(), rows.dims(), how.dims, how.reduction);
   return table.builder().apply("scatter", {table, indices, rows}, table.type(), std::move(rule),
                                std::move(how));

@@ -427,7 +427,8 @@ class Importer {
              site.attributes.ints("rhs_batch_dims")});
       case OpClass::convolution: return convolution_rule(site, tensors);
       case OpClass::reduce: return reduce_rule(site, tensors);
-      case OpClass::reduce_window: return window_rule(site, tensors);
+      case OpClass::reduce_window:
+      case OpClass::select_and_scatter: return window_rule(site, tensors);
       case OpClass::gather: return gather_rule(site, tensors);
       case OpClass::scatter: return scatter_rule(site, tensors);
       case OpClass::sort:
