@@ -140,8 +140,18 @@ class Builder {
       throw std::invalid_argument(what + " belongs to another builder");
   }
 
+  static void check_size(const std::string& kind, const TensorType& type) {
+    check_shape(kind.c_str(), type.dims);
+    try {
+      byte_count(type);
+    } catch (const std::overflow_error&) {
+      throw std::invalid_argument(kind + ": the size of " + to_string(type) +
+                                  " does not fit in 64 bits");
+    }
+  }
+
   Tensor add(Op op, std::span<const Tensor> operands) {
-    for (const TensorType& type : op.results) check_shape(op.kind.c_str(), type.dims);
+    for (const TensorType& type : op.results) check_size(op.kind, type);
     std::vector<Value> values;
     for (const Tensor& operand : operands) {
       check_own(operand, op.kind + ": an operand");

@@ -131,9 +131,9 @@ struct Word {
   std::string_view word;
   T meaning;
 };
-inline constexpr Word<StepKind> step_words[] = {{"train", StepKind::training},
-                                                {"accumulate", StepKind::accumulation},
-                                                {"infer", StepKind::inference}};
+inline constexpr Word<Purpose> step_words[] = {{"train", Purpose::training},
+                                               {"accumulate", Purpose::accumulation},
+                                               {"infer", Purpose::inference}};
 inline constexpr Word<ElementType> precision_words[] = {{"f32", f32}, {"bf16", bf16}, {"f16", f16}};
 inline constexpr Word<Optimizer::Kind> optimizer_words[] = {{"adam", Optimizer::Kind::adam},
                                                             {"momentum", Optimizer::Kind::momentum},
@@ -168,9 +168,9 @@ inline Extent number_of(const Setting& setting) {
 }
 
 // Sets what every family has.  Returns whether it was one of those.
-inline bool set(Step& step, const Setting& setting) {
+inline bool set(StepOptions& step, const Setting& setting) {
   if (setting.key == "step")
-    step.kind = meaning_of(setting, step_words);
+    step.purpose = meaning_of(setting, step_words);
   else if (setting.key == "precision")
     step.precision = meaning_of(setting, precision_words);
   else if (setting.key == "optimizer")
@@ -182,7 +182,7 @@ inline bool set(Step& step, const Setting& setting) {
 
 template<class Size, std::size_t N>
 Graph build_from(std::string_view family, std::span<const Setting> settings,
-                 const Field<Size> (&fields)[N], Step step) {
+                 const Field<Size> (&fields)[N], StepOptions step) {
   Size size;
   for (const Setting& setting : settings) {
     if (set(step, setting)) continue;
@@ -205,21 +205,25 @@ struct Family {
 
 // Images are trained in f32, as Alpa does.
 inline constexpr Family families[] = {
-    {"gpt", [](std::span<const Setting> s) { return build_from("gpt", s, gpt_fields, Step{}); }},
+    {"gpt",
+     [](std::span<const Setting> s) { return build_from("gpt", s, gpt_fields, StepOptions{}); }},
     {"llama",
-     [](std::span<const Setting> s) { return build_from("llama", s, llama_fields, Step{}); }},
-    {"moe", [](std::span<const Setting> s) { return build_from("moe", s, moe_fields, Step{}); }},
+     [](std::span<const Setting> s) {
+       return build_from("llama", s, llama_fields, StepOptions{});
+     }},
+    {"moe",
+     [](std::span<const Setting> s) { return build_from("moe", s, moe_fields, StepOptions{}); }},
     {"wide-resnet",
      [](std::span<const Setting> s) {
-       return build_from("wide-resnet", s, wide_resnet_fields, Step{.precision = f32});
+       return build_from("wide-resnet", s, wide_resnet_fields, StepOptions{.precision = f32});
      }},
     {"unet",
      [](std::span<const Setting> s) {
-       return build_from("unet", s, unet_fields, Step{.precision = f32});
+       return build_from("unet", s, unet_fields, StepOptions{.precision = f32});
      }},
     {"mlp",
      [](std::span<const Setting> s) {
-       return build_from("mlp", s, mlp_fields, Step{.precision = f32});
+       return build_from("mlp", s, mlp_fields, StepOptions{.precision = f32});
      }},
 };
 

@@ -16,7 +16,7 @@ struct Gpt {
 };
 
 // Throws std::invalid_argument where the heads do not divide `hidden`.
-inline Graph build(const Gpt& size, const Step& step) {
+inline Graph build(const Gpt& size, const StepOptions& step) {
   graph::detail::require(size.heads > 0 && size.hidden % size.heads == 0,
                          "gpt: hidden is no multiple of heads");
   const Extent inner = size.ffn == 0 ? 4 * size.hidden : size.ffn;

@@ -10,7 +10,7 @@ struct Mlp {
   Extent layers = 4, width = 1024, classes = 1024, batch = 1024;
 };
 
-inline Graph build(const Mlp& size, const Step& step) {
+inline Graph build(const Mlp& size, const StepOptions& step) {
   Network net(step);
   Tensor x = net.input("x", net.precision(), {size.batch, size.width});
   for (Extent layer = 0; layer < size.layers; ++layer) {

@@ -15,22 +15,22 @@ namespace tessera::models {
 
 using namespace graph;  // models are written in the builder's words
 
-enum class StepKind : std::uint8_t {
+enum class Purpose : std::uint8_t {
   training,      // forward, backward, optimizer
   accumulation,  // forward, backward; derivatives are added to those of earlier micro-batches
   inference,     // forward
 };
 
 // What one run of the program does with the network, and in which numbers.
-struct Step {
-  StepKind kind = StepKind::training;
+struct StepOptions {
+  Purpose purpose = Purpose::training;
   ElementType precision = bf16;  // of weights and activations
   Optimizer optimizer = {};
 };
 
 class Network {
  public:
-  explicit Network(const Step& step) : step_(step) {}
+  explicit Network(const StepOptions& step) : step_(step) {}
 
   Builder& builder() noexcept { return b_; }
   ElementType precision() const noexcept { return step_.precision; }
@@ -48,7 +48,7 @@ class Network {
   // The program that classifies: `logits` [..., classes].  Training steps take the right classes as
   // an input, `labels`, and lessen cross-entropy plus `penalty`, a scalar of f32.
   Graph finish(const Tensor& logits, std::optional<Tensor> penalty = std::nullopt) {
-    if (step_.kind == StepKind::inference) {
+    if (step_.purpose == Purpose::inference) {
       b_.output(logits);
       return b_.graph();
     }
@@ -57,7 +57,7 @@ class Network {
     Tensor loss = cross_entropy(logits, input("labels", s32, rows));
     if (penalty) loss = loss + *penalty;
     b_.output(loss);
-    if (step_.kind == StepKind::accumulation)
+    if (step_.purpose == Purpose::accumulation)
       accumulate(loss, weights_);
     else
       train(loss, weights_, step_.optimizer);
@@ -66,7 +66,7 @@ class Network {
 
  private:
   Builder b_;
-  Step step_;
+  StepOptions step_;
   std::vector<Tensor> weights_;
 };
 
