@@ -98,7 +98,9 @@ TEST_CASE("derivatives element by element") {
       {"silu", [](auto& x, auto& y) { return silu(x) * y; }},
       {"gelu", [](auto& x, auto& y) { return gelu(x) * y; }},
   };
-  for (const auto& [name, function] : functions) {
+  for (const auto& entry : functions) {
+    const std::string& name = entry.first;
+    const Function& function = entry.second;
     CAPTURE(name);
     check([&](Builder& b) { return function(x_of(b, dims), y_of(b, dims)); });
   }
@@ -298,7 +300,7 @@ TEST_CASE("two steps of each optimizer") {
   // With the same derivative in every step, Adam's corrected means are it and its square.
   optimizer.kind = Optimizer::Kind::adam;
   const TwoSteps adam(optimizer);
-  for (const std::size_t i : {0, 1})
+  for (const std::size_t i : {0U, 1U})
     CHECK(adam.weight(i) == doctest::Approx((i == 0 ? 1 : -1) - 2 * 0.1).epsilon(1e-6));
   CHECK(adam.parameters.at("step_count").data[0] == 2);
   CHECK(adam.parameters.at("w.mean").data[1] == doctest::Approx(2 * (0.1 + 0.1 * 0.9)));

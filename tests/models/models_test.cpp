@@ -64,7 +64,7 @@ TEST_CASE("GPT has the parameters that Megatron-LM and Alpa print") {
     const char* name;
     Extent parameters, hidden;
   };
-  for (const auto& [name, parameters, hidden] :
+  for (const Published& published :
        {Published{"gpt-1.7b", 1652226048, 2304}, Published{"gpt-3.6b", 3562162176, 3072},
         Published{"gpt-7.5b", 7467778048, 4096}, Published{"gpt-18b", 18449743872, 6144},
         Published{"gpt-39b", 39096025088, 8192}, Published{"gpt-76b", 76050718720, 10240},
@@ -74,8 +74,8 @@ TEST_CASE("GPT has the parameters that Megatron-LM and Alpa print") {
         Published{"gpt-350m", 355786752, 1024}, Published{"gpt-760m", 760172544, 1536},
         Published{"gpt-1.3b", 1315553280, 2048}, Published{"gpt-2.6b", 2651340800, 2560},
         Published{"gpt-6.7b", 6658064384, 4096}, Published{"gpt-15b", 15370076160, 5120}}) {
-    CAPTURE(name);
-    CHECK(weight_count(name) == parameters + 2 * hidden);
+    CAPTURE(published.name);
+    CHECK(weight_count(published.name) == published.parameters + 2 * published.hidden);
   }
 }
 
@@ -91,12 +91,13 @@ TEST_CASE("Wide-ResNet has the parameters that Alpa prints") {
     const char* name;
     double millions;
   };
-  for (const auto& [name, millions] :
+  for (const Published& published :
        {Published{"wide-resnet-250m", 254.123}, Published{"wide-resnet-500m", 495.046},
         Published{"wide-resnet-1b", 1005.7}, Published{"wide-resnet-2b", 1965.011},
         Published{"wide-resnet-4b", 4000.9}, Published{"wide-resnet-6.8b", 6727.7}}) {
-    CAPTURE(name);
-    CHECK(static_cast<double>(weight_count(name)) / 1e6 == doctest::Approx(millions).epsilon(1e-4));
+    CAPTURE(published.name);
+    CHECK(static_cast<double>(weight_count(published.name)) / 1e6 ==
+          doctest::Approx(published.millions).epsilon(1e-4));
   }
 }
 
@@ -107,13 +108,14 @@ TEST_CASE("mixtures of experts have the parameters that Alpa prints") {
     const char* text;
     double parameters;
   };
-  for (const auto& [text, parameters] :
+  for (const Published& published :
        {Published{"moe:layers=8,hidden=1024,heads=32,experts=8,vocab=51200,group=1024", 690.395e6},
         Published{"moe:layers=8,hidden=1280,heads=40,experts=16,vocab=51200,group=1024", 1901.44e6},
         Published{"moe:layers=8,hidden=1536,heads=24,experts=32,vocab=51200,group=1024",
                   5138.924e6}}) {
-    CAPTURE(text);
-    CHECK(static_cast<double>(weight_count(text)) == doctest::Approx(parameters).epsilon(2e-3));
+    CAPTURE(published.text);
+    CHECK(static_cast<double>(weight_count(published.text)) ==
+          doctest::Approx(published.parameters).epsilon(2e-3));
   }
   CHECK(static_cast<double>(weight_count("moe-2.4b")) == doctest::Approx(2.4e9).epsilon(0.05));
   CHECK(static_cast<double>(weight_count("moe-70b")) == doctest::Approx(70e9).epsilon(0.05));
@@ -182,7 +184,8 @@ const std::map<std::string, std::string> small_models{
 };
 
 TEST_CASE("weights move against the slope of the loss") {
-  for (const auto& [name, text] : small_models) {
+  for (const auto& model : small_models) {
+    const std::string &name = model.first, &text = model.second;
     CAPTURE(name);
     const Graph graph = build(text + ",optimizer=sgd,precision=f32");
     Random random(7);
@@ -242,9 +245,10 @@ TEST_CASE("experts take no more tokens than they have places, first choices firs
 
 TEST_CASE("every model is read back as it was written, and planned alike") {
   const DynamicMesh mesh{2, 2};
-  for (const auto& [name, text] : small_models)
+  for (const auto& model : small_models)
     for (const char* settings : {"", ",step=infer", ",step=accumulate", ",optimizer=momentum",
                                  ",precision=f16", ",optimizer=sgd,precision=f32"}) {
+      const std::string &name = model.first, &text = model.second;
       CAPTURE(text + settings);
       const Graph graph = build(text + settings);
       const io::hlo::Program program = reread(graph);
@@ -252,9 +256,9 @@ TEST_CASE("every model is read back as it was written, and planned alike") {
       CHECK(program.kept_whole.empty());
       CHECK(program.notes.empty());
       if (*settings != '\0' || name == "wide-resnet") continue;
-      const cost::Alpa model = cost::Alpa::with_defaults(2);
-      const plan::Plan ours = plan::plan(graph, mesh, model);
-      const plan::Plan theirs = plan::plan(program.graph, mesh, model);
+      const cost::Alpa prices = cost::Alpa::with_defaults(2);
+      const plan::Plan ours = plan::plan(graph, mesh, prices);
+      const plan::Plan theirs = plan::plan(program.graph, mesh, prices);
       CHECK(ours.status == solver::Status::optimal);
       CHECK(ours.cost == theirs.cost);
       REQUIRE(ours.ops.size() == theirs.ops.size());

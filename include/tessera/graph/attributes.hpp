@@ -26,6 +26,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -146,6 +147,15 @@ struct Target {
   friend bool operator==(const Target&, const Target&) = default;
 };
 
+namespace detail {
+
+template<class T, class Variant>
+inline constexpr bool is_alternative = false;
+template<class T, class... Ts>
+inline constexpr bool is_alternative<T, std::variant<Ts...>> = (std::is_same_v<T, Ts> || ...);
+
+}  // namespace detail
+
 // One of the structs above, or nothing.  A value: copies share what they hold, which never changes.
 class Attributes {
  public:
@@ -154,36 +164,35 @@ class Attributes {
                            Scattering, Sorting, TopK, Normalisation, Target>;
 
   Attributes() = default;
+  template<class T, class = std::enable_if_t<detail::is_alternative<T, Any>>>
+  Attributes(T value)  // implicit: a DotDims is a dot's attributes
+      : held_(std::make_shared<const Any>(std::in_place_type<T>, std::move(value))) {}
+
+  bool empty() const noexcept { return held_ == nullptr; }
   template<class T>
-    requires std::is_constructible_v<Any, std::in_place_type_t<T>, T> Attributes(
-        T value)  // implicit: a DotDims is a dot's attributes
-        : held_(std::make_shared<const Any>(std::in_place_type<T>, std::move(value))) {}
+  const T* find() const noexcept {
+    return held_ == nullptr ? nullptr : std::get_if<T>(held_.get());
+  }
+  // Throws std::invalid_argument where something else is held: the op is not fully known.
+  template<class T>
+  const T& get() const {
+    if (const T* const found = find<T>()) return *found;
+    throw std::invalid_argument("an op lacks the attributes that its opcode needs");
+  }
 
-    bool empty() const noexcept { return held_ == nullptr; }
-    template<class T>
-    const T* find() const noexcept {
-      return held_ == nullptr ? nullptr : std::get_if<T>(held_.get());
-    }
-    // Throws std::invalid_argument where something else is held: the op is not fully known.
-    template<class T>
-    const T& get() const {
-      if (const T* const found = find<T>()) return *found;
-      throw std::invalid_argument("an op lacks the attributes that its opcode needs");
-    }
+  // Calls look(const T&) with what is held.  @pre !empty()
+  template<class Look>
+  decltype(auto) visit(Look&& look) const {
+    return std::visit(std::forward<Look>(look), *held_);
+  }
 
-    // Calls look(const T&) with what is held.  @pre !empty()
-    template<class Look>
-    decltype(auto) visit(Look&& look) const {
-      return std::visit(std::forward<Look>(look), *held_);
-    }
+  friend bool operator==(const Attributes& a, const Attributes& b) {
+    if (a.held_ == b.held_) return true;
+    return a.held_ != nullptr && b.held_ != nullptr && *a.held_ == *b.held_;
+  }
 
-    friend bool operator==(const Attributes& a, const Attributes& b) {
-      if (a.held_ == b.held_) return true;
-      return a.held_ != nullptr && b.held_ != nullptr && *a.held_ == *b.held_;
-    }
-
-   private:
-    std::shared_ptr<const Any> held_;
+ private:
+  std::shared_ptr<const Any> held_;
 };
 
 }  // namespace tessera::graph

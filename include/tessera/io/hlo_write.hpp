@@ -263,7 +263,7 @@ class Writer {
     return window_text(held.window) + ", to_apply=" + reducer(site.element, held.reduction);
   }
   std::string text_of(const Site& site, const graph::WindowScattering& held) {
-    return window_text(held.window) + ", select=" + comparator(site.element, held.select, 1) +
+    return window_text(held.window) + ", select=" + comparator({{site.element, {}}}, held.select) +
            ", scatter=" + reducer(site.element, held.scatter);
   }
   std::string text_of(const Site&, const graph::GatherDims& held) {
@@ -287,7 +287,7 @@ class Writer {
   }
   std::string text_of(const Site& site, const graph::Sorting& held) {
     return list("dimensions", {held.dim}) + (held.is_stable ? ", is_stable=true" : "") +
-           ", to_apply=" + comparator(site.element, held.order, site.op.results.size());
+           ", to_apply=" + comparator(site.op.results, held.order);
   }
   std::string text_of(const Site&, const graph::TopK& held) {
     return ", k=" + std::to_string(held.k) + (held.is_largest ? "" : ", largest=false");
@@ -360,17 +360,20 @@ class Writer {
     }
     return "";
   }
-  // Compares the first of `pairs` pairs of scalars; all are taken to be of one type.
-  std::string comparator(graph::ElementType element, graph::Direction direction,
-                         std::size_t pairs) {
-    const std::string type = to_string(graph::TensorType{element, {}});
-    const std::string name = std::string("compare_") + to_string(direction) + '_' +
-                             std::string(to_string(element)) + '_' + std::to_string(pairs);
-    std::string text = name + " {\n";
-    for (std::size_t i = 0; i < 2 * pairs; ++i)
-      text += "  p" + std::to_string(i) + " = " + type + " parameter(" + std::to_string(i) + ")\n";
-    computations_[name] =
-        text + "  ROOT c = pred[] compare(p0, p1), direction=" + to_string(direction) + "\n}\n";
+  // Takes a pair of scalars for each of the tensors that are sorted, and compares the first.
+  std::string comparator(const std::vector<graph::TensorType>& sorted, graph::Direction direction) {
+    std::string name = std::string("compare_") + to_string(direction);
+    std::string parameters;
+    for (std::size_t i = 0; i < sorted.size(); ++i) {
+      name += '_' + std::string(to_string(sorted[i].element));
+      const std::string type = to_string(graph::TensorType{sorted[i].element, {}});
+      for (const std::size_t p : {2 * i, 2 * i + 1})
+        parameters += "  p" + std::to_string(p) + " = " + type + " parameter(" + std::to_string(p) +
+                      ")\n";
+    }
+    computations_[name] = name + " {\n" + parameters +
+                          "  ROOT c = pred[] compare(p0, p1), direction=" + to_string(direction) +
+                          "\n}\n";
     return name;
   }
 
