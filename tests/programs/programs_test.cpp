@@ -94,6 +94,22 @@ TEST_CASE("a budget that nothing fits: exit code 2, and what would be needed") {
   CHECK(ran.err.find("f32[1024,128]") != std::string::npos);
 }
 
+TEST_CASE("a model by name is planned like its text") {
+  const std::string model = "--model mlp:layers=2,width=64,classes=8,batch=32 --mesh 2x2";
+  const Ran table = run("tessera-plan", model);
+  CHECK(table.code == 0);
+  CHECK(table.out.find("layer0.weight") != std::string::npos);
+  const Ran hlo = run("tessera-plan", model + " --emit hlo");
+  CHECK(hlo.code == 0);
+  const Ran again = run("tessera-plan", file_with("model.hlo", hlo.out) + " --mesh 2x2");
+  CHECK(again.code == 0);
+  const auto line = [](const std::string& text, const char* name) {
+    const std::size_t at = text.find(name);
+    return text.substr(at, text.find('\n', at) - at);
+  };
+  CHECK(line(again.out, "cost  ") == line(table.out, "cost  "));
+}
+
 TEST_CASE("bad arguments: exit code 1 and one line") {
   for (const auto& test :
        {std::pair<std::string, const char*>{"--mesh 2x4", "give a HLO file, or a model by --model"},
