@@ -14,8 +14,10 @@
 #include "tessera/io/hlo_emit.hpp"
 #include "tessera/io/hlo_import.hpp"
 #include "tessera/io/hlo_parser.hpp"
+#include "tessera/io/hlo_write.hpp"
 #include "tessera/io/iopddl.hpp"
 #include "tessera/io/plan_json.hpp"
+#include "tessera/models/catalogue.hpp"
 #include "tessera/plan/plan.hpp"
 #include "tessera/report/plan_table.hpp"
 #include "tessera/report/solve_log.hpp"
@@ -26,7 +28,7 @@ using namespace tessera;
 using examples::ExitCode;
 
 struct Arguments {
-  std::string model, mesh, alpha, beta, memory_budget, cost_model = "alpa", emit = "table";
+  std::string file, model, mesh, alpha, beta, memory_budget, cost_model = "alpa", emit = "table";
   std::string output, problem, time_limit, seed = "0";
   int threads = 1;
   bool lenient = false, all = false, verbose = false;
@@ -44,6 +46,8 @@ constexpr const char* epilogue = R"(Examples:
       the second axis has links a hundred times as fast; at most 16 GiB per device; JSON
   tessera-plan step.hlo --mesh 2x4 --emit hlo -o planned.hlo
       the module again, with sharding= on every instruction
+  tessera-plan --model gpt:layers=8,hidden=1024,heads=16,step=infer --mesh 2x4 --problem gpt.json
+      a model in place of a file, and the 0-1 program that its plan solves
 
 Prices (--cost-model alpa): over one axis of n devices, B bytes local to the other axes,
   all-gather      floor(alpha + beta (n-1)/n B) + 0.1
@@ -57,7 +61,12 @@ void describe(CLI::App& app, Arguments& arguments) {
   app.description(about);
   app.footer(epilogue);
   app.set_version_flag("--version", "tessera " TESSERA_VERSION);
-  app.add_option("MODEL", arguments.model, "HLO text file; - reads standard input")->required();
+  CLI::Option* const file =
+      app.add_option("MODEL", arguments.file, "HLO text file; - reads standard input");
+  app.add_option("--model", arguments.model,
+                 "in place of a file: a model's name, as gpt-39b, or its sizes, as "
+                 "gpt:layers=24,hidden=2304,heads=24 (a name that is none lists them all)")
+      ->excludes(file);
   app.add_option("--mesh", arguments.mesh, "devices along each axis, as 2x4; at most eight axes")
       ->required();
   app.add_option("--alpha", arguments.alpha, "latency of each axis, as 1,1 (default: all 1)");
@@ -97,6 +106,18 @@ cost::Alpa alpa_model(const Arguments& arguments, const DynamicMesh& mesh) {
     return result;
   };
   return {read("--alpha", arguments.alpha, {1, 1}), read("--beta", arguments.beta, {1, 10})};
+}
+
+// From a file, or by name: a model's program goes through HLO text, so that all that a plan can be
+// written as is the same for both.
+io::hlo::Module read_module(const Arguments& arguments) {
+  if (arguments.model.empty() && arguments.file.empty())
+    throw InputError("MODEL", "give a HLO file, or a model by --model");
+  if (!arguments.model.empty())
+    return io::hlo::read_module(io::hlo::write_hlo(models::build(arguments.model), "model"),
+                                arguments.model);
+  return io::hlo::read_module(io::read_file(arguments.file), arguments.file,
+                              {.lenient = arguments.lenient});
 }
 
 // What a reader of the plan should know about how the program was read.
@@ -173,8 +194,7 @@ ExitCode run(const Arguments& arguments) {
   plan::Options options = options_of(arguments);
   check_outputs(arguments);
 
-  const io::hlo::Module module = io::hlo::read_module(
-      io::read_file(arguments.model), arguments.model, {.lenient = arguments.lenient});
+  const io::hlo::Module module = read_module(arguments);
   const io::hlo::Program program = io::hlo::import_module(module);
   report_reading(module, program);
   options.problem_name = module.name;

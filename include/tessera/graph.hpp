@@ -2,12 +2,18 @@
 //
 // Element types, sharding rules, programs as graphs, the builder, liveness.
 #pragma once
+#include "tessera/graph/attributes.hpp"
+#include "tessera/graph/autodiff.hpp"
 #include "tessera/graph/builder.hpp"
+#include "tessera/graph/difference.hpp"
 #include "tessera/graph/element_type.hpp"
+#include "tessera/graph/functions.hpp"
 #include "tessera/graph/graph.hpp"
 #include "tessera/graph/liveness.hpp"
 #include "tessera/graph/op_passes.hpp"
 #include "tessera/graph/op_rules.hpp"
+#include "tessera/graph/optimizer.hpp"
 #include "tessera/graph/rule.hpp"
 #include "tessera/graph/rules.hpp"
 #include "tessera/graph/tensor.hpp"
+#include "tessera/graph/window.hpp"

@@ -9,6 +9,7 @@
 #include "tessera/graph.hpp"
 #include "tessera/io.hpp"
 #include "tessera/mesh.hpp"
+#include "tessera/models.hpp"
 #include "tessera/notation.hpp"
 #include "tessera/pipeline.hpp"
 #include "tessera/plan.hpp"

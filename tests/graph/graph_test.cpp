@@ -147,6 +147,75 @@ TEST_CASE("a scalar operand is broadcast, as on paper") {
   CHECK(select(x > x, x, x).type() == x.type());
 }
 
+TEST_CASE("ops that do not fit together say what does not") {
+  Builder b;
+  const auto x = b.parameter("x", f32, {4, 8}), y = b.parameter("y", bf16, {4, 8});
+  const auto ids = b.parameter("ids", s32, {3}), image = b.parameter("i", f32, {1, 8, 8, 3});
+  const auto zero = b.constant(f32);
+  CHECK_THROWS_WITH((einsum<"mk,nk->mn">(x, y)),
+                    "einsum: operands f32[4,8] and bf16[4,8] have different element types");
+  CHECK_THROWS_WITH((einsum<"mk,nl->mn">(x, x)),
+                    "einsum: a letter of one operand alone is summed over; reduce it before");
+  CHECK_THROWS_WITH((einsum<"m(ab),mn->nab">(x, x)), doctest::Contains("rule applied to"));
+  CHECK_THROWS_WITH(select(x, x, x), "select: operands differ");
+  CHECK_THROWS_WITH(slice(x, {{0, 4, 1}}), "slice: 1 ranges for a tensor of 2 dims");
+  CHECK_THROWS_WITH(slice(x, 1, 4, 9), "slice: range 1 does not lie in f32[4,8]");
+  CHECK_THROWS_WITH(slice(x, 2, 0, 1), "slice: [4,8] has no dim 2");
+  CHECK_THROWS_WITH(pad(x, zero, {{0, 0, 0}, {-5, -4, 0}}),
+                    "pad: range 1 cuts off more than there is of f32[4,8]");
+  CHECK_THROWS_WITH(pad(x, x, {{0, 0, 0}, {0, 0, 0}}), "pad: the value is no scalar");
+  const Tensor unlike[] = {x, transpose(x, {1, 0})};
+  CHECK_THROWS_WITH(concatenate(unlike, 0), "concatenate: f32[8,4] does not fit f32[4,8]");
+  CHECK_THROWS_WITH(lookup(x, x), "lookup: f32[4,8] is no list of rows of f32[4,8]");
+  CHECK_THROWS_WITH(scatter_add(x, ids, x),
+                    "scatter: f32[4,8] are not the rows of f32[4,8] that s32[3] names");
+  CHECK_THROWS_WITH(convolve(x, x), "convolve: f32[4,8] is no [batch, height, width, features]");
+  CHECK_THROWS_WITH(convolve(image, b.parameter("k", f32, {3, 3, 4, 2})),
+                    doctest::Contains("are not those that f32[3,3,4,2] takes"));
+  CHECK_THROWS_WITH(max_pool(x, 2, 2), doctest::Contains("max_pool: f32[4,8] is no [batch"));
+  CHECK_THROWS_WITH(reduce_window(x, {}, Reduction::max),
+                    "reduce-window: 0 ranges for a tensor of 2 dims");
+  CHECK_THROWS_WITH(select_and_scatter(x, x, {{2}, {}}),
+                    "select-and-scatter: f32[4,8] has not one element for each window of f32[4,8]");
+  CHECK_THROWS_WITH(iota(b, f32, {2}, 1), "iota: [2] has no dim 1");
+  CHECK_THROWS_WITH(b.parameter("huge", f32, {1LL << 31, 1LL << 31, 4}),
+                    doctest::Contains("does not fit in 64 bits"));
+}
+
+TEST_CASE("a product that is wanted in another order is transposed, where turning it will not do") {
+  Builder b;
+  const auto x = b.parameter("x", f32, {2, 3, 4}), y = b.parameter("y", f32, {2, 5, 4});
+  const auto kind = [&](const Tensor& tensor) { return b.graph().op(tensor.value().op).kind; };
+  CHECK(kind(einsum<"bmk,bnk->bmn">(x, y)) == "dot");
+  CHECK(kind(einsum<"bmk,bnk->bnm">(x, y)) == "dot");
+  const Tensor turned = einsum<"bmk,bnk->mbn">(x, y);
+  CHECK(kind(turned) == "transpose");
+  CHECK(turned.dims() == Dims{3, 2, 5});
+}
+
+TEST_CASE("scalars of one type and value are one op") {
+  Builder b;
+  const auto value_of = [](const Tensor& tensor) { return tensor.value(); };
+  CHECK(value_of(b.constant(f32, {}, 2)) == value_of(b.constant(f32, {}, 2)));
+  CHECK(value_of(b.constant(f32, {}, 2)) != value_of(b.constant(bf16, {}, 2)));
+  CHECK(value_of(b.constant(f32, {}, 0.0)) != value_of(b.constant(f32, {}, -0.0)));
+  CHECK(value_of(b.constant(f32, {2}, 2)) != value_of(b.constant(f32, {2}, 2)));
+}
+
+TEST_CASE("attributes are values, and lacking ones are said to lack") {
+  const Attributes dot = DotDims{{1}, {0}, {}, {}}, same = DotDims{{1}, {0}, {}, {}};
+  const Attributes copy = dot;
+  CHECK(dot == same);
+  CHECK(dot == copy);
+  CHECK_FALSE(dot == Attributes(DotDims{{0}, {0}, {}, {}}));
+  CHECK_FALSE(dot == Attributes());
+  CHECK(dot.find<Reducing>() == nullptr);
+  CHECK(dot.get<DotDims>().lhs_contracting == std::vector<Extent>{1});
+  CHECK_THROWS_AS(dot.get<Reducing>(), std::invalid_argument);
+  CHECK(Attributes().empty());
+  static_assert(sizeof(Attributes) <= 2 * sizeof(void*));
+}
+
 TEST_CASE("a rule that does not fit its tensors is a defect, and said to be") {
   Graph graph;
   CHECK_THROWS_AS(graph.add({"bad", "add", {{f32, {4}}}, source_rule({5})}, {}), std::logic_error);

@@ -94,9 +94,31 @@ TEST_CASE("a budget that nothing fits: exit code 2, and what would be needed") {
   CHECK(ran.err.find("f32[1024,128]") != std::string::npos);
 }
 
+TEST_CASE("a model by name is planned like its text") {
+  const std::string model = "--model mlp:layers=2,width=64,classes=8,batch=32 --mesh 2x2";
+  const Ran table = run("tessera-plan", model);
+  CHECK(table.code == 0);
+  CHECK(table.out.find("layer0.weight") != std::string::npos);
+  const Ran hlo = run("tessera-plan", model + " --emit hlo");
+  CHECK(hlo.code == 0);
+  const Ran again = run("tessera-plan", file_with("model.hlo", hlo.out) + " --mesh 2x2");
+  CHECK(again.code == 0);
+  const auto line = [](const std::string& text, const char* name) {
+    const std::size_t at = text.find(name);
+    return text.substr(at, text.find('\n', at) - at);
+  };
+  CHECK(line(again.out, "cost  ") == line(table.out, "cost  "));
+}
+
 TEST_CASE("bad arguments: exit code 1 and one line") {
   for (const auto& test :
-       {std::pair<std::string, const char*>{"", "MODEL is required"},
+       {std::pair<std::string, const char*>{"--mesh 2x4", "give a HLO file, or a model by --model"},
+        {mlp + " --model gpt --mesh 2x4", "--model excludes MODEL"},
+        {"--model gpt-40b --mesh 2x4", "--model: there is no model 'gpt-40b'; there is gpt, llama"},
+        {"--model gpt:depth=2 --mesh 2x4", "'depth' is no setting of gpt; there is layers, hidden"},
+        {"--model gpt:layers=-2 --mesh 2x4", "layers='-2' is no integer from 1"},
+        {"--model gpt:heads=5 --mesh 2x4", "hidden is no multiple of heads"},
+        {"--model gpt:step=run --mesh 2x4", "step='run': there is train, accumulate, infer"},
         {mlp, "--mesh is required"},
         {mlp + " --mesh 2x", "'' is no integer"},
         {mlp + " --mesh 2x0", "a mesh axis needs at least one device"},

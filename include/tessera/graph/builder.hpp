@@ -5,15 +5,21 @@
 //   Builder b;
 //   auto x = b.parameter("x", f32, {1024, 128}), w = b.parameter("w", f32, {128, 128});
 //   auto h = einsum<"mk,kn->mn">(x, w);
-//   auto grad = einsum<"mk,mn->kn">(x, h * constant_like(h));
+//   auto grad = einsum<"mk,mn->kn">(x, h * constant_like(h, 2));
 //   b.update(w, w - grad);           // an output that takes w's place
 //   graph::Graph program = b.graph();
 //
 // A shape that does not fit is reported at the call, in the words of rules.def or by name.
 #pragma once
 #include <algorithm>
+#include <bit>
 #include <cstddef>
+#include <cstdint>
 #include <initializer_list>
+#include <limits>
+#include <optional>
+#include <set>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <unordered_set>
@@ -37,9 +43,17 @@ class Builder;
 class Tensor {
  public:
   Value value() const noexcept { return value_; }
-  const TensorType& type() const;
-  const Dims& dims() const { return type().dims; }
+  // By value: adding ops moves them.
+  TensorType type() const;
+  Dims dims() const { return type().dims; }
   Builder& builder() const noexcept { return *builder_; }
+
+  // The same value, taken for a constant where it is used: no derivative goes through there.
+  Tensor detached() const {
+    Tensor copy = *this;
+    copy.is_detached_ = true;
+    return copy;
+  }
 
  private:
   friend class Builder;
@@ -47,6 +61,7 @@ class Tensor {
 
   Builder* builder_;
   Value value_;
+  bool is_detached_ = false;
 };
 
 class Builder {
@@ -59,17 +74,40 @@ class Builder {
     op.is_parameter = true;
     return add(std::move(op), {});
   }
-  Tensor constant(ElementType element, const Dims& dims = {}) {
-    return add({"", "constant", {{element, dims}}, source_rule(dims)}, {});
+  // Every element is `value`.  A scalar of one type and value is made once.
+  Tensor constant(ElementType element, const Dims& dims = {}, double value = 0) {
+    if (!dims.empty()) return add(constant_op(element, dims, value), {});
+    for (const Scalar& scalar : scalars_)
+      if (scalar.element == element &&
+          std::bit_cast<std::uint64_t>(scalar.value) == std::bit_cast<std::uint64_t>(value))
+        return {*this, scalar.place};
+    const Tensor result = add(constant_op(element, {}, value), {});
+    scalars_.push_back({element, value, result.value()});
+    return result;
   }
 
-  // Any op at all: `kind` is for people, the rule says everything else.
+  // Any op at all: its opcode in HLO's words, its rule, and what else it takes to say what it
+  // computes.
   Tensor apply(std::string kind, std::initializer_list<Tensor> operands, const TensorType& result,
-               Rule rule, bool is_heavy = false) {
+               Rule rule, Attributes attributes = {}) {
+    return apply(std::move(kind), std::span(operands.begin(), operands.size()), result,
+                 std::move(rule), std::move(attributes));
+  }
+  Tensor apply(std::string kind, std::span<const Tensor> operands, const TensorType& result,
+               Rule rule, Attributes attributes = {}) {
     Op op{"", std::move(kind), {result}, std::move(rule)};
-    op.is_heavy = is_heavy;
+    op.is_heavy = op.kind == "dot" || op.kind == "convolution";
+    op.attributes = std::move(attributes);
     return add(std::move(op), operands);
   }
+
+  // Whether an operand was detached where the op was built.
+  bool is_detached(OpId op, std::size_t operand) const {
+    return detached_uses_.contains({op, operand});
+  }
+
+  // @pre the graph has the value
+  Tensor tensor(Value value) { return {*this, value}; }
 
   // Throws std::invalid_argument where the tensor is another builder's.
   void output(const Tensor& tensor) {
@@ -102,11 +140,22 @@ class Builder {
       throw std::invalid_argument(what + " belongs to another builder");
   }
 
-  Tensor add(Op op, std::initializer_list<Tensor> operands) {
-    for (const TensorType& type : op.results) check_shape(op.kind.c_str(), type.dims);
+  static void check_size(const std::string& kind, const TensorType& type) {
+    check_shape(kind.c_str(), type.dims);
+    try {
+      byte_count(type);
+    } catch (const std::overflow_error&) {
+      throw std::invalid_argument(kind + ": the size of " + to_string(type) +
+                                  " does not fit in 64 bits");
+    }
+  }
+
+  Tensor add(Op op, std::span<const Tensor> operands) {
+    for (const TensorType& type : op.results) check_size(op.kind, type);
     std::vector<Value> values;
     for (const Tensor& operand : operands) {
       check_own(operand, op.kind + ": an operand");
+      if (operand.is_detached_) detached_uses_.insert({graph_.op_count(), values.size()});
       values.push_back(operand.value());
     }
     // A user may have given a parameter the name that would come next.
@@ -117,11 +166,27 @@ class Builder {
     return {*this, {graph_.add(std::move(op), values), 0}};
   }
 
+  struct Scalar {
+    ElementType element;
+    double value;
+    Value place;
+  };
+
+  static Op constant_op(ElementType element, const Dims& dims, double value) {
+    Op op{"", "constant", {{element, dims}}, source_rule(dims)};
+    op.attributes = is_floating(element)
+                        ? Literal{std::vector<double>{value}}
+                        : Literal{std::vector<std::int64_t>{static_cast<std::int64_t>(value)}};
+    return op;
+  }
+
   Graph graph_;
-  std::unordered_set<std::string> names_;  // of all ops
+  std::vector<Scalar> scalars_;
+  std::set<std::pair<OpId, std::size_t>> detached_uses_;  // op and operand
+  std::unordered_set<std::string> names_;                 // of all ops
 };
 
-inline const TensorType& Tensor::type() const { return builder_->graph().type_of(value_); }
+inline TensorType Tensor::type() const { return builder_->graph().type_of(value_); }
 
 namespace detail {
 
@@ -142,6 +207,16 @@ inline void require_distinct_dims(const char* kind, const std::vector<Extent>& l
             std::string(kind) + ": dim " + std::to_string(dim) + " is named twice");
   }
 }
+inline void require_one_per_dim(const char* kind, std::size_t count, const Tensor& x) {
+  require(count == x.dims().size(), std::string(kind) + ": " + std::to_string(count) +
+                                        " ranges for a tensor of " +
+                                        std::to_string(x.dims().size()) + " dims");
+}
+inline void require_same_element(const char* kind, const Tensor& a, const Tensor& b) {
+  require(a.type().element == b.type().element,
+          std::string(kind) + ": operands " + to_string(a.type()) + " and " + to_string(b.type()) +
+              " have different element types");
+}
 
 inline Tensor elementwise(const char* kind, const Tensor& x, std::vector<PartialPass> passes = {}) {
   const Dims dims = x.dims();
@@ -152,15 +227,16 @@ inline Tensor elementwise(const char* kind, const Tensor& x, std::vector<Partial
 // A scalar operand is broadcast, as on paper.
 Tensor broadcast_to(const Tensor& scalar, const Dims& dims);
 
-inline Tensor elementwise(const char* kind, Tensor a, Tensor b, ElementType result) {
+inline Tensor elementwise(const char* kind, Tensor a, Tensor b, Attributes attributes = {}) {
   if (a.dims().empty() && !b.dims().empty()) a = broadcast_to(a, b.dims());
   if (b.dims().empty() && !a.dims().empty()) b = broadcast_to(b, a.dims());
   require(a.type() == b.type(), std::string(kind) + ": operands " + to_string(a.type()) + " and " +
                                     to_string(b.type()) + " differ");
   const Dims operands[] = {a.dims(), b.dims()};
-  return a.builder().apply(
-      kind, {a, b}, {result, a.dims()},
-      elementwise_rule(operands, a.dims(), binary_passes(kind, a.type().element)));
+  const ElementType result = attributes.find<Comparison>() ? ElementType::pred : a.type().element;
+  return a.builder().apply(kind, {a, b}, {result, a.dims()},
+                           elementwise_rule(operands, a.dims(), binary_passes(kind, result)),
+                           std::move(attributes));
 }
 
 }  // namespace detail
@@ -168,35 +244,63 @@ inline Tensor elementwise(const char* kind, Tensor a, Tensor b, ElementType resu
 // --- Element by element --------------------------------------------------------------------------
 
 inline Tensor operator+(const Tensor& a, const Tensor& b) {
-  return detail::elementwise("add", a, b, a.type().element);
+  return detail::elementwise("add", a, b);
 }
 inline Tensor operator-(const Tensor& a, const Tensor& b) {
-  return detail::elementwise("subtract", a, b, a.type().element);
+  return detail::elementwise("subtract", a, b);
 }
 inline Tensor operator*(const Tensor& a, const Tensor& b) {
-  return detail::elementwise("multiply", a, b, a.type().element);
+  return detail::elementwise("multiply", a, b);
 }
 inline Tensor operator/(const Tensor& a, const Tensor& b) {
-  return detail::elementwise("divide", a, b, a.type().element);
+  return detail::elementwise("divide", a, b);
 }
 inline Tensor operator-(const Tensor& x) {
   return detail::elementwise("negate", x, {{reduction_set(Reduction::sum), 0b1}});
 }
 inline Tensor maximum(const Tensor& a, const Tensor& b) {
-  return detail::elementwise("maximum", a, b, a.type().element);
+  return detail::elementwise("maximum", a, b);
 }
-inline Tensor operator>(const Tensor& a, const Tensor& b) {
-  return detail::elementwise("compare", a, b, ElementType::pred);
+inline Tensor minimum(const Tensor& a, const Tensor& b) {
+  return detail::elementwise("minimum", a, b);
 }
+inline Tensor power(const Tensor& base, const Tensor& exponent) {
+  return detail::elementwise("power", base, exponent);
+}
+inline Tensor compare(const Tensor& a, const Tensor& b, Direction direction) {
+  return detail::elementwise("compare", a, b, Comparison{direction});
+}
+inline Tensor operator>(const Tensor& a, const Tensor& b) { return compare(a, b, Direction::gt); }
+inline Tensor operator<(const Tensor& a, const Tensor& b) { return compare(a, b, Direction::lt); }
+inline Tensor operator>=(const Tensor& a, const Tensor& b) { return compare(a, b, Direction::ge); }
+inline Tensor operator<=(const Tensor& a, const Tensor& b) { return compare(a, b, Direction::le); }
+inline Tensor equal(const Tensor& a, const Tensor& b) { return compare(a, b, Direction::eq); }
+
 inline Tensor exp(const Tensor& x) { return detail::elementwise("exponential", x); }
 inline Tensor log(const Tensor& x) { return detail::elementwise("log", x); }
 inline Tensor tanh(const Tensor& x) { return detail::elementwise("tanh", x); }
 inline Tensor sqrt(const Tensor& x) { return detail::elementwise("sqrt", x); }
 inline Tensor rsqrt(const Tensor& x) { return detail::elementwise("rsqrt", x); }
+inline Tensor logistic(const Tensor& x) { return detail::elementwise("logistic", x); }
+inline Tensor sin(const Tensor& x) { return detail::elementwise("sine", x); }
+inline Tensor cos(const Tensor& x) { return detail::elementwise("cosine", x); }
+
+// The same numbers, as near as the other type has them; nothing where it is the same type.
+inline Tensor convert(const Tensor& x, ElementType element) {
+  if (x.type().element == element) return x;
+  const Dims dims = x.dims();
+  return x.builder().apply(
+      "convert", {x}, {element, dims},
+      elementwise_rule(std::span(&dims, 1), dims, convert_passes(x.type().element, element)));
+}
 
 // p ? a : b, element by element.
-inline Tensor select(const Tensor& p, const Tensor& a, const Tensor& b) {
-  detail::require(a.type() == b.type() && p.dims() == a.dims(), "select: operands differ");
+inline Tensor select(const Tensor& p, Tensor a, Tensor b) {
+  if (a.dims().empty() && !p.dims().empty()) a = detail::broadcast_to(a, p.dims());
+  if (b.dims().empty() && !p.dims().empty()) b = detail::broadcast_to(b, p.dims());
+  detail::require(
+      a.type() == b.type() && p.dims() == a.dims() && p.type().element == ElementType::pred,
+      "select: operands differ");
   const Dims operands[] = {p.dims(), a.dims(), b.dims()};
   const PartialPass pass{any_reduction, 0b110};
   return a.builder().apply("select", {p, a, b}, a.type(),
@@ -214,8 +318,9 @@ inline Tensor broadcast(const Tensor& x, const Dims& dims, std::vector<Extent> d
                     "broadcast: dim " + std::to_string(i) + " of " + to_string(x.type()) +
                         " does not fit " + tessera::to_string(dims));
   }
-  return x.builder().apply("broadcast", {x}, {x.type().element, dims},
-                           broadcast_rule(dims, dimensions));
+  Rule rule = broadcast_rule(dims, dimensions);
+  return x.builder().apply("broadcast", {x}, {x.type().element, dims}, std::move(rule),
+                           DimList{std::move(dimensions)});
 }
 inline Tensor detail::broadcast_to(const Tensor& scalar, const Dims& dims) {
   return broadcast(scalar, dims, {});
@@ -225,8 +330,9 @@ inline Tensor transpose(const Tensor& x, std::vector<Extent> permutation) {
   detail::require_distinct_dims("transpose", permutation, x.dims());
   Dims dims;
   for (const Extent from : permutation) dims.push_back(x.dims()[static_cast<std::size_t>(from)]);
-  return x.builder().apply("transpose", {x}, {x.type().element, dims},
-                           transpose_rule(x.dims(), permutation));
+  Rule rule = transpose_rule(x.dims(), permutation);
+  return x.builder().apply("transpose", {x}, {x.type().element, dims}, std::move(rule),
+                           DimList{std::move(permutation)});
 }
 inline Tensor reshape(const Tensor& x, const Dims& dims) {
   check_shape("reshape", dims);
@@ -235,36 +341,239 @@ inline Tensor reshape(const Tensor& x, const Dims& dims) {
                       tessera::to_string(dims));
   return x.builder().apply("reshape", {x}, {x.type().element, dims}, reshape_rule(x.dims(), dims));
 }
-// A constant of x's shape.
-inline Tensor constant_like(const Tensor& x) {
-  return detail::broadcast_to(x.builder().constant(x.type().element), x.dims());
+inline Tensor reverse(const Tensor& x, std::vector<Extent> dims) {
+  detail::require_distinct_dims("reverse", dims, x.dims());
+  Rule rule = reverse_rule(x.dims(), dims);
+  return x.builder().apply("reverse", {x}, x.type(), std::move(rule), DimList{std::move(dims)});
 }
 
-// --- Sums ----------------------------------------------------------------------------------------
+// The tensors one after the other along `dim`, all other dims being equal.
+inline Tensor concatenate(std::span<const Tensor> tensors, Extent dim) {
+  detail::require(!tensors.empty(), "concatenate: no tensors");
+  const Tensor& first = tensors[0];
+  detail::require_distinct_dims("concatenate", {dim}, first.dims());
+  const auto along = static_cast<std::size_t>(dim);
+  Dims dims = first.dims();
+  dims[along] = 0;
+  std::vector<Dims> operands;
+  for (const Tensor& tensor : tensors) {
+    detail::require_same_element("concatenate", first, tensor);
+    Dims expected = first.dims();
+    if (tensor.dims().size() == expected.size()) expected[along] = tensor.dims()[along];
+    detail::require(tensor.dims() == expected, "concatenate: " + to_string(tensor.type()) +
+                                                   " does not fit " + to_string(first.type()));
+    dims[along] += tensor.dims()[along];
+    operands.push_back(tensor.dims());
+  }
+  return first.builder().apply("concatenate", tensors, {first.type().element, dims},
+                               concatenate_rule(operands, dims, dim), Dim{dim});
+}
+
+// One range per dim.
+inline Tensor slice(const Tensor& x, std::vector<SliceRange> ranges) {
+  detail::require_one_per_dim("slice", ranges.size(), x);
+  Dims dims;
+  for (std::size_t d = 0; d < ranges.size(); ++d) {
+    const SliceRange& range = ranges[d];
+    detail::require(
+        range.start >= 0 && range.start <= range.limit && range.limit <= x.dims()[d] &&
+            range.stride > 0,
+        "slice: range " + std::to_string(d) + " does not lie in " + to_string(x.type()));
+    dims.push_back((range.limit - range.start + range.stride - 1) / range.stride);
+  }
+  return x.builder().apply("slice", {x}, {x.type().element, dims}, slice_rule(x.dims(), dims),
+                           Slicing{std::move(ranges)});
+}
+// Elements begin to limit of one dim, and all of the others.
+inline Tensor slice(const Tensor& x, Extent dim, Extent begin, Extent limit) {
+  detail::require_distinct_dims("slice", {dim}, x.dims());
+  std::vector<SliceRange> ranges;
+  for (const Extent size : x.dims()) ranges.push_back({0, size});
+  ranges[static_cast<std::size_t>(dim)] = {begin, limit};
+  return slice(x, std::move(ranges));
+}
+
+// One range per dim; new elements are `value`, a scalar.
+inline Tensor pad(const Tensor& x, const Tensor& value, std::vector<PaddingRange> ranges) {
+  detail::require_one_per_dim("pad", ranges.size(), x);
+  detail::require_same_element("pad", x, value);
+  detail::require(value.dims().empty(), "pad: the value is no scalar");
+  Dims dims;
+  std::vector<Extent> padded;
+  for (std::size_t d = 0; d < ranges.size(); ++d) {
+    const PaddingRange& range = ranges[d];
+    const Extent between = x.dims()[d] > 1 ? (x.dims()[d] - 1) * range.interior : 0;
+    dims.push_back(x.dims()[d] + range.low + range.high + between);
+    detail::require(range.interior >= 0 && dims[d] >= 0, "pad: range " + std::to_string(d) +
+                                                             " cuts off more than there is of " +
+                                                             to_string(x.type()));
+    if (range != PaddingRange{}) padded.push_back(static_cast<Extent>(d));
+  }
+  return x.builder().apply("pad", {x, value}, {x.type().element, dims},
+                           pad_rule(x.dims(), dims, padded), Padding{std::move(ranges)});
+}
+
+// Each element's place along a dim: 0, 1, 2, ...
+inline Tensor iota(Builder& builder, ElementType element, const Dims& dims, Extent dim) {
+  detail::require_distinct_dims("iota", {dim}, dims);
+  return builder.apply("iota", {}, {element, dims}, source_rule(dims), Dim{dim});
+}
+// As many copies of a number as x has elements.
+inline Tensor constant_like(const Tensor& x, double value) {
+  return detail::broadcast_to(x.builder().constant(x.type().element, {}, value), x.dims());
+}
+
+// --- Products ------------------------------------------------------------------------------------
+
+namespace detail {
+
+// The dims of one tensor in a product, by number: dims of one number correspond.
+using Labels = std::vector<std::size_t>;
+
+// Products summed over the labels that only the operands have.  HLO's dot leaves batch dims first,
+// then the left operand's and the right one's; what is wanted in another order is transposed.
+// Throws where a label occurs in one operand alone and not in the result.
+inline Tensor contract(const Tensor& a, const Labels& in_a, const Tensor& b, const Labels& in_b,
+                       const Labels& in_result) {
+  const auto place = [](const Labels& labels, std::size_t label) -> std::optional<Extent> {
+    const auto at = std::find(labels.begin(), labels.end(), label);
+    if (at == labels.end()) return std::nullopt;
+    return static_cast<Extent>(at - labels.begin());
+  };
+  DotDims dims;
+  Labels batch, free_a, free_b;
+  for (const std::size_t label : in_result)
+    if (place(in_a, label) && place(in_b, label)) batch.push_back(label);
+  for (const std::size_t label : batch) {
+    dims.lhs_batch.push_back(*place(in_a, label));
+    dims.rhs_batch.push_back(*place(in_b, label));
+  }
+  for (const std::size_t label : in_a) {
+    const bool is_kept = place(in_result, label).has_value();
+    if (!place(in_b, label)) {
+      require(is_kept, "einsum: a letter of one operand alone is summed over; reduce it before");
+      free_a.push_back(label);
+    } else if (!is_kept) {
+      dims.lhs_contracting.push_back(*place(in_a, label));
+      dims.rhs_contracting.push_back(*place(in_b, label));
+    }
+  }
+  for (const std::size_t label : in_b) {
+    if (place(in_a, label)) continue;
+    require(place(in_result, label).has_value(),
+            "einsum: a letter of one operand alone is summed over; reduce it before");
+    free_b.push_back(label);
+  }
+  Labels order = batch;
+  order.insert(order.end(), free_a.begin(), free_a.end());
+  order.insert(order.end(), free_b.begin(), free_b.end());
+  // The other way round may be the order that is wanted.
+  Labels turned = batch;
+  turned.insert(turned.end(), free_b.begin(), free_b.end());
+  turned.insert(turned.end(), free_a.begin(), free_a.end());
+  if (order != in_result && turned == in_result) return contract(b, in_b, a, in_a, in_result);
+
+  Rule rule = dot_rule(a.dims(), b.dims(), dims);
+  const TensorType type{a.type().element, rule.dims(2)};
+  const Tensor product = a.builder().apply("dot", {a, b}, type, std::move(rule), std::move(dims));
+  if (order == in_result) return product;
+  std::vector<Extent> permutation;
+  for (const std::size_t label : in_result) permutation.push_back(*place(order, label));
+  return transpose(product, std::move(permutation));
+}
+
+// The letters of one tensor of a rule.
+inline Labels labels_of(const StaticRule& rule, std::size_t tensor) {
+  Labels labels;
+  for (std::size_t d = 0; d < rule.rank(tensor); ++d) {
+    require(rule.dim(tensor, d).size() == 1, "einsum: parentheses merge dims; reshape before");
+    labels.push_back(rule.dim(tensor, d)[0]);
+  }
+  return labels;
+}
+
+}  // namespace detail
 
 // Products summed over the letters that only operands have: einsum<"bmk,bkn->bmn">(x, w).
 // Throws InvalidRule where the shapes do not fit the letters.
 template<FixedString Text>
 Tensor einsum(const Tensor& a, const Tensor& b) {
+  static_assert(rule<Text>.operand_count() == 2 && rule<Text>.result_count() == 1,
+                "einsum takes two operands and gives one result");
   const Dims operands[] = {a.dims(), b.dims()};
-  Rule bound = with_sizes(Rule(rule<Text>), operands);
-  bound.add_pass({reduction_set(Reduction::sum), 0b01});
-  bound.add_pass({reduction_set(Reduction::sum), 0b10});
-  detail::require(a.type().element == b.type().element, "einsum: element types differ");
-  const TensorType result{a.type().element, bound.dims(2)};
-  return a.builder().apply("dot", {a, b}, result, std::move(bound), true);
+  with_sizes(Rule(rule<Text>), operands);
+  detail::require_same_element("einsum", a, b);
+  return detail::contract(a, detail::labels_of(rule<Text>, 0), b, detail::labels_of(rule<Text>, 1),
+                          detail::labels_of(rule<Text>, 2));
 }
 
+// A convolution in HLO's terms: which dims are which, and a window for each spatial one.
+// `how.dims.is_pointwise` is found here.
+inline Tensor convolution(const Tensor& input, const Tensor& kernel, Convolution how) {
+  detail::require_same_element("convolution", input, kernel);
+  ConvolutionDims& dims = how.dims;
+  const std::size_t space = dims.input_space.size(), rank = space + 2;
+  detail::require(input.dims().size() == rank && kernel.dims().size() == rank &&
+                      dims.kernel_space.size() == space && dims.output_space.size() == space &&
+                      how.window.size() == space,
+                  "convolution: " + to_string(input.type()) + " with " + to_string(kernel.type()) +
+                      ": both have a batch or feature dim, another one, and one per window dim");
+  const Extent groups = dims.feature_groups * dims.batch_groups;
+  detail::require(groups >= 1 && input.dims()[dims.input_feature] ==
+                                     kernel.dims()[dims.kernel_input] * dims.feature_groups,
+                  "convolution: the features of " + to_string(input.type()) +
+                      " are not those that " + to_string(kernel.type()) + " takes");
+  detail::require(input.dims()[dims.input_batch] % dims.batch_groups == 0 &&
+                      kernel.dims()[dims.kernel_output] % groups == 0,
+                  "convolution: the groups do not divide batch and features");
+  Dims result(rank, 0);
+  result[dims.output_batch] = input.dims()[dims.input_batch] / dims.batch_groups;
+  result[dims.output_feature] = kernel.dims()[dims.kernel_output];
+  ConvolutionDims judged = dims;
+  for (std::size_t s = 0; s < space; ++s) {
+    const WindowDim& window = how.window[s];
+    detail::require(window.size == kernel.dims()[dims.kernel_space[s]],
+                    "convolution: window dim " + std::to_string(s) + " is not the kernel's");
+    result[dims.output_space[s]] = window.output_size(input.dims()[dims.input_space[s]]);
+    judged.is_pointwise.push_back(window.is_point());
+  }
+  return input.builder().apply("convolution", {input, kernel}, {input.type().element, result},
+                               convolution_rule(input.dims(), kernel.dims(), result, judged),
+                               std::move(how));
+}
+
+// --- Reductions ----------------------------------------------------------------------------------
+
 namespace detail {
+
+// What changes nothing when it is combined with an element.
+inline double neutral(Reduction reduction, ElementType element) {
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  if (reduction == Reduction::product || reduction == Reduction::logical_and) return 1;
+  if (reduction == Reduction::sum || reduction == Reduction::logical_or) return 0;
+  const double sign = reduction == Reduction::max ? -1 : 1;
+  if (is_floating(element)) return sign * infinity;
+  require(element == ElementType::s32, "reduce: the extremes of integers are known of s32 only");
+  return sign < 0 ? std::numeric_limits<std::int32_t>::min()
+                  : std::numeric_limits<std::int32_t>::max();
+}
+inline Tensor neutral_of(const Tensor& x, Reduction reduction) {
+  return x.builder().constant(x.type().element, {}, neutral(reduction, x.type().element));
+}
 
 inline Tensor reduce(const Tensor& x, const std::vector<Extent>& over, Reduction reduction) {
   require_distinct_dims("reduce", over, x.dims());
   Dims dims;
   for (std::size_t d = 0; d < x.dims().size(); ++d)
     if (!contains(over, d)) dims.push_back(x.dims()[d]);
-  const Tensor initial = x.builder().constant(x.type().element);
-  return x.builder().apply("reduce", {x, initial}, {x.type().element, dims},
-                           reduce_rule(x.dims(), over, reduction));
+  return x.builder().apply("reduce", {x, neutral_of(x, reduction)}, {x.type().element, dims},
+                           reduce_rule(x.dims(), over, reduction), Reducing{over, reduction});
+}
+
+inline std::vector<bool> points_of(const std::vector<WindowDim>& window) {
+  std::vector<bool> is_point;
+  for (const WindowDim& dim : window) is_point.push_back(dim.is_point());
+  return is_point;
 }
 
 }  // namespace detail
@@ -274,6 +583,104 @@ inline Tensor reduce_sum(const Tensor& x, const std::vector<Extent>& over) {
 }
 inline Tensor reduce_max(const Tensor& x, const std::vector<Extent>& over) {
   return detail::reduce(x, over, Reduction::max);
+}
+inline Tensor reduce_min(const Tensor& x, const std::vector<Extent>& over) {
+  return detail::reduce(x, over, Reduction::min);
+}
+
+// Combines what a window holds, at each of its places; one WindowDim per dim.
+inline Tensor reduce_window(const Tensor& x, std::vector<WindowDim> window, Reduction reduction) {
+  detail::require_one_per_dim("reduce-window", window.size(), x);
+  Dims dims;
+  for (std::size_t d = 0; d < window.size(); ++d)
+    dims.push_back(window[d].output_size(x.dims()[d]));
+  const Dims operands[] = {x.dims(), {}};
+  Rule rule = window_rule(operands, std::span(&dims, 1), detail::points_of(window));
+  return x.builder().apply("reduce-window", {x, detail::neutral_of(x, reduction)},
+                           {x.type().element, dims}, std::move(rule),
+                           WindowReducing{std::move(window), reduction});
+}
+
+// Adds each element of `source` at the place where its window of x has the largest element: the
+// derivative of a windowed maximum.
+inline Tensor select_and_scatter(const Tensor& x, const Tensor& source,
+                                 std::vector<WindowDim> window) {
+  detail::require_one_per_dim("select-and-scatter", window.size(), x);
+  detail::require_same_element("select-and-scatter", x, source);
+  bool fits = source.dims().size() == window.size();
+  for (std::size_t d = 0; fits && d < window.size(); ++d)
+    fits = source.dims()[d] == window[d].output_size(x.dims()[d]);
+  detail::require(fits, "select-and-scatter: " + to_string(source.type()) +
+                            " has not one element for each window of " + to_string(x.type()));
+  const Dims operands[] = {x.dims(), source.dims(), {}}, result = x.dims();
+  Rule rule = window_rule(operands, std::span(&result, 1), detail::points_of(window));
+  return x.builder().apply("select-and-scatter", {x, source, detail::neutral_of(x, Reduction::sum)},
+                           x.type(), std::move(rule),
+                           WindowScattering{std::move(window), Direction::ge, Reduction::sum});
+}
+
+// --- Tables --------------------------------------------------------------------------------------
+
+namespace detail {
+
+// The dims behind the first one of a table, as dims of what `indices` takes from it.
+inline std::vector<Extent> row_dims(const Tensor& table, const Tensor& indices) {
+  std::vector<Extent> dims;
+  for (std::size_t d = 1; d < table.dims().size(); ++d)
+    dims.push_back(static_cast<Extent>(indices.dims().size() + d - 1));
+  return dims;
+}
+inline Dims rows_shape(const Tensor& table, const Tensor& indices) {
+  Dims dims = indices.dims();
+  for (std::size_t d = 1; d < table.dims().size(); ++d) dims.push_back(table.dims()[d]);
+  return dims;
+}
+inline GatherDims lookup_dims(const Tensor& table, const Tensor& indices) {
+  GatherDims how;
+  how.offset_dims = row_dims(table, indices);
+  how.collapsed_slice_dims = how.start_index_map = {0};
+  const Dims dims = table.dims();
+  how.slice_sizes.assign(dims.begin(), dims.end());
+  how.slice_sizes[0] = 1;
+  how.index_vector_dim = static_cast<Extent>(indices.dims().size());
+  return how;
+}
+inline ScatterDims scatter_add_dims(const Tensor& table, const Tensor& indices) {
+  ScatterDims how;
+  how.update_window_dims = row_dims(table, indices);
+  how.inserted_window_dims = how.scatter_dims_to_operand_dims = {0};
+  how.index_vector_dim = static_cast<Extent>(indices.dims().size());
+  return how;
+}
+inline void require_rows(const char* kind, const Tensor& table, const Tensor& indices) {
+  require(!table.dims().empty() && is_integer(indices.type().element),
+          std::string(kind) + ": " + to_string(indices.type()) + " is no list of rows of " +
+              to_string(table.type()));
+}
+
+}  // namespace detail
+
+// Rows of a table [rows, width...] by number: indices [n...] give [n..., width...].
+inline Tensor lookup(const Tensor& table, const Tensor& indices) {
+  detail::require_rows("lookup", table, indices);
+  GatherDims how = detail::lookup_dims(table, indices);
+  const Dims dims = detail::rows_shape(table, indices);
+  Rule rule = gather_rule(table.dims(), indices.dims(), dims, how);
+  return table.builder().apply("gather", {table, indices}, {table.type().element, dims},
+                               std::move(rule), std::move(how));
+}
+
+// Adds rows to those of a table that `indices` name: lookup's derivative.
+inline Tensor scatter_add(const Tensor& table, const Tensor& indices, const Tensor& rows) {
+  detail::require_same_element("scatter", table, rows);
+  detail::require_rows("scatter", table, indices);
+  detail::require(rows.dims() == detail::rows_shape(table, indices),
+                  "scatter: " + to_string(rows.type()) + " are not the rows of " +
+                      to_string(table.type()) + " that " + to_string(indices.type()) + " names");
+  Scattering how{detail::scatter_add_dims(table, indices), Reduction::sum};
+  Rule rule = scatter_rule(table.dims(), indices.dims(), rows.dims(), how.dims, how.reduction);
+  return table.builder().apply("scatter", {table, indices, rows}, table.type(), std::move(rule),
+                               std::move(how));
 }
 
 }  // namespace tessera::graph

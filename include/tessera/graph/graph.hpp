@@ -3,7 +3,8 @@
 // The program: ops in the order they run, and the tensors that flow between them.
 //
 // An op is what the planner must decide about: it has tensors in and out, and a sharding rule that
-// relates them.  What it computes is only a word for people.  Tuples, calls and other plumbing of a
+// relates them.  What it computes is said beside it, by an opcode and attributes, for those who
+// write the program down, differentiate or run it.  Tuples, calls and other plumbing of a
 // source language are gone by the time a Graph is made (io/ resolves them, and remembers).
 //
 // The graph is a Boost adjacency_list, so Boost's algorithms run on it: vertices are ops, edges are
@@ -19,6 +20,7 @@
 #include <utility>
 #include <vector>
 
+#include "tessera/graph/attributes.hpp"
 #include "tessera/graph/rule.hpp"
 #include "tessera/graph/tensor.hpp"
 
@@ -36,13 +38,14 @@ struct Value {
 
 struct Op {
   std::string name;  // unique among the program's ops; what messages and plans call it
-  std::string kind;  // "dot", "add": for people
+  std::string kind;  // the opcode, in HLO's words: "dot", "add"
   std::vector<TensorType> results;
   Rule rule;
   bool is_parameter = false;   // the caller owns its buffer for the whole run
   bool is_loop_state = false;  // operand 0 is the value before the loop, operand 1 the next one
   bool is_heavy = false;       // its work is worth spreading over every device
   bool has_buffer = true;      // false inside a fusion: its results never reach memory
+  Attributes attributes = {};  // what the opcode leaves open
 };
 
 // One use of a result: an edge from the op that computes it to the op that reads it.

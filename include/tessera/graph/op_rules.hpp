@@ -213,6 +213,8 @@ inline Rule reshape_rule(const Dims& operand, const Dims& result) {
 // Which dims of a dot's operands pair up.  The result's dims are batch, free left, free right.
 struct DotDims {
   std::vector<Extent> lhs_contracting, rhs_contracting, lhs_batch, rhs_batch;
+
+  friend bool operator==(const DotDims&, const DotDims&) = default;
 };
 
 // Bilinear: a partial operand gives a partial result.
@@ -383,6 +385,8 @@ struct GatherDims {
   std::vector<Extent> offset_dims, collapsed_slice_dims, start_index_map, slice_sizes;
   std::vector<Extent> operand_batching_dims, start_indices_batching_dims;
   Extent index_vector_dim = 0;
+
+  friend bool operator==(const GatherDims&, const GatherDims&) = default;
 };
 
 // A table split on the rows that are looked up gives a partial result: each device fills in the
@@ -435,6 +439,8 @@ struct ScatterDims {
   std::vector<Extent> update_window_dims, inserted_window_dims, scatter_dims_to_operand_dims;
   std::vector<Extent> input_batching_dims, scatter_indices_batching_dims;
   Extent index_vector_dim = 0;
+
+  friend bool operator==(const ScatterDims&, const ScatterDims&) = default;
 };
 
 // `reduction` is what combines an update with what is there; none for an assignment or a combiner
@@ -490,6 +496,8 @@ struct ConvolutionDims {
   std::vector<std::size_t> input_space, kernel_space, output_space;
   std::vector<bool> is_pointwise;  // per space dim: a window of one element, no stride, no padding
   Extent feature_groups = 1, batch_groups = 1;
+
+  friend bool operator==(const ConvolutionDims&, const ConvolutionDims&) = default;
 };
 
 // Space stays whole unless the window is a point: split, neighbours would have to exchange halos.

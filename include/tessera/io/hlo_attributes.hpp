@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tessera/graph/window.hpp"
 #include "tessera/io/hlo_scanner.hpp"
 
 namespace tessera::io::hlo {
@@ -107,23 +108,10 @@ constexpr const AttributeKind* attribute_kind(std::string_view name) {
   return at != detail::attribute_grammars.end() && at->name == name ? &at->kind : nullptr;
 }
 
-struct SliceRange {
-  std::int64_t start = 0, limit = 0, stride = 1;
-};
-struct PaddingRange {
-  std::int64_t low = 0, high = 0, interior = 0;
-};
-// One dim of a window.
-struct WindowDim {
-  std::int64_t size = 1, stride = 1, pad_low = 0, pad_high = 0;
-  std::int64_t lhs_dilate = 1, rhs_dilate = 1;
-  bool is_reversed = false;
+using graph::PaddingRange;
+using graph::SliceRange;
+using graph::WindowDim;
 
-  bool is_point() const noexcept {
-    return size == 1 && stride == 1 && pad_low == 0 && pad_high == 0 && lhs_dilate == 1 &&
-           rhs_dilate == 1;
-  }
-};
 // Each entry is 'b', 'f', 'i', 'o' or a spatial dim's digit, for one dim of a tensor.
 struct DimLabels {
   std::string lhs, kernel, output;

@@ -26,6 +26,7 @@
 #include "tessera/graph/graph.hpp"
 #include "tessera/graph/op_passes.hpp"
 #include "tessera/graph/op_rules.hpp"
+#include "tessera/io/hlo_meaning.hpp"
 #include "tessera/io/hlo_module.hpp"
 #include "tessera/io/hlo_shapes.hpp"
 
@@ -208,6 +209,7 @@ class Importer {
                    {leaf.array},
                    graph::source_rule(leaf.array.dims)};
       op.is_parameter = site.instruction.parameter.has_value();
+      op.attributes = attributes_of(module_, site.instruction, leaf.array.dims.size());
       leaves.push_back(add_to_graph(std::move(op), {}));
     });
     return leaves;
@@ -359,6 +361,9 @@ class Importer {
     const OpClass op_class = opcode_info(site.instruction.opcode)->op_class;
     graph::Op op{site.name, site.instruction.opcode, tensors.results, std::move(rule)};
     op.is_heavy = op_class == OpClass::dot || op_class == OpClass::convolution;
+    op.attributes =
+        attributes_of(module_, site.instruction,
+                      tensors.operand_dims.empty() ? 0 : tensors.operand_dims[0].size());
     const graph::OpId id = add_to_graph(std::move(op), tensors.operands).op;
     Leaves leaves;
     for (std::uint32_t r = 0; r < tensors.results.size(); ++r) leaves.push_back({id, r});
@@ -422,7 +427,8 @@ class Importer {
              site.attributes.ints("rhs_batch_dims")});
       case OpClass::convolution: return convolution_rule(site, tensors);
       case OpClass::reduce: return reduce_rule(site, tensors);
-      case OpClass::reduce_window: return window_rule(site, tensors);
+      case OpClass::reduce_window:
+      case OpClass::select_and_scatter: return window_rule(site, tensors);
       case OpClass::gather: return gather_rule(site, tensors);
       case OpClass::scatter: return scatter_rule(site, tensors);
       case OpClass::sort:
@@ -508,26 +514,11 @@ class Importer {
   }
 
   std::optional<graph::Rule> convolution_rule(const Site& site, const Tensors& tensors) const {
-    const DimLabels labels = site.attributes.dim_labels();
-    graph::ConvolutionDims dims;
-    dims.input_batch = labels.lhs.find('b');
-    dims.input_feature = labels.lhs.find('f');
-    dims.kernel_input = labels.kernel.find('i');
-    dims.kernel_output = labels.kernel.find('o');
-    dims.output_batch = labels.output.find('b');
-    dims.output_feature = labels.output.find('f');
-    dims.feature_groups = site.attributes.integer("feature_group_count", 1);
-    dims.batch_groups = site.attributes.integer("batch_group_count", 1);
-    const std::size_t space = labels.lhs.size() - 2;
-    const std::vector<WindowDim> window = site.attributes.window(space);
-    for (std::size_t s = 0; s < space; ++s) {
-      const char label = static_cast<char>('0' + s);
-      dims.input_space.push_back(labels.lhs.find(label));
-      dims.kernel_space.push_back(labels.kernel.find(label));
-      dims.output_space.push_back(labels.output.find(label));
+    graph::ConvolutionDims dims = convolution_dims(site.attributes);
+    const std::vector<WindowDim> window = site.attributes.window(dims.input_space.size());
+    for (std::size_t s = 0; s < window.size(); ++s)
       dims.is_pointwise.push_back(window[s].is_point() &&
                                   tensors.operand_dims[1][dims.kernel_space[s]] == 1);
-    }
     return graph::convolution_rule(tensors.operand_dims[0], tensors.operand_dims[1],
                                    tensors.result_dims[0], dims);
   }
@@ -602,22 +593,7 @@ class Importer {
   Reduction reducer_of(const Site& site) const {
     const std::uint32_t called = called_by(site, "to_apply");
     return called == missing_computation ? Reduction::none
-                                         : reducer_of(module_.computations[called]);
-  }
-  static Reduction reducer_of(const Computation& computation) {
-    const Instruction& root = computation.instructions[computation.root];
-    if (computation.parameters.size() != 2 || root.operands.size() != 2) return Reduction::none;
-    const std::uint32_t a = computation.parameters[0], b = computation.parameters[1];
-    const bool takes_both = (root.operands[0] == a && root.operands[1] == b) ||
-                            (root.operands[0] == b && root.operands[1] == a);
-    if (!takes_both) return Reduction::none;
-    if (root.opcode == "add") return Reduction::sum;
-    if (root.opcode == "multiply") return Reduction::product;
-    if (root.opcode == "maximum") return Reduction::max;
-    if (root.opcode == "minimum") return Reduction::min;
-    if (root.opcode == "and") return Reduction::logical_and;
-    if (root.opcode == "or") return Reduction::logical_or;
-    return Reduction::none;
+                                         : hlo::reducer_of(module_.computations[called]);
   }
 
   // Says which reducers were not recognised: their dims stay whole.
@@ -628,7 +604,8 @@ class Importer {
         const OpClass op_class = opcode_info(instruction.opcode)->op_class;
         if (op_class != OpClass::reduce) continue;
         const std::uint32_t id = instruction.called_as("to_apply")[0];
-        if (id == missing_computation || reducer_of(module_.computations[id]) == Reduction::none)
+        if (id == missing_computation ||
+            hlo::reducer_of(module_.computations[id]) == Reduction::none)
           ++unknown[id == missing_computation ? "(missing)" : module_.computations[id].name];
       }
     for (const auto& [name, count] : unknown)

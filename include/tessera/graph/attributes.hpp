@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What an op computes, where its opcode and the types of its tensors do not say it all.
+//
+// The planner never looks here: a rule is enough for it.  Whoever differentiates a program, writes
+// it down or runs it reads the opcode (Op::kind, in HLO's words) and these.  Most ops need nothing
+// more than their opcode: an addition, a reshape, a conversion.  For the others Attributes holds
+// one of the small structs below, which of them is settled by the opcode:
+//
+//   constant                    Literal          iota                       Dim
+//   compare                     Comparison       concatenate                Dim
+//   broadcast, transpose        DimList          slice                      Slicing
+//   reverse                     DimList          pad                        Padding
+//   dot                         DotDims          convolution                Convolution
+//   reduce                      Reducing         reduce-window              WindowReducing
+//   gather                      GatherDims       scatter                    Scattering
+//   select-and-scatter          WindowScattering
+//   sort                        Sorting          topk                       TopK
+//   batch-norm-*                Normalisation    custom-call                Target
+//
+// An op that lacks what its opcode needs (a reducer that nobody recognised, a literal that the dump
+// left out) can be planned, and nothing else.
+#pragma once
+#include <bit>
+#include <cstdint>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "tessera/graph/op_rules.hpp"
+#include "tessera/graph/window.hpp"
+
+namespace tessera::graph {
+
+// The elements of a constant, row-major; one that stands for all where all are alike.  Truth values
+// and integers are integers (unsigned ones by their bits), others numbers; a complex number is two.
+struct Literal {
+  std::variant<std::vector<std::int64_t>, std::vector<double>> elements;
+
+  // By bits: one NaN is equal to itself, and 0 is not -0.
+  friend bool operator==(const Literal& a, const Literal& b) {
+    if (a.elements.index() != b.elements.index()) return false;
+    if (a.elements.index() == 0) return std::get<0>(a.elements) == std::get<0>(b.elements);
+    const std::vector<double>&left = std::get<1>(a.elements), &right = std::get<1>(b.elements);
+    if (left.size() != right.size()) return false;
+    for (std::size_t i = 0; i < left.size(); ++i)
+      if (std::bit_cast<std::uint64_t>(left[i]) != std::bit_cast<std::uint64_t>(right[i]))
+        return false;
+    return true;
+  }
+};
+
+enum class Direction : std::uint8_t { eq, ne, ge, gt, le, lt };
+
+constexpr const char* to_string(Direction direction) noexcept {  // as HLO has it
+  constexpr const char* names[] = {"EQ", "NE", "GE", "GT", "LE", "LT"};
+  return names[static_cast<std::size_t>(direction)];
+}
+
+struct Comparison {
+  Direction direction = Direction::eq;
+  friend bool operator==(const Comparison&, const Comparison&) = default;
+};
+
+struct Dim {
+  Extent dim = 0;
+  friend bool operator==(const Dim&, const Dim&) = default;
+};
+
+// broadcast: the result dim that each operand dim becomes; transpose: the operand dim that each
+// result dim comes from; reverse: the dims that run backwards.
+struct DimList {
+  std::vector<Extent> dims;
+  friend bool operator==(const DimList&, const DimList&) = default;
+};
+
+struct Slicing {
+  std::vector<SliceRange> ranges;  // one per dim
+  friend bool operator==(const Slicing&, const Slicing&) = default;
+};
+
+struct Padding {
+  std::vector<PaddingRange> ranges;  // one per dim
+  friend bool operator==(const Padding&, const Padding&) = default;
+};
+
+struct Convolution {
+  ConvolutionDims dims;
+  std::vector<WindowDim> window;  // one per spatial dim
+  friend bool operator==(const Convolution&, const Convolution&) = default;
+};
+
+struct Reducing {
+  std::vector<Extent> dims;
+  Reduction reduction = Reduction::none;
+  friend bool operator==(const Reducing&, const Reducing&) = default;
+};
+
+struct WindowReducing {
+  std::vector<WindowDim> window;  // one per dim
+  Reduction reduction = Reduction::none;
+  friend bool operator==(const WindowReducing&, const WindowReducing&) = default;
+};
+
+// Of each window of operand 0, the first element that `select` holds true of against every other
+// takes what operand 1 has there; `scatter` combines what one element takes from several.
+struct WindowScattering {
+  std::vector<WindowDim> window;  // one per dim
+  Direction select = Direction::ge;
+  Reduction scatter = Reduction::sum;
+  friend bool operator==(const WindowScattering&, const WindowScattering&) = default;
+};
+
+// `reduction` combines an update with what is there; none: the update replaces it.
+struct Scattering {
+  ScatterDims dims;
+  Reduction reduction = Reduction::none;
+  friend bool operator==(const Scattering&, const Scattering&) = default;
+};
+
+// By the first operand; the others are carried along.
+struct Sorting {
+  Extent dim = 0;
+  Direction order = Direction::lt;
+  bool is_stable = false;
+  friend bool operator==(const Sorting&, const Sorting&) = default;
+};
+
+struct TopK {
+  Extent k = 0;
+  bool is_largest = true;
+  friend bool operator==(const TopK&, const TopK&) = default;
+};
+
+struct Normalisation {
+  double epsilon = 0;
+  Extent feature = 0;
+  friend bool operator==(const Normalisation&, const Normalisation&) = default;
+};
+
+struct Target {
+  std::string name;
+  friend bool operator==(const Target&, const Target&) = default;
+};
+
+namespace detail {
+
+template<class T, class Variant>
+inline constexpr bool is_alternative = false;
+template<class T, class... Ts>
+inline constexpr bool is_alternative<T, std::variant<Ts...>> = (std::is_same_v<T, Ts> || ...);
+
+}  // namespace detail
+
+// One of the structs above, or nothing.  A value: copies share what they hold, which never changes.
+class Attributes {
+ public:
+  using Any = std::variant<Literal, Comparison, Dim, DimList, Slicing, Padding, DotDims,
+                           Convolution, Reducing, WindowReducing, WindowScattering, GatherDims,
+                           Scattering, Sorting, TopK, Normalisation, Target>;
+
+  Attributes() = default;
+  template<class T, class = std::enable_if_t<detail::is_alternative<T, Any>>>
+  Attributes(T value)  // implicit: a DotDims is a dot's attributes
+      : held_(std::make_shared<const Any>(std::in_place_type<T>, std::move(value))) {}
+
+  bool empty() const noexcept { return held_ == nullptr; }
+  template<class T>
+  const T* find() const noexcept {
+    return held_ == nullptr ? nullptr : std::get_if<T>(held_.get());
+  }
+  // Throws std::invalid_argument where something else is held: the op is not fully known.
+  template<class T>
+  const T& get() const {
+    if (const T* const found = find<T>()) return *found;
+    throw std::invalid_argument("an op lacks the attributes that its opcode needs");
+  }
+
+  // Calls look(const T&) with what is held.  @pre !empty()
+  template<class Look>
+  decltype(auto) visit(Look&& look) const {
+    return std::visit(std::forward<Look>(look), *held_);
+  }
+
+  friend bool operator==(const Attributes& a, const Attributes& b) {
+    if (a.held_ == b.held_) return true;
+    return a.held_ != nullptr && b.held_ != nullptr && *a.held_ == *b.held_;
+  }
+
+ private:
+  std::shared_ptr<const Any> held_;
+};
+
+}  // namespace tessera::graph

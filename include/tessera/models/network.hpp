@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What all models share: a builder that remembers which parameters are weights, and the end of a
+// step, which makes a training step of what was so far a network.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "tessera/graph/functions.hpp"
+#include "tessera/graph/graph.hpp"
+#include "tessera/graph/optimizer.hpp"
+
+namespace tessera::models {
+
+using namespace graph;  // models are written in the builder's words
+
+enum class Purpose : std::uint8_t {
+  training,      // forward, backward, optimizer
+  accumulation,  // forward, backward; derivatives are added to those of earlier micro-batches
+  inference,     // forward
+};
+
+// What one run of the program does with the network, and in which numbers.
+struct StepOptions {
+  Purpose purpose = Purpose::training;
+  ElementType precision = bf16;  // of weights and activations
+  Optimizer optimizer = {};
+};
+
+class Network {
+ public:
+  explicit Network(const StepOptions& step) : step_(step) {}
+
+  Builder& builder() noexcept { return b_; }
+  ElementType precision() const noexcept { return step_.precision; }
+
+  // Data that comes with each step.
+  Tensor input(const std::string& name, ElementType element, const Dims& dims) {
+    return b_.parameter(name, element, dims);
+  }
+  // What training changes.
+  Tensor weight(const std::string& name, const Dims& dims) {
+    weights_.push_back(b_.parameter(name, step_.precision, dims));
+    return weights_.back();
+  }
+
+  // The program that classifies: `logits` [..., classes].  Training steps take the right classes as
+  // an input, `labels`, and lessen cross-entropy plus `penalty`, a scalar of f32.
+  Graph finish(const Tensor& logits, std::optional<Tensor> penalty = std::nullopt) {
+    if (step_.purpose == Purpose::inference) {
+      b_.output(logits);
+      return b_.graph();
+    }
+    Dims rows = logits.dims();
+    rows.pop_back();
+    Tensor loss = cross_entropy(logits, input("labels", s32, rows));
+    if (penalty) loss = loss + *penalty;
+    b_.output(loss);
+    if (step_.purpose == Purpose::accumulation)
+      accumulate(loss, weights_);
+    else
+      train(loss, weights_, step_.optimizer);
+    return b_.graph();
+  }
+
+ private:
+  Builder b_;
+  StepOptions step_;
+  std::vector<Tensor> weights_;
+};
+
+// --- Layers that several models have -------------------------------------------------------------
+
+// A norm with weights of its own.
+inline Tensor layer_norm(Network& net, const std::string& name, const Tensor& x) {
+  const Dims features{x.dims().back()};
+  return layer_norm(x, net.weight(name + ".scale", features),
+                    net.weight(name + ".shift", features));
+}
+inline Tensor rms_norm(Network& net, const std::string& name, const Tensor& x) {
+  return rms_norm(x, net.weight(name + ".scale", {x.dims().back()}));
+}
+
+// Scaled, masked and normalised products of queries with keys, times values; all
+// [batch, positions, heads, features], the result [batch, heads, positions, features].
+inline Tensor attend(const Tensor& query, const Tensor& key, const Tensor& value) {
+  const double scale = 1 / std::sqrt(static_cast<double>(query.dims().back()));
+  const Tensor scores = einsum<"bqhd,bkhd->bhqk">(query * constant_like(query, scale), key);
+  return einsum<"bhqk,bkhd->bhqd">(softmax(causal_mask(scores)), value);
+}
+
+// Attention as GPT has it: as many keys as queries, biases everywhere.
+inline Tensor attention(Network& net, const std::string& name, const Tensor& x, Extent heads) {
+  const Extent hidden = x.dims().back(), features = hidden / heads;
+  const auto project = [&](const std::string& part) {
+    const Tensor y = einsum<"bsm,mhd->bshd">(
+        x, net.weight(name + '.' + part + ".weight", {hidden, heads, features}));
+    return y +
+           broadcast(net.weight(name + '.' + part + ".bias", {heads, features}), y.dims(), {2, 3});
+  };
+  const Tensor query = project("query"), key = project("key"), value = project("value");
+  const Tensor mixed = einsum<"bhsd,hdm->bsm">(
+      attend(query, key, value), net.weight(name + ".output.weight", {heads, features, hidden}));
+  return add_bias(mixed, net.weight(name + ".output.bias", {hidden}));
+}
+
+// Two linear layers with a bend between them.
+inline Tensor feed_forward(Network& net, const std::string& name, const Tensor& x, Extent inner) {
+  const Extent hidden = x.dims().back();
+  const Tensor up =
+      add_bias(einsum<"bsm,mf->bsf">(x, net.weight(name + ".up.weight", {hidden, inner})),
+               net.weight(name + ".up.bias", {inner}));
+  return add_bias(
+      einsum<"bsf,fm->bsm">(gelu(up), net.weight(name + ".down.weight", {inner, hidden})),
+      net.weight(name + ".down.bias", {hidden}));
+}
+
+inline std::string layer_name(Extent layer) { return "layer" + std::to_string(layer); }
+
+}  // namespace tessera::models

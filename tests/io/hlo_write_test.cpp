@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+// Graphs written as HLO: what is read back is equal to what was written.
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <limits>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "support/files.hpp"
+#include "support/random.hpp"
+#include "tessera/graph.hpp"
+#include "tessera/io/file.hpp"
+#include "tessera/io/hlo_import.hpp"
+#include "tessera/io/hlo_parser.hpp"
+#include "tessera/io/hlo_write.hpp"
+
+namespace {
+using namespace tessera;
+using namespace tessera::graph;
+using tessera_test::Random;
+
+Graph read(const std::string& text) {
+  return io::hlo::import_module(io::hlo::read_module(text, "test.hlo")).graph;
+}
+void check_round_trip(const Graph& graph) {
+  const std::string text = io::hlo::write_hlo(graph, "test");
+  CAPTURE(text);
+  CHECK(difference(graph, read(text)) == "");
+}
+
+// Attributes stay attached to every op: nothing that was written is empty when it comes back.
+TEST_CASE("what the text says of an op is what its attributes say") {
+  const Graph graph = read(
+      "HloModule t\n"
+      "less { a = f32[] parameter(0)\n b = f32[] parameter(1)\n c = s32[] parameter(2)\n"
+      " d = s32[] parameter(3)\n ROOT r = pred[] compare(a, b), direction=LT }\n"
+      "last { a = f32[] parameter(0)\n ROOT b = f32[] parameter(1) }\n"
+      "ENTRY e {\n"
+      "  x = f32[4,6] parameter(0)\n"
+      "  n = s32[4,6] iota(), iota_dimension=1\n"
+      "  s = (f32[4,6], s32[4,6]) sort(x, n), dimensions={1}, is_stable=true, to_apply=less\n"
+      "  v = f32[4,6] get-tuple-element(s), index=0\n"
+      "  i = s32[4,6] get-tuple-element(s), index=1\n"
+      "  t = (f32[4,2], s32[4,2]) topk(v), k=2, largest=false\n"
+      "  u = f32[4,2] get-tuple-element(t), index=0\n"
+      "  at = s32[3,1] constant({{0}, {2}, {2}})\n"
+      "  rows = f32[3,6] gather(x, at), offset_dims={1}, collapsed_slice_dims={0},"
+      " start_index_map={0}, index_vector_dim=1, slice_sizes={1,6}\n"
+      "  set = f32[4,6] scatter(x, at, rows), update_window_dims={1}, inserted_window_dims={0},"
+      " scatter_dims_to_operand_dims={0}, index_vector_dim=1, to_apply=last\n"
+      "  z = s32[] constant(1)\n"
+      "  cut = f32[2,3] dynamic-slice(set, z, z), dynamic_slice_sizes={2,3}\n"
+      "  put = f32[4,6] dynamic-update-slice(set, cut, z, z)\n"
+      "  odd = f32[4,6] custom-call(put), custom_call_target=\"AwsNeuronGelu\"\n"
+      "  ROOT out = (f32[4,6], s32[4,6], f32[4,2]) tuple(odd, i, u)\n}\n");
+  const auto attributes = [&](const std::string& name) {
+    for (OpId id = 0; id < graph.op_count(); ++id)
+      if (graph.op(id).name == name) return graph.op(id).attributes;
+    throw std::logic_error("no op " + name);
+  };
+  CHECK(attributes("n") == Dim{1});
+  CHECK(attributes("s") == Sorting{1, Direction::lt, true});
+  CHECK(attributes("t") == TopK{2, false});
+  CHECK(attributes("at") == Literal{std::vector<std::int64_t>{0, 2, 2}});
+  CHECK(attributes("z") == Literal{std::vector<std::int64_t>{1}});
+  CHECK(attributes("rows") == GatherDims{{1}, {0}, {0}, {1, 6}, {}, {}, 1});
+  CHECK(attributes("set") == Scattering{{{1}, {0}, {0}, {}, {}, 1}, Reduction::none});
+  CHECK(attributes("odd") == Target{"AwsNeuronGelu"});
+  CHECK(attributes("cut").empty());
+  check_round_trip(graph);
+}
+
+TEST_CASE("literals of every kind of element") {
+  const auto literal_of = [](const std::string& constant) {
+    const Graph graph = read("HloModule t\nENTRY e { ROOT c = " + constant + " }\n");
+    check_round_trip(graph);
+    return graph.op(0).attributes;
+  };
+  using Integers = std::vector<std::int64_t>;
+  using Numbers = std::vector<double>;
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  CHECK(literal_of("f32[] constant(0.1)") == Literal{Numbers{0.1}});
+  CHECK(literal_of("f32[] constant(-inf)") == Literal{Numbers{-infinity}});
+  CHECK(literal_of("f32[] constant(-0)") == Literal{Numbers{-0.0}});
+  CHECK_FALSE(literal_of("f32[] constant(-0)") == Literal{Numbers{0.0}});
+  CHECK(literal_of("f64[] constant(1e400)") == Literal{Numbers{infinity}});
+  CHECK(literal_of("f64[] constant(-1e-400)") == Literal{Numbers{-0.0}});
+  CHECK(literal_of("f32[] constant(nan)") == literal_of("f32[] constant(nan)"));
+  CHECK(literal_of("f32[2,2] constant({{1, 2}, /*x*/ {3, 4e3}})") ==
+        Literal{Numbers{1, 2, 3, 4e3}});
+  CHECK(literal_of("f32[2,2] constant({{1, 1}, {1, 1}})") == Literal{Numbers{1}});
+  CHECK(literal_of("pred[2] constant({true, false})") == Literal{Integers{1, 0}});
+  CHECK(literal_of("s64[] constant(-9223372036854775808)") ==
+        Literal{Integers{std::numeric_limits<std::int64_t>::min()}});
+  CHECK(literal_of("u64[] constant(18446744073709551615)") == Literal{Integers{-1}});
+  CHECK(literal_of("c64[2] constant({(1, 2), (1, 2)})") == Literal{Numbers{1, 2, 1, 2}});
+  CHECK(literal_of("f32[0] constant({})") == Literal{Numbers{}});
+  // A dump that leaves elements out says nothing about the others.
+  CHECK(
+      read("HloModule t\nENTRY e { ROOT c = f32[9] constant({...}) }\n").op(0).attributes.empty());
+}
+
+TEST_CASE("windows and paddings keep every field") {
+  Random random(3);
+  for (int round = 0; round < 50; ++round) {
+    CAPTURE(round);
+    Builder b;
+    const Tensor x = b.parameter("x", f32, {2, 8, 9, 3}), w = b.parameter("w", f32, {2, 3, 3, 4});
+    std::vector<WindowDim> window;
+    for (const Extent size : {2, 3}) {
+      WindowDim dim{size, random.between(1, 3), random.between(-1, 2), random.between(-1, 2)};
+      dim.lhs_dilate = random.between(1, 2);
+      dim.rhs_dilate = random.between(1, 2);
+      dim.is_reversed = random.once_in(3);
+      window.push_back(dim);
+    }
+    const Tensor y = convolution(x, w, {graph::detail::image_dims(), window});
+    for (WindowDim& dim : window) dim.is_reversed = false;
+    window.insert(window.begin(), WindowDim{});
+    window.push_back(WindowDim{});
+    const Tensor z = reduce_window(x, window, Reduction::max);
+    const auto range = [&] {
+      return PaddingRange{random.between(-1, 2), random.between(-1, 2), random.between(0, 2)};
+    };
+    b.output(pad(y, b.constant(f32, {}, 1), {range(), range(), range(), range()}));
+    b.output(z);
+    b.output(y);
+    check_round_trip(b.graph());
+  }
+}
+
+TEST_CASE("outputs and aliases keep their places") {
+  Builder b;
+  const Tensor w = b.parameter("w", f32, {4}), v = b.parameter("v", f32, {4});
+  b.output(w + v);
+  b.update(v, w);  // handed over unchanged
+  b.update(w, w + v);
+  b.output(b.tensor({2, 0}));
+  check_round_trip(b.graph());
+  Builder empty;
+  empty.parameter("outputs", f32, {2});
+  check_round_trip(empty.graph());
+}
+
+TEST_CASE("dumps without loops and fusions are written back as they were read") {
+  std::size_t count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(
+           std::filesystem::path(tessera_test::model_file("gpt_2_layer_step.hlo")).parent_path())) {
+    const std::string path = entry.path().string();
+    CAPTURE(path);
+    check_round_trip(read(io::read_file(path)));
+    ++count;
+  }
+  CHECK(count >= 5);
+}
+
+TEST_CASE("what has no text is refused by name") {
+  const Dims dims{4};
+  const auto refusal = [](Op op) {
+    Graph graph;
+    graph.add(std::move(op), {});
+    try {
+      io::hlo::write_hlo(graph);
+    } catch (const std::invalid_argument& error) {
+      return std::string(error.what());
+    }
+    return std::string("none");
+  };
+  CHECK(refusal({"c", "constant", {{f32, dims}}, source_rule(dims)}) ==
+        "op 'c' can not be written as HLO: what it computes is not known");
+  CHECK(refusal({"while/x", "iota", {{f32, dims}}, source_rule(dims)}) ==
+        "op 'while/x' can not be written as HLO: that is no name in HLO");
+  CHECK(refusal({"r", "magic", {{f32, dims}}, source_rule(dims)}) ==
+        "op 'r' can not be written as HLO: magic has no writer");
+  Op fused{"f", "iota", {{f32, dims}}, source_rule(dims)};
+  fused.attributes = Dim{0};
+  CHECK(refusal(fused) == "none");
+  fused.has_buffer = false;
+  CHECK(refusal(fused) ==
+        "op 'f' can not be written as HLO: it comes from inside a loop or a fusion");
+}
+
+TEST_CASE("the first difference is named") {
+  const auto program = [](double number, bool is_output) {
+    Builder b;
+    const Tensor x = b.parameter("x", f32, {2});
+    const Tensor y = x * b.constant(f32, {}, number);
+    if (is_output) b.output(y);
+    return b.graph();
+  };
+  CHECK(difference(program(1, true), program(1, true)) == "");
+  CHECK(difference(program(1, true), program(2, true)) ==
+        "op 1 ('constant.1'): the attributes differ");
+  CHECK(difference(program(1, true), program(1, false)) == "the outputs differ");
+  Builder b;
+  b.parameter("y", f32, {2});
+  CHECK(difference(program(1, true), b.graph()) == "op 0 ('x'): the other's name is 'y'");
+}
+
+}  // namespace
