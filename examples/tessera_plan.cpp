@@ -50,6 +50,7 @@ Prices (--cost-model alpa): over one axis of n devices, B bytes local to the oth
   all-reduce      floor(alpha + beta 2(n-1)/n B) + 0.01
   reduce-scatter  floor(alpha + beta (n-1)/n B) + 0.001
   all-to-all      floor(alpha + beta (n-1)/n/n B 1.5) + 0.001
+  halo-exchange   floor(alpha + beta b) + 0.001, for the b bytes that one device sends
 
 Exit codes: 0 planned, 1 bad input, 2 no plan fits the memory budget, 3 nothing found in time.)";
 

@@ -4,6 +4,7 @@
 #pragma once
 #include "tessera/strategy/column.hpp"
 #include "tessera/strategy/enumerate.hpp"
+#include "tessera/strategy/halo.hpp"
 #include "tessera/strategy/price_table.hpp"
 #include "tessera/strategy/strategy.hpp"
 #include "tessera/strategy/text.hpp"

@@ -7,6 +7,7 @@
 //   all-reduce      floor(alpha + beta * 2 * (n - 1) / n * bytes) + 0.01
 //   reduce-scatter  floor(alpha + beta * (n - 1) / n * bytes) + 0.001
 //   all-to-all      floor(alpha + beta * (n - 1) / n / n * bytes * 1.5) + 0.001
+//   halo-exchange   floor(alpha + beta * bytes) + 0.001, for the bytes that one device sends (ours)
 //
 // The small constants break ties.  Prices are kept in thousandths, so they are integers, and the
 // floor is taken of an exact fraction.  (Zheng et al., Alpa, OSDI 2022, section 4; the constants
@@ -88,6 +89,7 @@ class Alpa {
       case StepKind::all_gather: return {n - 1, n, 100};
       case StepKind::all_reduce: return {2 * (n - 1), n, 10};
       case StepKind::reduce_scatter: return {n - 1, n, 1};
+      case StepKind::halo_exchange: return {1, 1, 1};
       default: return {3 * (n - 1), 2 * n * n, 1};  // all-to-all
     }
   }

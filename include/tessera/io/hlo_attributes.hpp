@@ -59,6 +59,7 @@ inline constexpr auto attribute_grammars = std::to_array<AttributeGrammar>({
     {"false_computation", AttributeKind::computation},
     {"feature_group_count", AttributeKind::integer},
     {"feature_index", AttributeKind::integer},
+    {"fft_length", AttributeKind::int_list},
     {"index", AttributeKind::integer},
     {"index_vector_dim", AttributeKind::integer},
     {"indices_are_sorted", AttributeKind::boolean},
@@ -67,6 +68,7 @@ inline constexpr auto attribute_grammars = std::to_array<AttributeGrammar>({
     {"iota_dimension", AttributeKind::integer},
     {"is_stable", AttributeKind::boolean},
     {"k", AttributeKind::integer},
+    {"left_side", AttributeKind::boolean},
     {"lhs_batch_dims", AttributeKind::int_list},
     {"lhs_contracting_dims", AttributeKind::int_list},
     {"literal", AttributeKind::literal},
@@ -119,6 +121,7 @@ struct WindowDim {
   std::int64_t lhs_dilate = 1, rhs_dilate = 1;
   bool is_reversed = false;
 
+  // A single element, not moved at all.
   bool is_point() const noexcept {
     return size == 1 && stride == 1 && pad_low == 0 && pad_high == 0 && lhs_dilate == 1 &&
            rhs_dilate == 1;

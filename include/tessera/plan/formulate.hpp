@@ -125,6 +125,11 @@ inline std::vector<Extent> column_key(const graph::Graph& graph, graph::OpId id,
     put(factor.kind);
     put(factor.reduction);
     put(factor.accumulator);
+    put(factor.window.along);
+    put(factor.window.stride);
+    put(factor.window.low);
+    put(factor.window.reach);
+    put(factor.window.dilation);
   }
   put(rule.operand_count());
   put(rule.tensor_count());

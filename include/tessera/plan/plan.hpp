@@ -179,6 +179,9 @@ class Planner {
         add_steps(op, graph_.type_of(value), chosen(assignment, value.op).results[value.result],
                   choice.operands[i], i);
       }
+      for (const strategy::PricedHalo& halo : choice.halos)
+        op.collectives.push_back({StepKind::halo_exchange, halo.axis, halo.message.rounded_up(),
+                                  halo.price, halo.operand});
       const graph::Rule& rule = graph_.op(id).rule;
       if (rule.result_count() == 1)
         add_steps(op, graph_.op(id).results[0],

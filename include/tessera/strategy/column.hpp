@@ -6,6 +6,7 @@
 // from this one's, and this one's results from the other's, at no higher price in all.  That is
 // safe because reshardings are shortest paths, so going through a third sharding is never a gain.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <utility>
@@ -19,12 +20,21 @@
 
 namespace tessera::strategy {
 
+// A halo exchange that an op needs before it can run.
+struct PricedHalo {
+  std::uint32_t operand = 0;
+  Axis axis = 0;  // of those that split the dim, the one over which it takes longest
+  cost::Message message;
+  Cost price = 0;
+};
+
 // A strategy with all that follows from it.
 struct Choice {
   Strategy strategy;
   std::vector<DynamicSharding> operands, results;
-  Cost price = 0;                    // of the collectives that finish the result
+  Cost price = 0;                    // of the collectives that finish the result, and of halos
   std::vector<Extent> result_bytes;  // per device
+  std::vector<PricedHalo> halos;
 };
 
 using Column = std::vector<Choice>;
@@ -100,7 +110,7 @@ class ColumnMaker {
   }
 
   Choice priced(const graph::Op& op, const Strategy& strategy) {
-    Choice choice{strategy, {}, {}, 0, {}};
+    Choice choice{strategy, {}, {}, 0, {}, {}};
     for (std::size_t i = 0; i < op.rule.operand_count(); ++i)
       choice.operands.push_back(sharding_of(op.rule, strategy, i));
     for (std::size_t r = 0; r < op.rule.result_count(); ++r) {
@@ -113,7 +123,41 @@ class ColumnMaker {
       choice.price = results_[0]->price(results_[0]->number_of(computed),
                                         results_[0]->number_of(strategy.handed_on));
     }
+    for (std::uint32_t i = 0; i < op.rule.operand_count(); ++i) add_halos(op.rule, i, choice);
     return choice;
+  }
+
+  // Dims exchange their rims one after the other, so that corners arrive: a later one's rim is as
+  // long as the shard with the rims that it has got before.
+  void add_halos(const graph::Rule& rule, std::uint32_t operand, Choice& choice) {
+    const M& mesh = resharding_.mesh();
+    const DynamicSharding sharding = choice.operands[operand];
+    cost::Message shard{operands_[operand]->bytes(), extent_of(mesh, sharding.split_axes())};
+    for (std::size_t dim = 0; dim < rule.rank(operand); ++dim) {
+      const Extent tiles = shard_count(sharding, mesh, dim);
+      const auto factors = rule.dim(operand, dim);
+      if (tiles == 1 || factors.size() != 1) continue;
+      const graph::Factor& factor = rule.factor(factors[0]);
+      if (factor.kind != FactorKind::window) continue;
+      const Halo halo = halo_of(rule, factors[0], tiles);
+      if (halo.width() == 0) continue;
+      const cost::Message row{shard.bytes / factor.size, shard.divided_by / tiles};
+      add_halo(operand, sharding.axes(dim), {row.bytes * halo.width(), row.divided_by}, choice);
+      const Extent extended = std::min(factor.size, ceil_div(factor.size, tiles) + halo.width());
+      shard = {row.bytes * extended, row.divided_by};
+    }
+  }
+  void add_halo(std::uint32_t operand, const AxisList& axes, cost::Message message,
+                Choice& choice) {
+    PricedHalo dearest{operand, axes[0], message, -1};
+    for (const Axis axis : axes) {
+      if (resharding_.mesh().extent(axis) == 1) continue;
+      const Cost price = resharding_.model().price(StepKind::halo_exchange, axis,
+                                                   resharding_.mesh().extent(axis), message);
+      if (price > dearest.price) dearest = {operand, axis, message, price};
+    }
+    choice.price = saturating_add(choice.price, dearest.price);
+    choice.halos.push_back(dearest);
   }
 
   // --- Pruning -----------------------------------------------------------------------------------
