@@ -11,6 +11,7 @@
 #include "command_line.hpp"
 #include "tessera/cost/alpa.hpp"
 #include "tessera/io/file.hpp"
+#include "tessera/io/hlo_annotations.hpp"
 #include "tessera/io/hlo_emit.hpp"
 #include "tessera/io/hlo_import.hpp"
 #include "tessera/io/hlo_parser.hpp"
@@ -27,7 +28,7 @@ using examples::ExitCode;
 
 struct Arguments {
   std::string model, mesh, alpha, beta, memory_budget, cost_model = "alpa", emit = "table";
-  std::string output, problem, time_limit, seed = "0";
+  std::string output, problem, time_limit, seed = "0", annotations = "all";
   int threads = 1;
   bool lenient = false, all = false, verbose = false;
 };
@@ -68,6 +69,11 @@ void describe(CLI::App& app, Arguments& arguments) {
                  "bytes per device, or with a unit: 16GiB, 512MB (default: no limit)");
   app.add_option("--cost-model", arguments.cost_model, "alpa")
       ->check(CLI::IsMember({"alpa"}))
+      ->capture_default_str();
+  app.add_option("--annotations", arguments.annotations,
+                 "which shardings written in MODEL the plan keeps: all, io (of its parameters and "
+                 "results), or ignore")
+      ->check(CLI::IsMember({"all", "io", "ignore"}))
       ->capture_default_str();
   app.add_option("--time-limit", arguments.time_limit,
                  "seconds of wall clock; the best plan so far is kept (default: no limit)");
@@ -155,6 +161,13 @@ plan::Options options_of(const Arguments& arguments) {
   return options;
 }
 
+io::hlo::ImportOptions import_options_of(const Arguments& arguments) {
+  io::hlo::ImportOptions options;
+  if (arguments.annotations == "io") options.annotations = io::hlo::Annotations::io;
+  if (arguments.annotations == "ignore") options.annotations = io::hlo::Annotations::ignore;
+  return options;
+}
+
 // An error about an op, told at the instruction that it comes from.
 plan::Plan plan_or_blame(const io::hlo::Module& module, const io::hlo::Program& program,
                          const DynamicMesh& mesh, const cost::Alpa& model,
@@ -176,8 +189,9 @@ ExitCode run(const Arguments& arguments) {
 
   const io::hlo::Module module = io::hlo::read_module(
       io::read_file(arguments.model), arguments.model, {.lenient = arguments.lenient});
-  const io::hlo::Program program = io::hlo::import_module(module);
+  const io::hlo::Program program = io::hlo::import_module(module, import_options_of(arguments));
   report_reading(module, program);
+  options.annotations = io::hlo::annotations_on(mesh, module, program);
   options.problem_name = module.name;
   if (arguments.verbose) std::fprintf(stderr, "%s\n", report::log_header().c_str());
   const plan::Plan plan = plan_or_blame(module, program, mesh, model, options);

@@ -85,6 +85,24 @@ TEST_CASE("tessera-plan reads standard input, and tells what it kept whole") {
         std::string::npos);
 }
 
+TEST_CASE("tessera-plan keeps the shardings that the text asks for, or some, or none") {
+  const std::string file =
+      file_with("asked.hlo",
+                "ENTRY e { x = f32[8,8] parameter(0), sharding={devices=[2,1]0,1}\n"
+                " y = f32[8,8] negate(x), sharding={devices=[1,2]0,1}\n"
+                " ROOT z = f32[8,8] negate(y), sharding={devices=[2,1]0,1} }");
+  const Ran all = run("tessera-plan", file + " --mesh 2");
+  CHECK(all.code == 0);
+  CHECK(all.out.find("all-to-all") != std::string::npos);
+  const Ran io = run("tessera-plan", file + " --mesh 2 --annotations io");
+  CHECK(io.out.find("cost     0 (alpa)") != std::string::npos);
+  const Ran other = run("tessera-plan", file + " --mesh 4");
+  CHECK(other.code == 1);
+  CHECK(other.err.find("asked.hlo:1:11: annotation sharding='{devices=[2,1]0,1}' of 'x' can not be "
+                       "satisfied: it names 2 devices, and mesh 4 has 4") != std::string::npos);
+  CHECK(run("tessera-plan", file + " --mesh 4 --annotations ignore").code == 0);
+}
+
 TEST_CASE("a budget that nothing fits: exit code 2, and what would be needed") {
   const Ran ran = run("tessera-plan", mlp + " --mesh 2x4 --memory-budget 1KiB");
   CHECK(ran.code == 2);

@@ -30,6 +30,7 @@
 #include "tessera/graph/op_rules.hpp"
 #include "tessera/io/hlo_module.hpp"
 #include "tessera/io/hlo_shapes.hpp"
+#include "tessera/notation/hlo_sharding.hpp"
 
 namespace tessera::io::hlo {
 
@@ -47,7 +48,15 @@ enum class CustomCall : std::uint8_t {
   last_two_dims,  // on matrices, which stay whole (decompositions)
 };
 
+// Which shardings written in the text constrain the plan.
+enum class Annotations : std::uint8_t {
+  ignore,
+  io,   // those of the program's parameters and results
+  all,  // and those of all other instructions
+};
+
 struct ImportOptions {
+  Annotations annotations = Annotations::all;
   // Targets known from dumps; add your own.  Any other target is kept whole, and reported.
   std::map<std::string, CustomCall, std::less<>> custom_calls = {
       {"Sharding", CustomCall::identity},
@@ -76,8 +85,17 @@ struct OwnOps {
   graph::OpId begin = 0, end = 0;
 };
 
+// A sharding that an instruction asks for.  What it means depends on the mesh: hlo_annotations.hpp.
+struct WrittenAnnotation {
+  Value value;
+  notation::HloSharding sharding;
+  std::uint16_t open_dims = 0;  // bit d: dim d is left to the solver
+  std::uint32_t computation = 0, instruction = 0;
+};
+
 struct Program {
   Graph graph;
+  std::vector<WrittenAnnotation> annotations;  // one at most of each value
   // values[c][i]: where the results of instruction i of computation c ended up, once for each time
   // that the computation was taken in.  Never for reducers.
   std::vector<std::vector<std::vector<Leaves>>> values;
@@ -129,6 +147,7 @@ class Importer {
       OwnOps* const outer = std::exchange(own_, &own);
       values[i] = is_argument ? arguments[static_cast<std::size_t>(*instruction.parameter)]
                               : add(computation, instruction, values, prefix);
+      if (is_kept(id, i)) annotate(id, i, prefix, values[i]);
       own_ = outer;
       check_size(instruction, values[i].size());
       program_.values[id][i].push_back(values[i]);
@@ -246,6 +265,97 @@ class Importer {
   }
   static Leaves barrier(const Site& site) {
     return site.instruction.opcode == "add-dependency" ? site.operand(0) : flattened(site);
+  }
+
+  // --- Annotations -------------------------------------------------------------------------------
+
+  bool is_kept(std::uint32_t c, std::size_t i) const {
+    const Computation& computation = module_.computations[c];
+    const Instruction& instruction = computation.instructions[i];
+    if (options_.annotations == Annotations::ignore || instruction.find("sharding") == nullptr)
+      return false;
+    if (options_.annotations == Annotations::all) return true;
+    if (c != module_.entry) return false;
+    const Instruction& root = computation.instructions[computation.root];
+    const bool is_in_root = root.shape.is_tuple &&
+                            std::find(root.operands.begin(), root.operands.end(), i) !=
+                                root.operands.end();
+    return instruction.parameter || i == computation.root || is_in_root;
+  }
+
+  // Remembers what the instruction asks for.  Where its value is one that something else is asked
+  // of already, or comes from an op with several results, a copy of its own takes the value's
+  // place.
+  void annotate(std::uint32_t c, std::size_t i, const std::string& prefix, Leaves& leaves) {
+    const Instruction& instruction = module_.computations[c].instructions[i];
+    const std::vector<notation::HloSharding> shardings =
+        notation::parse_hlo_sharding(module_.text_of(instruction.find("sharding")->value));
+    const bool is_of_all = shardings.size() == 1 && leaves.size() != 1;
+    if (!is_of_all && shardings.size() != leaves.size())
+      module_.fail(instruction.at, shown_name(instruction.name) + ": its sharding has " +
+                                       std::to_string(shardings.size()) + " parts, its shape " +
+                                       std::to_string(leaves.size()));
+    for (std::size_t leaf = 0; leaf < leaves.size(); ++leaf) {
+      const WrittenAnnotation written{leaves[leaf], shardings[is_of_all ? 0 : leaf],
+                                      open_dims(instruction), c, static_cast<std::uint32_t>(i)};
+      if (written.sharding.kind == notation::HloSharding::Kind::unknown) continue;
+      const auto known = annotation_of_.find(leaves[leaf]);
+      if (known != annotation_of_.end() &&
+          says_the_same(program_.annotations[known->second], written))
+        continue;
+      if (known != annotation_of_.end() || program_.graph.op(leaves[leaf].op).results.size() > 1)
+        leaves[leaf] = add_copy(
+            leaf_name(prefix + instruction.name + "/sharding", leaf, leaves.size()), leaves[leaf]);
+      annotation_of_.emplace(leaves[leaf], program_.annotations.size());
+      program_.annotations.push_back(written);
+      program_.annotations.back().value = leaves[leaf];
+    }
+  }
+
+  static bool says_the_same(const WrittenAnnotation& a, const WrittenAnnotation& b) {
+    return a.sharding == b.sharding && a.open_dims == b.open_dims;
+  }
+
+  Value add_copy(std::string name, Value value) {
+    const graph::TensorType type = program_.graph.type_of(value);
+    const graph::PartialPass pass{graph::any_reduction, 0b1};
+    return add_to_graph(
+        {std::move(name),
+         "sharding",
+         {type},
+         graph::elementwise_rule(std::span(&type.dims, 1), type.dims, std::span(&pass, 1))},
+        std::span(&value, 1));
+  }
+
+  // A Sharding custom-call may say in its configuration: unspecified_dims=[0,2].
+  std::uint16_t open_dims(const Instruction& instruction) const {
+    constexpr std::string_view word = "unspecified_dims=[";
+    const Attribute* const config = instruction.find("backend_config");
+    if (config == nullptr) return 0;
+    const std::string_view text = module_.text_of(config->value);
+    std::size_t at = text.find(word);
+    if (at == std::string_view::npos) return 0;
+    std::uint16_t dims = 0;
+    std::size_t dim = 0;
+    bool has_digit = false;
+    for (at += word.size(); at < text.size(); ++at) {
+      const char c = text[at];
+      if (c >= '0' && c <= '9' && dim <= max_dims) {
+        dim = dim * 10 + static_cast<std::size_t>(c - '0');
+        has_digit = true;
+      } else if ((c == ',' || c == ']') && has_digit && dim < instruction.shape.array.dims.size()) {
+        dims = static_cast<std::uint16_t>(dims | 1U << dim);
+        if (c == ']') return dims;
+        dim = 0;
+        has_digit = false;
+      } else if (c == ']' && dims == 0 && !has_digit) {
+        return 0;
+      } else if (c != ' ') {
+        break;
+      }
+    }
+    module_.fail(config->value.begin,
+                 shown_name(instruction.name) + ": unspecified_dims must be a list of its dims");
   }
 
   // --- Calls -------------------------------------------------------------------------------------
@@ -816,8 +926,9 @@ class Importer {
   const ImportOptions& options_;
   const Dims scalar_{};
   Program program_;
-  OwnOps* own_ = nullptr;   // of the instruction at hand
-  std::size_t leaves_ = 0;  // of all values so far
+  std::map<Value, std::size_t> annotation_of_;  // its number in program_.annotations
+  OwnOps* own_ = nullptr;                       // of the instruction at hand
+  std::size_t leaves_ = 0;                      // of all values so far
   int depth_ = 0;
 };
 

@@ -15,6 +15,7 @@
 #include "tessera/core/cost.hpp"
 #include "tessera/cost/resharding.hpp"
 #include "tessera/graph/graph.hpp"
+#include "tessera/strategy/annotation.hpp"
 #include "tessera/strategy/enumerate.hpp"
 #include "tessera/strategy/price_table.hpp"
 
@@ -44,6 +45,12 @@ struct ColumnNeeds {
   std::vector<std::size_t> uses;    // of each result: how many operands read it
   std::vector<char> must_be_whole;  // of each result: no partial results (program outputs)
   bool is_tied = false;  // some result's sharding must equal another op's: nothing stands in
+  // Of each result: what is asked of it, if anything.  Empty: nothing is asked of any.
+  std::vector<const Annotation*> annotations = {};
+
+  const Annotation* annotation(std::size_t result) const {
+    return result < annotations.size() ? annotations[result] : nullptr;
+  }
 };
 
 template<cost::CostModel Model, MeshLike M>
@@ -58,9 +65,13 @@ class ColumnMaker {
         prune_(prune),
         checkpoint_(std::move(checkpoint)) {}
 
-  // Every strategy of the op, priced; pruned if asked for.  Never empty: where a heavy op can use
-  // every axis only by handing on partial results that must be whole, it need not use every axis,
-  // and an idle op is a strategy.
+  // Every strategy of the op, priced; pruned if asked for.  Where a heavy op can use every axis
+  // only by handing on partial results that must be whole, it need not use every axis, and an idle
+  // op is a strategy: so it is never empty, unless what is asked of several results can not be had.
+  //
+  // An annotated result is handed on as it is asked for by the strategies that do so anyway.  Where
+  // there are none, each reshards it first.
+  // @pre annotations fit their tensors
   Column make(const graph::Graph& graph, graph::OpId id, const ColumnNeeds& needs) {
     const graph::Op& op = graph.op(id);
     bind(graph, id);
@@ -73,6 +84,8 @@ class ColumnMaker {
       options.use_every_axis = false;
       column = allowed(op, options, needs);
     }
+    if (column.empty() && op.results.size() == 1 && needs.annotation(0) != nullptr)
+      column = resharded(op, options, needs);
     if (prune_ && !needs.is_tied) drop_replaceable(column, needs);
     return column;
   }
@@ -94,8 +107,29 @@ class ColumnMaker {
       check();
       Choice choice = priced(op, strategy);
       for (std::size_t r = 0; r < choice.results.size(); ++r)
-        if (needs.must_be_whole[r] != 0 && !choice.results[r].partial_axes().empty()) return;
+        if (!may_hand_on(choice.results[r], r, needs)) return;
       column.push_back(std::move(choice));
+    });
+    return column;
+  }
+
+  bool may_hand_on(DynamicSharding sharding, std::size_t result, const ColumnNeeds& needs) const {
+    if (needs.must_be_whole[result] != 0 && !sharding.partial_axes().empty()) return false;
+    const Annotation* const asked = needs.annotation(result);
+    return asked == nullptr || allows(*asked, sharding, resharding_.mesh());
+  }
+
+  // Every strategy of an op with one result, which is then made what is asked for.
+  Column resharded(const graph::Op& op, const EnumerateOptions& options, const ColumnNeeds& needs) {
+    Column column;
+    for_each_strategy(op.rule, resharding_.mesh(), options, [&](const Strategy& strategy) {
+      check();
+      Strategy asked = strategy;
+      asked.handed_on =
+          applied(*needs.annotation(0), strategy.handed_on, resharding_.mesh(), op.results[0].dims);
+      if (!may_hand_on(asked.handed_on, 0, needs)) return;
+      Choice choice = priced(op, asked);
+      if (is_finite(choice.price)) column.push_back(std::move(choice));
     });
     return column;
   }
