@@ -17,6 +17,7 @@
 #include "tessera/io/hlo_parser.hpp"
 #include "tessera/io/iopddl.hpp"
 #include "tessera/io/plan_json.hpp"
+#include "tessera/mesh/refine.hpp"
 #include "tessera/plan/plan.hpp"
 #include "tessera/report/plan_table.hpp"
 #include "tessera/report/solve_log.hpp"
@@ -30,7 +31,7 @@ struct Arguments {
   std::string model, mesh, alpha, beta, memory_budget, cost_model = "alpa", emit = "table";
   std::string output, problem, time_limit, seed = "0", annotations = "all";
   int threads = 1;
-  bool lenient = false, all = false, verbose = false;
+  bool lenient = false, all = false, verbose = false, refine_axes = false;
 };
 
 constexpr const char* about = R"(Plans how to split a program over a mesh of devices.
@@ -88,6 +89,9 @@ void describe(CLI::App& app, Arguments& arguments) {
       ->capture_default_str();
   app.add_option("--seed", arguments.seed, "breaks ties in the search")->capture_default_str();
   app.add_flag("--all", arguments.all, "the table lists every op");
+  app.add_flag("--refine-axes", arguments.refine_axes,
+               "cut every mesh axis into its prime factors, so that a dim can be split over a part "
+               "of one; prices stay those of the axis.  The search grows fast with the axes");
   app.add_flag("--lenient", arguments.lenient,
                "let pass, with warnings, undefined operands, missing called computations and "
                "bodies that are never closed");
@@ -104,6 +108,14 @@ cost::Alpa alpa_model(const Arguments& arguments, const DynamicMesh& mesh) {
     return result;
   };
   return {read("--alpha", arguments.alpha, {1, 1}), read("--beta", arguments.beta, {1, 10})};
+}
+
+RefinedMesh refined_mesh(const DynamicMesh& mesh) {
+  try {
+    return refined(mesh);
+  } catch (const InvalidMesh& error) {
+    throw InputError("--refine-axes", error.what());
+  }
 }
 
 // What a reader of the plan should know about how the program was read.
@@ -182,8 +194,13 @@ plan::Plan plan_or_blame(const io::hlo::Module& module, const io::hlo::Program& 
 }
 
 ExitCode run(const Arguments& arguments) {
-  const DynamicMesh mesh = examples::parse_mesh(arguments.mesh);
-  const cost::Alpa model = alpa_model(arguments, mesh);
+  DynamicMesh mesh = examples::parse_mesh(arguments.mesh);
+  cost::Alpa model = alpa_model(arguments, mesh);
+  if (arguments.refine_axes) {
+    const RefinedMesh finer = refined_mesh(mesh);
+    mesh = finer.mesh;
+    model = model.refined(finer.origins);
+  }
   plan::Options options = options_of(arguments);
   check_outputs(arguments);
 

@@ -103,6 +103,20 @@ TEST_CASE("tessera-plan keeps the shardings that the text asks for, or some, or 
   CHECK(run("tessera-plan", file + " --mesh 4 --annotations ignore").code == 0);
 }
 
+TEST_CASE("tessera-plan refines axes, at the prices of the axes that they were") {
+  const std::string file =
+      file_with("half.hlo",
+                "ENTRY e { x = f32[2,2] parameter(0), sharding={devices=[2,2]<=[4]}\n"
+                " ROOT y = f32[2,2] negate(x), sharding={devices=[2,2]<=[2,2]T(1,0)} }");
+  CHECK(run("tessera-plan", file + " --mesh 4").code == 1);
+  const Ran refined = run("tessera-plan", file + " --mesh 4 --alpha 7 --beta 1 --refine-axes");
+  CHECK(refined.code == 0);
+  CHECK(refined.out.find("on mesh 2x2") != std::string::npos);
+  const Ran too_many = run("tessera-plan", mlp + " --mesh 512 --refine-axes");
+  CHECK(too_many.code == 1);
+  CHECK(too_many.err.find("--refine-axes: mesh 2x2x2x2x2x2x2x2x2") != std::string::npos);
+}
+
 TEST_CASE("a budget that nothing fits: exit code 2, and what would be needed") {
   const Ran ran = run("tessera-plan", mlp + " --mesh 2x4 --memory-budget 1KiB");
   CHECK(ran.code == 2);
