@@ -11,12 +11,14 @@
 #include "command_line.hpp"
 #include "tessera/cost/alpa.hpp"
 #include "tessera/io/file.hpp"
+#include "tessera/io/hlo_annotations.hpp"
 #include "tessera/io/hlo_emit.hpp"
 #include "tessera/io/hlo_import.hpp"
 #include "tessera/io/hlo_parser.hpp"
 #include "tessera/io/hlo_write.hpp"
 #include "tessera/io/iopddl.hpp"
 #include "tessera/io/plan_json.hpp"
+#include "tessera/mesh/refine.hpp"
 #include "tessera/models/catalogue.hpp"
 #include "tessera/plan/plan.hpp"
 #include "tessera/report/plan_table.hpp"
@@ -29,9 +31,9 @@ using examples::ExitCode;
 
 struct Arguments {
   std::string file, model, mesh, alpha, beta, memory_budget, cost_model = "alpa", emit = "table";
-  std::string output, problem, time_limit, seed = "0";
+  std::string output, problem, time_limit, seed = "0", annotations = "all";
   int threads = 1;
-  bool lenient = false, all = false, verbose = false;
+  bool lenient = false, all = false, verbose = false, refine_axes = false;
 };
 
 constexpr const char* about = R"(Plans how to split a program over a mesh of devices.
@@ -54,6 +56,7 @@ Prices (--cost-model alpa): over one axis of n devices, B bytes local to the oth
   all-reduce      floor(alpha + beta 2(n-1)/n B) + 0.01
   reduce-scatter  floor(alpha + beta (n-1)/n B) + 0.001
   all-to-all      floor(alpha + beta (n-1)/n/n B 1.5) + 0.001
+  halo-exchange   floor(alpha + beta b) + 0.001, for the b bytes that one device sends
 
 Exit codes: 0 planned, 1 bad input, 2 no plan fits the memory budget, 3 nothing found in time.)";
 
@@ -77,6 +80,11 @@ void describe(CLI::App& app, Arguments& arguments) {
   app.add_option("--cost-model", arguments.cost_model, "alpa")
       ->check(CLI::IsMember({"alpa"}))
       ->capture_default_str();
+  app.add_option("--annotations", arguments.annotations,
+                 "which shardings written in MODEL the plan keeps: all, io (of its parameters and "
+                 "results), or ignore")
+      ->check(CLI::IsMember({"all", "io", "ignore"}))
+      ->capture_default_str();
   app.add_option("--time-limit", arguments.time_limit,
                  "seconds of wall clock; the best plan so far is kept (default: no limit)");
   app.add_option("--emit", arguments.emit, "table, json or hlo")
@@ -90,6 +98,9 @@ void describe(CLI::App& app, Arguments& arguments) {
       ->capture_default_str();
   app.add_option("--seed", arguments.seed, "breaks ties in the search")->capture_default_str();
   app.add_flag("--all", arguments.all, "the table lists every op");
+  app.add_flag("--refine-axes", arguments.refine_axes,
+               "cut every mesh axis into its prime factors, so that a dim can be split over a part "
+               "of one; prices stay those of the axis.  The search grows fast with the axes");
   app.add_flag("--lenient", arguments.lenient,
                "let pass, with warnings, undefined operands, missing called computations and "
                "bodies that are never closed");
@@ -118,6 +129,14 @@ io::hlo::Module read_module(const Arguments& arguments) {
                                 arguments.model);
   return io::hlo::read_module(io::read_file(arguments.file), arguments.file,
                               {.lenient = arguments.lenient});
+}
+
+RefinedMesh refined_mesh(const DynamicMesh& mesh) {
+  try {
+    return refined(mesh);
+  } catch (const InvalidMesh& error) {
+    throw InputError("--refine-axes", error.what());
+  }
 }
 
 // What a reader of the plan should know about how the program was read.
@@ -175,6 +194,13 @@ plan::Options options_of(const Arguments& arguments) {
   return options;
 }
 
+io::hlo::ImportOptions import_options_of(const Arguments& arguments) {
+  io::hlo::ImportOptions options;
+  if (arguments.annotations == "io") options.annotations = io::hlo::Annotations::io;
+  if (arguments.annotations == "ignore") options.annotations = io::hlo::Annotations::ignore;
+  return options;
+}
+
 // An error about an op, told at the instruction that it comes from.
 plan::Plan plan_or_blame(const io::hlo::Module& module, const io::hlo::Program& program,
                          const DynamicMesh& mesh, const cost::Alpa& model,
@@ -189,14 +215,20 @@ plan::Plan plan_or_blame(const io::hlo::Module& module, const io::hlo::Program& 
 }
 
 ExitCode run(const Arguments& arguments) {
-  const DynamicMesh mesh = examples::parse_mesh(arguments.mesh);
-  const cost::Alpa model = alpa_model(arguments, mesh);
+  DynamicMesh mesh = examples::parse_mesh(arguments.mesh);
+  cost::Alpa model = alpa_model(arguments, mesh);
+  if (arguments.refine_axes) {
+    const RefinedMesh finer = refined_mesh(mesh);
+    mesh = finer.mesh;
+    model = model.refined(finer.origins);
+  }
   plan::Options options = options_of(arguments);
   check_outputs(arguments);
 
   const io::hlo::Module module = read_module(arguments);
-  const io::hlo::Program program = io::hlo::import_module(module);
+  const io::hlo::Program program = io::hlo::import_module(module, import_options_of(arguments));
   report_reading(module, program);
+  options.annotations = io::hlo::annotations_on(mesh, module, program);
   options.problem_name = module.name;
   if (arguments.verbose) std::fprintf(stderr, "%s\n", report::log_header().c_str());
   const plan::Plan plan = plan_or_blame(module, program, mesh, model, options);

@@ -3,6 +3,7 @@
 // HLO text, IOPDDL JSON, plans as JSON and as HLO.
 #pragma once
 #include "tessera/io/file.hpp"
+#include "tessera/io/hlo_annotations.hpp"
 #include "tessera/io/hlo_attributes.hpp"
 #include "tessera/io/hlo_emit.hpp"
 #include "tessera/io/hlo_import.hpp"

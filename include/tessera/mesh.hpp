@@ -4,5 +4,6 @@
 #pragma once
 #include "tessera/mesh/axis_set.hpp"
 #include "tessera/mesh/mesh.hpp"
+#include "tessera/mesh/refine.hpp"
 #include "tessera/mesh/replica_groups.hpp"
 #include "tessera/mesh/rules.hpp"

@@ -176,21 +176,24 @@ TEST_CASE("reshapes share the factors that both sides have") {
     }
 }
 
-TEST_CASE("data movement keeps whole the dims that it cuts, pads or reverses") {
+TEST_CASE("data movement slides along dims that it cuts or pads, or makes them partial") {
   const Dims x{4, 6};
-  CHECK(spelled(slice_rule(x, {2, 6})) == "([j!, i])->([k!, i])");
-  const std::vector<Extent> padded{0}, reversed{1};
-  CHECK(spelled(pad_rule(x, x, padded)) == "([j!, i], [])->([k!, i])");
+  const std::vector<SliceRange> half{{1, 9, 1}, {0, 9, 1}};
+  CHECK(spelled(slice_rule(x, {2, 6}, half)) == "([j~, k])->([i, k])");
+  CHECK(spelled(slice_rule(x, {1, 6}, half)) == "([j+, k])->([i!, k])");
+  const std::vector<PaddingRange> shifted{{1, -1, 0}, {}}, wide{{4, 4, 0}, {}};
+  CHECK(spelled(pad_rule(x, x, shifted)) == "([k~, j], [])->([i, j])");
+  CHECK(spelled(pad_rule(x, {12, 6}, wide)) == "([k!, j], [])->([i, j])");
+  const std::vector<Extent> reversed{1};
   CHECK(spelled(reverse_rule(x, reversed)) == "([i, j!])->([i, j!])");
   const Dims both[] = {{4, 6}, {4, 2}};
-  CHECK(spelled(concatenate_rule(both, {4, 8}, 1)) == "([i, j!], [i, k!])->([i, l!])");
-  // Equal parts do not make a concatenated dim splittable.
-  const Dims same[] = {{4, 6}, {4, 6}};
-  CHECK(spelled(concatenate_rule(same, {4, 12}, 1)) == "([i, j!], [i, k!])->([i, l!])");
-  CHECK(spelled(dynamic_slice_rule({32, 4, 8}, {32, 1, 2}, 3)) ==
-        "([i, j!, k!], [], [], [])->([i, l!, m!])");
-  CHECK(spelled(dynamic_update_slice_rule({32, 4}, {32, 1}, 2)) ==
-        "([i, j!], [i, k!], [], [])->([i, l!])");
+  CHECK(spelled(concatenate_rule(both, {4, 8}, 1)) == "([i, k!], [i, l!])->([i, j])");
+  const std::vector<Dims> three(3), two(2), vector{{2}};
+  CHECK(spelled(dynamic_slice_rule({32, 4, 8}, {32, 1, 2}, three)) ==
+        "([i, j+, l+], [], [], [])->([i, k!, m!])");
+  CHECK(spelled(dynamic_update_slice_rule({32, 4}, {32, 1}, two)) ==
+        "([i, j], [i, k!], [], [])->([i, j])");
+  CHECK(spelled(dynamic_slice_rule({4, 8}, {4, 8}, vector)) == "([i, j], [k!])->([i, j])");
 }
 
 TEST_CASE("broadcasts and transposes only rename dims") {
@@ -226,23 +229,30 @@ TEST_CASE("lookups in a table split on its rows are partial") {
         "([j, k], [i!], [i!, k])->([j, k])");
 }
 
-TEST_CASE("convolutions split batch and features, not space, unless the window is a point") {
+TEST_CASE("convolutions split batch and features, and space with its windows") {
   ConvolutionDims dims;
   dims.input_batch = 0, dims.input_feature = 3, dims.kernel_input = 2, dims.kernel_output = 3;
   dims.output_batch = 0, dims.output_feature = 3;
   dims.input_space = {1, 2}, dims.kernel_space = {0, 1}, dims.output_space = {1, 2};
-  dims.is_pointwise = {false, false};
-  CHECK(spelled(convolution_rule({2, 8, 8, 3}, {3, 3, 3, 16}, {2, 8, 8, 16}, dims)) ==
-        "([k, m~, p~, i+], [l~, o~, i+, j])->([k, n~, q~, j])");
-  dims.is_pointwise = {true, true};
-  CHECK(spelled(convolution_rule({2, 8, 8, 3}, {1, 1, 3, 16}, {2, 8, 8, 16}, dims)) ==
-        "([k, m, o, i+], [l~, n~, i+, j])->([k, m, o, j])");
+  std::vector<WindowDim> window{{3, 1, 1}, {3, 1, 1}};
+  CHECK(spelled(convolution_rule({2, 8, 8, 3}, {3, 3, 3, 16}, {2, 8, 8, 16}, dims, window)) ==
+        "([k, n~, q~, i+], [m!, p!, i+, j])->([k, l, o, j])");
+  // The gradient of a kernel: the longer loop is the one over the "kernel".
+  window = {{8, 1, 1}, {8, 1, 1}};
+  CHECK(spelled(convolution_rule({2, 8, 8, 3}, {8, 8, 3, 16}, {2, 3, 3, 16}, dims, window)) ==
+        "([k, n~, q~, i+], [m+, p+, i+, j])->([k, l!, o!, j])");
+  window = {{}, {}};
+  CHECK(spelled(convolution_rule({2, 8, 8, 3}, {1, 1, 3, 16}, {2, 8, 8, 16}, dims, window)) ==
+        "([k, l, n, i+], [m!, o!, i+, j])->([k, l, n, j])");
+  dims.feature_groups = 3;
+  CHECK(spelled(convolution_rule({2, 8, 8, 3}, {1, 1, 1, 6}, {2, 8, 8, 6}, dims, window)) ==
+        "([l, m, o, ij+], [n!, p!, j+, ik])->([l, m, o, ik])");
 }
 
-TEST_CASE("a batch norm needs whole statistics in training, nothing in inference") {
-  const Dims in[] = {{8, 4}, {4}, {4}}, out[] = {{8, 4}, {4}, {4}};
-  CHECK(spelled(batch_norm_rule(in, out, 1, false)) == "([i!, j], [j], [j])->([i!, j], [j], [j])");
-  CHECK(spelled(batch_norm_rule(in, std::span(out, 1), 1, true)) == "([i, j], [j], [j])->([i, j])");
+TEST_CASE("the parts of a batch norm are partial sums, and free") {
+  const Dims in[] = {{8, 4}, {4}, {4}};
+  CHECK(spelled(feature_sum_rule(in, 1)) == "([i+, j], [j], [j])->([j])");
+  CHECK(spelled(per_feature_rule(in, {8, 4}, 1)) == "([i, j], [j], [j])->([i, j])");
 }
 
 }  // namespace

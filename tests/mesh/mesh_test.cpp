@@ -175,4 +175,14 @@ TEST_CASE("property: the groups of any axes cover every device once, in order") 
   }
 }
 
+TEST_CASE("a refined mesh has the prime factors of the axes, in their places") {
+  const RefinedMesh finer = refined(Mesh<4, 1, 6>());
+  CHECK(finer.mesh == DynamicMesh{2, 2, 1, 2, 3});
+  CHECK(finer.origins == AxisList{0, 0, 1, 2, 2});
+  CHECK(refined(DynamicMesh{7}).mesh == DynamicMesh{7});
+  CHECK(refined(DynamicMesh{9, 8}).mesh == DynamicMesh{3, 3, 2, 2, 2});
+  CHECK(refined(DynamicMesh{}).mesh == DynamicMesh{});
+  CHECK_THROWS_AS(refined(DynamicMesh{512}), InvalidMesh);
+}
+
 }  // namespace

@@ -145,7 +145,7 @@ Graph random_program(std::uint64_t seed) {
 }
 
 TEST_CASE("property: pruning of every kind loses no optimum") {
-  for (std::uint64_t seed = 0; seed < 120; ++seed) {
+  for (std::uint64_t seed = 0; seed < 200; ++seed) {
     CAPTURE(seed);
     const Graph graph = random_program(seed);
     const DynamicMesh mesh = seed % 3 == 0   ? DynamicMesh{4}
@@ -388,18 +388,17 @@ TEST_CASE("property: the memory reported is that of the shards that are live") {
 }
 
 TEST_CASE("results of one op have lifetimes of their own") {
-  // The statistics of a batch norm live on after the normalised tensor is gone.
+  // The places of the largest elements live on after the elements are gone.
   const char* text =
-      "ENTRY e { x = f32[64,8] parameter(0)\n g = f32[8] parameter(1)\n"
-      " b = (f32[64,8], f32[8], f32[8]) batch-norm-training(x, g, g), epsilon=1, feature_index=1\n"
-      " y = f32[64,8] get-tuple-element(b), index=0\n m = f32[8] get-tuple-element(b), index=1\n"
+      "ENTRY e { x = f32[64,8] parameter(0)\n b = (f32[64,4], s32[64,4]) topk(x), k=4\n"
+      " y = f32[64,4] get-tuple-element(b), index=0\n m = s32[64,4] get-tuple-element(b), index=1\n"
       " s = f32[64] reduce(y, f32[] constant(0)), dimensions={1}, to_apply={ p = f32[] "
       "parameter(0)\n"
       "  q = f32[] parameter(1)\n ROOT r = f32[] add(p, q) }\n z = f32[64] exponential(s)\n"
-      " ROOT t = (f32[64], f32[8]) tuple(z, m) }";
+      " ROOT t = (f32[64], s32[64,4]) tuple(z, m) }";
   const auto program = io::hlo::import_module(io::hlo::read_module(text, "t"));
   const plan::Plan plan = plan::plan(program.graph, DynamicMesh{2}, cost::Alpa({{1, 1}}, {{1, 1}}));
-  CHECK(plan.problem_nodes == program.graph.op_count() + 2);
+  CHECK(plan.problem_nodes == program.graph.op_count() + 1);
   check_plan(program.graph, plan);
 }
 

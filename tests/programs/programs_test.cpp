@@ -77,12 +77,44 @@ TEST_CASE("tessera-plan writes to a file, and the problem for tessera-solve") {
 }
 
 TEST_CASE("tessera-plan reads standard input, and tells what it kept whole") {
-  const std::string file =
-      file_with("odd.hlo", "ENTRY e { x = f32[4,4] parameter(0)\n ROOT y = f32[4,4] cholesky(x) }");
+  const std::string file = file_with(
+      "odd.hlo", "ENTRY e { x = f32[4,4] parameter(0)\n ROOT y = f32[4,4] scaled-dot(x, x) }");
   const Ran ran = run("tessera-plan", "- --mesh 2 < " + file);
   CHECK(ran.code == 0);
-  CHECK(ran.err.find("kept whole on every device, for want of a rule: cholesky (1)") !=
+  CHECK(ran.err.find("kept whole on every device, for want of a rule: scaled-dot (1)") !=
         std::string::npos);
+}
+
+TEST_CASE("tessera-plan keeps the shardings that the text asks for, or some, or none") {
+  const std::string file =
+      file_with("asked.hlo",
+                "ENTRY e { x = f32[8,8] parameter(0), sharding={devices=[2,1]0,1}\n"
+                " y = f32[8,8] negate(x), sharding={devices=[1,2]0,1}\n"
+                " ROOT z = f32[8,8] negate(y), sharding={devices=[2,1]0,1} }");
+  const Ran all = run("tessera-plan", file + " --mesh 2");
+  CHECK(all.code == 0);
+  CHECK(all.out.find("all-to-all") != std::string::npos);
+  const Ran io = run("tessera-plan", file + " --mesh 2 --annotations io");
+  CHECK(io.out.find("cost     0 (alpa)") != std::string::npos);
+  const Ran other = run("tessera-plan", file + " --mesh 4");
+  CHECK(other.code == 1);
+  CHECK(other.err.find("asked.hlo:1:11: annotation sharding='{devices=[2,1]0,1}' of 'x' can not be "
+                       "satisfied: it names 2 devices, and mesh 4 has 4") != std::string::npos);
+  CHECK(run("tessera-plan", file + " --mesh 4 --annotations ignore").code == 0);
+}
+
+TEST_CASE("tessera-plan refines axes, at the prices of the axes that they were") {
+  const std::string file =
+      file_with("half.hlo",
+                "ENTRY e { x = f32[2,2] parameter(0), sharding={devices=[2,2]<=[4]}\n"
+                " ROOT y = f32[2,2] negate(x), sharding={devices=[2,2]<=[2,2]T(1,0)} }");
+  CHECK(run("tessera-plan", file + " --mesh 4").code == 1);
+  const Ran refined = run("tessera-plan", file + " --mesh 4 --alpha 7 --beta 1 --refine-axes");
+  CHECK(refined.code == 0);
+  CHECK(refined.out.find("on mesh 2x2") != std::string::npos);
+  const Ran too_many = run("tessera-plan", mlp + " --mesh 512 --refine-axes");
+  CHECK(too_many.code == 1);
+  CHECK(too_many.err.find("--refine-axes: mesh 2x2x2x2x2x2x2x2x2") != std::string::npos);
 }
 
 TEST_CASE("a budget that nothing fits: exit code 2, and what would be needed") {

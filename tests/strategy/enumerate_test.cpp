@@ -28,8 +28,9 @@ static_assert(strategy::sharding_of(product, strategy::table<product, Mesh<4>>[1
               DynamicSharding(Mesh<4>(), {{0}, {}}));
 // Dims smaller than the axis can not be cut.
 static_assert(strategy::count(rule_of<"mk,kn->mn", Shape<2, 8>, Shape<8, 3>>, Mesh<4>()) == 3);
-// Two axes may share a dim only where the second cuts the first one's tiles evenly.
-static_assert(strategy::count(rule_of<"i->i", Shape<8>>, Mesh<2, 4>()) == 4);
+// Two axes may share a dim, in either order, only where the second cuts the first one's tiles
+// evenly.
+static_assert(strategy::count(rule_of<"i->i", Shape<8>>, Mesh<2, 4>()) == 5);
 static_assert(strategy::count(rule_of<"i->i", Shape<10>>, Mesh<2, 4>()) == 3);
 
 // --- Decided by running --------------------------------------------------------------------------
@@ -62,6 +63,22 @@ TEST_CASE("no strategy is listed twice, and every one is valid") {
         CHECK(seen.insert(key(rule, strategy)).second);
       }
     }
+}
+
+TEST_CASE("the axes of one dim stand in either order, wherever they come from") {
+  std::set<std::string> texts;
+  for (const Strategy& s : strategy::enumerate(product, Mesh<2, 4>()))
+    texts.insert(to_string(s.handed_on));
+  for (const char* const text : {"[[0, 1], []]", "[[1, 0], []]", "[[], [0, 1]]", "[[], [1, 0]]"})
+    CHECK(texts.contains(text));
+  // Of two partial axes either may be scattered first.
+  std::set<std::string> finished;
+  const Rule sums = dot_rule({8}, {8, 8}, {{0}, {0}, {}, {}});
+  for (const Strategy& s : strategy::enumerate(sums, DynamicMesh{2, 4}, {.passes = 0}))
+    if (strategy::sharding_of(sums, s, 2).partial_axes().size() == 2)
+      finished.insert(to_string(s.handed_on));
+  CHECK(finished.contains("[[0, 1]]"));
+  CHECK(finished.contains("[[1, 0]]"));
 }
 
 TEST_CASE("merged dims are cut from the major side, evenly, or not at all") {
@@ -124,6 +141,75 @@ TEST_CASE("what passes through is partial in every operand that takes part") {
     found = found || left.is_partial(0);
   }
   CHECK(found);
+}
+
+// --- How many there are --------------------------------------------------------------------------
+
+// The ways to choose k of n things.
+std::size_t choose(std::size_t n, std::size_t k) {
+  std::size_t result = 1;
+  for (std::size_t i = 0; i < k; ++i) result = result * (n - i) / (i + 1);
+  return result;
+}
+// The ways to put k things into f lists, where the order in a list counts: f (f+1) ... (f+k-1).
+std::size_t lists(std::size_t f, std::size_t k) {
+  std::size_t result = 1;
+  for (std::size_t i = 0; i < k; ++i) result *= f + i;
+  return result;
+}
+std::size_t power(std::size_t base, std::size_t exponent) {
+  std::size_t result = 1;
+  while (exponent-- > 0) result *= base;
+  return result;
+}
+
+// The strategies of an op on n axes, where all dims are large enough.  Of m axes that leave the
+// result whole, some stand in the lists of the parallel factors and the others are idle.  Of k that
+// leave it partial, some stand in those of the reduction factors and the others pass through; and
+// then some are scattered over the result's dims, and each of the others reduced or left partial.
+std::size_t strategy_count(std::size_t n, std::size_t parallel, std::size_t reduction,
+                           std::size_t passes, std::size_t result_dims) {
+  std::size_t count = 0;
+  for (std::size_t k = 0; k <= n; ++k) {
+    std::size_t whole = 0, partial = 0, finished = 0;
+    for (std::size_t j = 0; j <= n - k; ++j) whole += choose(n - k, j) * lists(parallel, j);
+    for (std::size_t j = 0; j <= k; ++j) {
+      partial += choose(k, j) * lists(reduction, j) * power(passes, k - j);
+      finished += choose(k, j) * lists(result_dims, j) * power(2, k - j);
+    }
+    count += choose(n, k) * whole * partial * finished;
+  }
+  return count;
+}
+
+TEST_CASE("the number of strategies is that of a closed formula") {
+  const Extent large = Extent{1} << 20U;
+  const DynamicMesh meshes[] = {DynamicMesh{2},         DynamicMesh{8},       DynamicMesh{2, 4},
+                                DynamicMesh{4, 4},      DynamicMesh{2, 2, 2}, DynamicMesh{2, 4, 8},
+                                DynamicMesh{2, 2, 2, 2}};
+  const Dims cube{large, large, large}, square{large, large};
+  const std::vector<Extent> over{1};
+  const std::vector<PartialPass> one{{reduction_set(Reduction::sum), 0b11}};
+  const Dims two[] = {square, square};
+  const Rule sum_dot = dot_rule(square, square, {{1}, {0}, {}, {}});
+  const Rule batched = dot_rule(cube, cube, {{2}, {1}, {0}, {0}});
+  const Rule reduce = reduce_rule(cube, over, Reduction::sum);
+  const Rule add = elementwise_rule(two, square, one), exp = elementwise_rule(two, square);
+  for (const DynamicMesh& mesh : meshes) {
+    CAPTURE(to_string(mesh));
+    const std::size_t n = mesh.rank();
+    CHECK(strategy::count(exp, mesh) == strategy_count(n, 2, 0, 0, 2));
+    CHECK(strategy::count(add, mesh) == strategy_count(n, 2, 0, 1, 2));
+    CHECK(strategy::count(reduce, mesh) == strategy_count(n, 2, 1, 1, 2));
+    CHECK(strategy::count(sum_dot, mesh, {.passes = 0}) == strategy_count(n, 2, 1, 0, 2));
+    if (n > 3) continue;  // there are many
+    CHECK(strategy::count(sum_dot, mesh) == strategy_count(n, 2, 1, 2, 2));
+    CHECK(strategy::count(batched, mesh) == strategy_count(n, 3, 1, 2, 3));
+  }
+  // Axes of one device count where they are asked for.
+  CHECK(strategy::count(exp, DynamicMesh{1, 4}) == strategy_count(1, 2, 0, 0, 2));
+  CHECK(strategy::count(exp, DynamicMesh{1, 4}, {.skip_unit_axes = false}) ==
+        strategy_count(2, 2, 0, 0, 2));
 }
 
 class OneOp {

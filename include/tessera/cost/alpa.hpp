@@ -7,6 +7,7 @@
 //   all-reduce      floor(alpha + beta * 2 * (n - 1) / n * bytes) + 0.01
 //   reduce-scatter  floor(alpha + beta * (n - 1) / n * bytes) + 0.001
 //   all-to-all      floor(alpha + beta * (n - 1) / n / n * bytes * 1.5) + 0.001
+//   halo-exchange   floor(alpha + beta * bytes) + 0.001, for the bytes that one device sends (ours)
 //
 // The small constants break ties.  Prices are kept in thousandths, so they are integers, and the
 // floor is taken of an exact fraction.  (Zheng et al., Alpa, OSDI 2022, section 4; the constants
@@ -45,6 +46,18 @@ class Alpa {
     return {alpha, beta};
   }
 
+  // For a mesh whose axis i is a part of axis origins[i] (mesh/refine.hpp): the same links.
+  // Throws std::invalid_argument where there are no coefficients for one of them.
+  Alpa refined(const AxisList& origins) const {
+    Coefficients alpha, beta;
+    for (const Axis origin : origins) {
+      check_axis(origin);
+      alpha.push_back(alpha_[origin]);
+      beta.push_back(beta_[origin]);
+    }
+    return {alpha, beta};
+  }
+
   // How many mesh axes there are coefficients for.
   std::size_t axis_count() const noexcept { return alpha_.size(); }
 
@@ -52,8 +65,7 @@ class Alpa {
   // there are no coefficients for the axis.
   Cost price(StepKind kind, Axis axis, Extent devices, Message message) const {
     if (!is_collective(kind)) return 0;
-    if (axis >= axis_count())
-      throw std::invalid_argument("Alpa: no alpha and beta for mesh axis " + std::to_string(axis));
+    check_axis(axis);
     const Terms terms = terms_of(kind, devices);
     const Decimal alpha = alpha_[axis], beta = beta_[axis];
     // floor(a/b + c/d) with every product exact: at most 60 + 60 + 127 + 63 bits.
@@ -77,6 +89,11 @@ class Alpa {
  private:
   static constexpr Cost thousandths = 1000;
 
+  void check_axis(Axis axis) const {
+    if (axis >= axis_count())
+      throw std::invalid_argument("Alpa: no alpha and beta for mesh axis " + std::to_string(axis));
+  }
+
   // The share of a message that one device's links carry, and the tie-breaking constant.
   struct Terms {
     Wide numerator, denominator;
@@ -88,6 +105,7 @@ class Alpa {
       case StepKind::all_gather: return {n - 1, n, 100};
       case StepKind::all_reduce: return {2 * (n - 1), n, 10};
       case StepKind::reduce_scatter: return {n - 1, n, 1};
+      case StepKind::halo_exchange: return {1, 1, 1};
       default: return {3 * (n - 1), 2 * n * n, 1};  // all-to-all
     }
   }

@@ -19,8 +19,9 @@
 
 namespace tessera::cost {
 
-// What a collective moves: the tensor as it is local to all axes but the collective's own.  An
-// exact fraction, since those axes need not divide the tensor evenly.
+// What a collective moves: the tensor as it is local to all axes but the collective's own; or what
+// one device sends to its neighbours, for a halo exchange.  An exact fraction, since those axes
+// need not divide the tensor evenly.
 struct Message {
   Extent bytes = 0;
   Extent divided_by = 1;

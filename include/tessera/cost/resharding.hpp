@@ -56,6 +56,8 @@ class TensorResharding {
     check_axis_count(model, mesh);
   }
 
+  // Of the whole tensor.
+  Extent bytes() const noexcept { return bytes_; }
   // Memory per device: the bytes of the largest shard.
   Extent local_bytes(DynamicSharding sharding) const {
     const Extent count = element_count(dims_);

@@ -381,8 +381,8 @@ inline Tensor slice(const Tensor& x, std::vector<SliceRange> ranges) {
         "slice: range " + std::to_string(d) + " does not lie in " + to_string(x.type()));
     dims.push_back((range.limit - range.start + range.stride - 1) / range.stride);
   }
-  return x.builder().apply("slice", {x}, {x.type().element, dims}, slice_rule(x.dims(), dims),
-                           Slicing{std::move(ranges)});
+  return x.builder().apply("slice", {x}, {x.type().element, dims},
+                           slice_rule(x.dims(), dims, ranges), Slicing{std::move(ranges)});
 }
 // Elements begin to limit of one dim, and all of the others.
 inline Tensor slice(const Tensor& x, Extent dim, Extent begin, Extent limit) {
@@ -399,7 +399,6 @@ inline Tensor pad(const Tensor& x, const Tensor& value, std::vector<PaddingRange
   detail::require_same_element("pad", x, value);
   detail::require(value.dims().empty(), "pad: the value is no scalar");
   Dims dims;
-  std::vector<Extent> padded;
   for (std::size_t d = 0; d < ranges.size(); ++d) {
     const PaddingRange& range = ranges[d];
     const Extent between = x.dims()[d] > 1 ? (x.dims()[d] - 1) * range.interior : 0;
@@ -407,10 +406,9 @@ inline Tensor pad(const Tensor& x, const Tensor& value, std::vector<PaddingRange
     detail::require(range.interior >= 0 && dims[d] >= 0, "pad: range " + std::to_string(d) +
                                                              " cuts off more than there is of " +
                                                              to_string(x.type()));
-    if (range != PaddingRange{}) padded.push_back(static_cast<Extent>(d));
   }
   return x.builder().apply("pad", {x, value}, {x.type().element, dims},
-                           pad_rule(x.dims(), dims, padded), Padding{std::move(ranges)});
+                           pad_rule(x.dims(), dims, ranges), Padding{std::move(ranges)});
 }
 
 // Each element's place along a dim: 0, 1, 2, ...
@@ -508,7 +506,6 @@ Tensor einsum(const Tensor& a, const Tensor& b) {
 }
 
 // A convolution in HLO's terms: which dims are which, and a window for each spatial one.
-// `how.dims.is_pointwise` is found here.
 inline Tensor convolution(const Tensor& input, const Tensor& kernel, Convolution how) {
   detail::require_same_element("convolution", input, kernel);
   ConvolutionDims& dims = how.dims;
@@ -529,17 +526,15 @@ inline Tensor convolution(const Tensor& input, const Tensor& kernel, Convolution
   Dims result(rank, 0);
   result[dims.output_batch] = input.dims()[dims.input_batch] / dims.batch_groups;
   result[dims.output_feature] = kernel.dims()[dims.kernel_output];
-  ConvolutionDims judged = dims;
   for (std::size_t s = 0; s < space; ++s) {
     const WindowDim& window = how.window[s];
     detail::require(window.size == kernel.dims()[dims.kernel_space[s]],
                     "convolution: window dim " + std::to_string(s) + " is not the kernel's");
     result[dims.output_space[s]] = window.output_size(input.dims()[dims.input_space[s]]);
-    judged.is_pointwise.push_back(window.is_point());
   }
-  return input.builder().apply("convolution", {input, kernel}, {input.type().element, result},
-                               convolution_rule(input.dims(), kernel.dims(), result, judged),
-                               std::move(how));
+  return input.builder().apply(
+      "convolution", {input, kernel}, {input.type().element, result},
+      convolution_rule(input.dims(), kernel.dims(), result, dims, how.window), std::move(how));
 }
 
 // --- Reductions ----------------------------------------------------------------------------------
@@ -570,12 +565,6 @@ inline Tensor reduce(const Tensor& x, const std::vector<Extent>& over, Reduction
                            reduce_rule(x.dims(), over, reduction), Reducing{over, reduction});
 }
 
-inline std::vector<bool> points_of(const std::vector<WindowDim>& window) {
-  std::vector<bool> is_point;
-  for (const WindowDim& dim : window) is_point.push_back(dim.is_point());
-  return is_point;
-}
-
 }  // namespace detail
 
 inline Tensor reduce_sum(const Tensor& x, const std::vector<Extent>& over) {
@@ -594,8 +583,7 @@ inline Tensor reduce_window(const Tensor& x, std::vector<WindowDim> window, Redu
   Dims dims;
   for (std::size_t d = 0; d < window.size(); ++d)
     dims.push_back(window[d].output_size(x.dims()[d]));
-  const Dims operands[] = {x.dims(), {}};
-  Rule rule = window_rule(operands, std::span(&dims, 1), detail::points_of(window));
+  Rule rule = reduce_window_rule(x.dims(), dims, 1, window, reduction);
   return x.builder().apply("reduce-window", {x, detail::neutral_of(x, reduction)},
                            {x.type().element, dims}, std::move(rule),
                            WindowReducing{std::move(window), reduction});
@@ -612,8 +600,7 @@ inline Tensor select_and_scatter(const Tensor& x, const Tensor& source,
     fits = source.dims()[d] == window[d].output_size(x.dims()[d]);
   detail::require(fits, "select-and-scatter: " + to_string(source.type()) +
                             " has not one element for each window of " + to_string(x.type()));
-  const Dims operands[] = {x.dims(), source.dims(), {}}, result = x.dims();
-  Rule rule = window_rule(operands, std::span(&result, 1), detail::points_of(window));
+  Rule rule = select_and_scatter_rule(x.dims(), source.dims(), window, Reduction::sum);
   return x.builder().apply("select-and-scatter", {x, source, detail::neutral_of(x, Reduction::sum)},
                            x.type(), std::move(rule),
                            WindowScattering{std::move(window), Direction::ge, Reduction::sum});

@@ -6,6 +6,7 @@
 // takes shapes that fit together and checks nothing: who reads them from text, or from a user,
 // reports what does not fit.  O(sum of ranks) each, and so is the rule.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <initializer_list>
 #include <numeric>
@@ -14,12 +15,11 @@
 #include <vector>
 
 #include "tessera/graph/rule.hpp"
+#include "tessera/graph/window.hpp"
 
 namespace tessera::graph {
 
 namespace detail {
-
-inline constexpr FactorId no_factor = 0xffff;
 
 inline bool contains(std::span<const Extent> list, std::size_t value) {
   for (const Extent entry : list)
@@ -35,6 +35,10 @@ class RuleWriter {
   FactorId reduction(Extent size, Reduction reduction, std::int16_t accumulator = -1) {
     if (reduction == Reduction::none) return whole(size);  // nothing known could finish it
     return add({size, FactorKind::reduction, reduction, accumulator});
+  }
+  // A dim of `size` that a window slides along.
+  FactorId window(Extent size, const Window& window) {
+    return add({size, FactorKind::window, Reduction::none, -1, window});
   }
   std::vector<FactorId> parallel(const Dims& dims) {
     std::vector<FactorId> factors;
@@ -174,8 +178,8 @@ inline Rule reshape_rule(const Dims& operand, const Dims& result) {
       rest_j /= common;
     } else {
       // No dim's rest divides the other's: what remains of this run can not be split alike.
-      const FactorId shared = common > 1 ? writer.parallel(common) : detail::no_factor;
-      if (shared != detail::no_factor) {
+      const FactorId shared = common > 1 ? writer.parallel(common) : no_factor;
+      if (shared != no_factor) {
         from[i].push_back(shared);
         to[j].push_back(shared);
         rest_i /= common;
@@ -220,7 +224,7 @@ struct DotDims {
 // Bilinear: a partial operand gives a partial result.
 inline Rule dot_rule(const Dims& lhs, const Dims& rhs, const DotDims& dims) {
   detail::RuleWriter writer;
-  std::vector<FactorId> left(lhs.size(), detail::no_factor), right(rhs.size(), detail::no_factor);
+  std::vector<FactorId> left(lhs.size(), no_factor), right(rhs.size(), no_factor);
   std::vector<FactorId> result;
   const auto pair_up = [&](Extent l, Extent r, FactorId factor) {
     left[static_cast<std::size_t>(l)] = right[static_cast<std::size_t>(r)] = factor;
@@ -235,7 +239,7 @@ inline Rule dot_rule(const Dims& lhs, const Dims& rhs, const DotDims& dims) {
         writer.reduction(lhs[static_cast<std::size_t>(dims.lhs_contracting[i])], Reduction::sum));
   const auto add_free = [&](std::vector<FactorId>& side, const Dims& sizes) {
     for (std::size_t d = 0; d < side.size(); ++d)
-      if (side[d] == detail::no_factor) result.push_back(side[d] = writer.parallel(sizes[d]));
+      if (side[d] == no_factor) result.push_back(side[d] = writer.parallel(sizes[d]));
   };
   add_free(left, lhs);
   add_free(right, rhs);
@@ -282,61 +286,102 @@ inline Rule variadic_reduce_rule(const Dims& operand, std::size_t count,
   return std::move(writer.rule());
 }
 
-// Tensors of one rank whose dims correspond where their sizes agree with the first result's, and
-// are whole where they do not: concatenate, slice, pad, dynamic-slice, dynamic-update-slice.
-// `forced_whole` dims are whole on all of them.  Scalars (pad values, indices) follow the operands.
-inline Rule aligned_rule(std::span<const Dims> operands, std::size_t scalars, const Dims& result,
-                         std::span<const Extent> forced_whole) {
+// Operands are whole along `dim`; the result need not be, since a device that has all of them can
+// keep the part that it is to hold.  Data movement: what is partial goes on being partial.
+inline Rule concatenate_rule(std::span<const Dims> operands, const Dims& result, Extent dim) {
   detail::RuleWriter writer;
-  std::vector<FactorId> shared;
-  for (std::size_t d = 0; d < result.size(); ++d) {
-    bool agrees = !detail::contains(forced_whole, d);
-    for (const Dims& dims : operands) agrees = agrees && dims[d] == result[d];
-    shared.push_back(agrees ? writer.parallel(result[d]) : detail::no_factor);
+  const std::vector<FactorId> to = writer.parallel(result);
+  for (const Dims& dims : operands) {
+    std::vector<FactorId> from = to;
+    const auto d = static_cast<std::size_t>(dim);
+    from[d] = writer.whole(dims[d]);
+    writer.operand(from);
   }
-  const auto factors_of = [&](const Dims& dims) {
-    std::vector<FactorId> factors = shared;
-    for (std::size_t d = 0; d < dims.size(); ++d)
-      if (factors[d] == detail::no_factor) factors[d] = writer.whole(dims[d]);
-    return factors;
-  };
-  for (const Dims& dims : operands) writer.operand(factors_of(dims));
-  writer.scalar_operands(scalars);
-  writer.result(factors_of(result));
+  writer.result(to);
+  writer.pass_all(operands.size(), any_reduction);
   return std::move(writer.rule());
 }
 
-// Data movement: what is partial goes on being partial.
-inline Rule concatenate_rule(std::span<const Dims> operands, const Dims& result, Extent dim) {
-  Rule rule = aligned_rule(operands, 0, result, std::span(&dim, 1));
-  if (operands.size() <= 64)
-    rule.add_pass({any_reduction, operands.size() == 64
-                                      ? ~std::uint64_t{0}
-                                      : (std::uint64_t{1} << operands.size()) - 1});
-  return rule;
+// A slice that keeps half of a dim or more slides along it.  One that keeps less can be had from an
+// operand that is split there as a partial sum: each device fills in what it has, and zeros.
+inline Rule slice_rule(const Dims& operand, const Dims& result, std::span<const SliceRange> slice) {
+  detail::RuleWriter writer;
+  std::vector<FactorId> from, to;
+  for (std::size_t d = 0; d < operand.size(); ++d) {
+    const Extent start = slice[d].start, stride = slice[d].stride;
+    if (operand[d] == result[d]) {
+      from.push_back(writer.parallel(operand[d]));
+      to.push_back(from.back());
+    } else if (result[d] >= operand[d] / stride / 2) {
+      to.push_back(writer.parallel(result[d]));
+      from.push_back(writer.window(operand[d], {to.back(), stride, -start, 1, 1}));
+    } else {
+      to.push_back(writer.whole(result[d]));
+      from.push_back(writer.reduction(operand[d], Reduction::sum));
+    }
+  }
+  writer.operand(from);
+  writer.result(to);
+  writer.pass({0}, any_reduction);
+  return std::move(writer.rule());
 }
-inline Rule slice_rule(const Dims& operand, const Dims& result) {
-  Rule rule = aligned_rule(std::span(&operand, 1), 0, result, {});
-  rule.add_pass({any_reduction, 0b1});
-  return rule;
+
+// A slice whose place is known only at run time: from an operand that is split where it is cut, a
+// partial sum.
+inline Rule dynamic_slice_rule(const Dims& operand, const Dims& result,
+                               std::span<const Dims> indices) {
+  detail::RuleWriter writer;
+  std::vector<FactorId> from, to;
+  for (std::size_t d = 0; d < operand.size(); ++d) {
+    const bool is_cut = operand[d] != result[d];
+    from.push_back(is_cut ? writer.reduction(operand[d], Reduction::sum)
+                          : writer.parallel(operand[d]));
+    to.push_back(is_cut ? writer.whole(result[d]) : from.back());
+  }
+  writer.operand(from);
+  for (const Dims& dims : indices) writer.operand(writer.whole(dims));
+  writer.result(to);
+  writer.pass({0}, any_reduction);
+  return std::move(writer.rule());
 }
-inline Rule dynamic_slice_rule(const Dims& operand, const Dims& result, std::size_t indices) {
-  Rule rule = aligned_rule(std::span(&operand, 1), indices, result, {});
-  rule.add_pass({any_reduction, 0b1});
-  return rule;
-}
+
+// Each device takes from the update what falls in its part of the operand.
 inline Rule dynamic_update_slice_rule(const Dims& operand, const Dims& update,
-                                      std::size_t indices) {
-  const Dims both[] = {operand, update};
-  Rule rule = aligned_rule(both, indices, operand, {});
-  rule.add_pass({any_reduction, 0b11});
-  return rule;
+                                      std::span<const Dims> indices) {
+  detail::RuleWriter writer;
+  const std::vector<FactorId> to = writer.parallel(operand);
+  std::vector<FactorId> from = to;
+  for (std::size_t d = 0; d < operand.size(); ++d)
+    if (update[d] != operand[d]) from[d] = writer.whole(update[d]);
+  writer.operand(to);
+  writer.operand(from);
+  for (const Dims& dims : indices) writer.operand(writer.whole(dims));
+  writer.result(to);
+  writer.pass({0, 1}, any_reduction);
+  return std::move(writer.rule());
 }
-// `padded`: the dims that get padding, also where their size happens to stay the same.
-inline Rule pad_rule(const Dims& operand, const Dims& result, std::span<const Extent> padded) {
-  Rule rule = aligned_rule(std::span(&operand, 1), 1, result, padded);
-  rule.add_pass({any_reduction, 0b11});
-  return rule;
+
+// Where padding at most doubles a dim, operand and result are split together.  Where it adds more,
+// the operand is whole and the result need not be.
+inline Rule pad_rule(const Dims& operand, const Dims& result,
+                     std::span<const PaddingRange> padding) {
+  detail::RuleWriter writer;
+  std::vector<FactorId> from;
+  const std::vector<FactorId> to = writer.parallel(result);
+  for (std::size_t d = 0; d < operand.size(); ++d) {
+    const Extent dilation = padding[d].interior + 1;
+    if (padding[d] == PaddingRange{})
+      from.push_back(to[d]);
+    else if (operand[d] >= result[d] / dilation / 2)
+      from.push_back(writer.window(operand[d], {to[d], 1, padding[d].low, 1, dilation}));
+    else
+      from.push_back(writer.whole(operand[d]));
+  }
+  writer.operand(from);
+  writer.scalar_operands(1);
+  writer.result(to);
+  writer.pass({0, 1}, any_reduction);
+  return std::move(writer.rule());
 }
 
 // Tensors of equal dims in which one or more dims must be whole: sort, top-k, softmax.
@@ -346,12 +391,11 @@ inline Rule along_whole_rule(std::span<const Dims> operands, std::span<const Dim
   detail::RuleWriter writer;
   std::vector<FactorId> shared;
   for (std::size_t d = 0; d < operands[0].size(); ++d)
-    shared.push_back(detail::contains(whole, d) ? detail::no_factor
-                                                : writer.parallel(operands[0][d]));
+    shared.push_back(detail::contains(whole, d) ? no_factor : writer.parallel(operands[0][d]));
   const auto factors_of = [&](const Dims& dims) {
     std::vector<FactorId> factors;
     for (std::size_t d = 0; d < dims.size(); ++d) {
-      const bool is_shared = dims.size() == shared.size() && shared[d] != detail::no_factor;
+      const bool is_shared = dims.size() == shared.size() && shared[d] != no_factor;
       factors.push_back(is_shared ? shared[d] : writer.whole(dims[d]));
     }
     return factors;
@@ -361,22 +405,112 @@ inline Rule along_whole_rule(std::span<const Dims> operands, std::span<const Dim
   return std::move(writer.rule());
 }
 
-// Statistics over all dims but one, the feature dim.  Operands and results are of the full shape or
-// have just the feature dim.  In inference nothing is reduced, and every dim may be split.
-inline Rule batch_norm_rule(std::span<const Dims> operands, std::span<const Dims> results,
-                            std::size_t feature, bool is_inference) {
+// Element by element, where some operands have just the dim `feature` of the result: the parts of a
+// batch normalisation.
+inline Rule per_feature_rule(std::span<const Dims> operands, const Dims& result,
+                             std::size_t feature) {
+  detail::RuleWriter writer;
+  const std::vector<FactorId> full = writer.parallel(result);
+  const FactorId only_feature[] = {full[feature]};
+  for (const Dims& dims : operands)
+    dims.size() == full.size() ? writer.operand(full) : writer.operand(only_feature);
+  writer.result(full);
+  return std::move(writer.rule());
+}
+
+// The same, summed over all dims but `feature`: a vector of statistics.
+inline Rule feature_sum_rule(std::span<const Dims> operands, std::size_t feature) {
   detail::RuleWriter writer;
   std::vector<FactorId> full;
   for (std::size_t d = 0; d < operands[0].size(); ++d)
-    full.push_back(is_inference || d == feature ? writer.parallel(operands[0][d])
-                                                : writer.whole(operands[0][d]));
+    full.push_back(d == feature ? writer.parallel(operands[0][d])
+                                : writer.reduction(operands[0][d], Reduction::sum));
   const FactorId only_feature[] = {full[feature]};
-  const auto factors_of = [&](const Dims& dims) -> std::span<const FactorId> {
-    if (dims.size() == full.size()) return full;
-    return only_feature;
+  for (const Dims& dims : operands)
+    dims.size() == full.size() ? writer.operand(full) : writer.operand(only_feature);
+  writer.result(only_feature);
+  return std::move(writer.rule());
+}
+
+// Operations on rows or matrices in the last `count` dims of `tensor`: those stay whole, and the
+// dims before them are batches.  Other tensors have the batches too where they are as far of the
+// same dims, or else are whole.
+inline Rule batched_rule(const Dims& tensor, std::span<const Dims> operands,
+                         std::span<const Dims> results, std::size_t count,
+                         std::span<const PartialPass> passes = {}) {
+  detail::RuleWriter writer;
+  const std::size_t batches = tensor.size() - std::min(count, tensor.size());
+  std::vector<FactorId> batch;
+  for (std::size_t d = 0; d < batches; ++d) batch.push_back(writer.parallel(tensor[d]));
+  const auto factors_of = [&](const Dims& dims) {
+    const bool has_batches = dims.size() + 1 >= tensor.size() && dims.size() >= batches &&
+                             std::equal(tensor.begin(), tensor.begin() + batches, dims.begin());
+    std::vector<FactorId> factors;
+    for (std::size_t d = 0; d < dims.size(); ++d)
+      factors.push_back(has_batches && d < batches ? batch[d] : writer.whole(dims[d]));
+    return factors;
   };
   for (const Dims& dims : operands) writer.operand(factors_of(dims));
   for (const Dims& dims : results) writer.result(factors_of(dims));
+  for (const PartialPass& pass : passes) writer.rule().add_pass(pass);
+  return std::move(writer.rule());
+}
+
+// A collective that the program itself asks for, among devices that are none of the plan's: result
+// i is operand i with other data, and dims that change their size, or are named, stay whole.
+// `mixes`: the operands are of the same dims and trade places among each other.
+inline Rule foreign_collective_rule(std::span<const Dims> operands, std::span<const Dims> results,
+                                    std::span<const Extent> named, bool mixes,
+                                    std::span<const PartialPass> passes = {}) {
+  detail::RuleWriter writer;
+  std::vector<std::vector<FactorId>> from, to;
+  for (std::size_t i = 0; i < operands.size(); ++i) {
+    from.emplace_back();
+    to.emplace_back();
+    for (std::size_t d = 0; d < operands[i].size(); ++d) {
+      const bool is_free = operands[i][d] == results[i][d] && !detail::contains(named, d);
+      const FactorId shared = mixes && i > 0 ? from[0][d] : no_factor;
+      from[i].push_back(shared != no_factor ? shared
+                        : is_free           ? writer.parallel(operands[i][d])
+                                            : writer.whole(operands[i][d]));
+      to[i].push_back(is_free ? from[i][d] : writer.whole(results[i][d]));
+    }
+  }
+  for (const auto& factors : from) writer.operand(factors);
+  for (const auto& factors : to) writer.result(factors);
+  for (const PartialPass& pass : passes) writer.rule().add_pass(pass);
+  return std::move(writer.rule());
+}
+
+// Solves a x = b (or x a = b, where `from_left` is false) for triangular a: a batch of systems, and
+// the columns (or rows) of b are each a system of their own.  Linear in b.
+inline Rule triangular_solve_rule(const Dims& a, const Dims& b, bool from_left) {
+  detail::RuleWriter writer;
+  std::vector<FactorId> matrix, right;
+  for (std::size_t d = 0; d + 2 < a.size(); ++d) {
+    matrix.push_back(writer.parallel(a[d]));
+    right.push_back(matrix.back());
+  }
+  matrix.push_back(writer.whole(a[a.size() - 2]));
+  matrix.push_back(writer.whole(a[a.size() - 1]));
+  const std::size_t rows = b.size() - 2;
+  right.push_back(from_left ? writer.whole(b[rows]) : writer.parallel(b[rows]));
+  right.push_back(from_left ? writer.parallel(b[rows + 1]) : writer.whole(b[rows + 1]));
+  writer.operand(matrix);
+  writer.operand(right);
+  writer.result(right);
+  writer.pass({1}, reduction_set(Reduction::sum));
+  return std::move(writer.rule());
+}
+
+// Random numbers from a state, which every device has: each draws those of its shard.
+inline Rule random_bits_rule(const Dims& state, std::span<const Dims> results) {
+  detail::RuleWriter writer;
+  const std::vector<FactorId> whole = writer.whole(state);
+  writer.operand(whole);
+  for (std::size_t r = 0; r < results.size(); ++r)
+    r == 0 && results.size() > 1 ? writer.result(whole)
+                                 : writer.result(writer.parallel(results[r]));
   return std::move(writer.rule());
 }
 
@@ -390,13 +524,13 @@ struct GatherDims {
 };
 
 // A table split on the rows that are looked up gives a partial result: each device fills in the
-// rows it has and zeros elsewhere.
+// rows it has and zeros elsewhere.  So does one that is split where slices are less than a dim.
 inline Rule gather_rule(const Dims& operand, const Dims& indices, const Dims& result,
                         const GatherDims& dims) {
   detail::RuleWriter writer;
-  std::vector<FactorId> from(operand.size(), detail::no_factor);
-  std::vector<FactorId> index(indices.size(), detail::no_factor);
-  std::vector<FactorId> to(result.size(), detail::no_factor);
+  std::vector<FactorId> from(operand.size(), no_factor);
+  std::vector<FactorId> index(indices.size(), no_factor);
+  std::vector<FactorId> to(result.size(), no_factor);
 
   // The result's batch dims are the index tensor's, in order.
   std::size_t out = 0;
@@ -414,7 +548,7 @@ inline Rule gather_rule(const Dims& operand, const Dims& indices, const Dims& re
   // Its other dims are the operand's that are neither collapsed nor batching, in order.
   std::size_t offset = 0;
   for (std::size_t d = 0; d < operand.size(); ++d) {
-    if (from[d] != detail::no_factor) continue;
+    if (from[d] != no_factor) continue;
     if (detail::contains(dims.collapsed_slice_dims, d)) {
       from[d] = writer.reduction(operand[d], Reduction::sum);
       continue;
@@ -423,7 +557,7 @@ inline Rule gather_rule(const Dims& operand, const Dims& indices, const Dims& re
     if (result[at] == operand[d]) {
       from[d] = to[at] = writer.parallel(operand[d]);
     } else {
-      from[d] = writer.whole(operand[d]);
+      from[d] = writer.reduction(operand[d], Reduction::sum);
       to[at] = writer.whole(result[at]);
     }
   }
@@ -434,7 +568,7 @@ inline Rule gather_rule(const Dims& operand, const Dims& indices, const Dims& re
   return std::move(writer.rule());
 }
 
-// HLO's scatter of one operand: `updates` combined into `operand` at places that `indices` names.
+// HLO's scatter: `updates` combined into an operand at places that `indices` names.
 struct ScatterDims {
   std::vector<Extent> update_window_dims, inserted_window_dims, scatter_dims_to_operand_dims;
   std::vector<Extent> input_batching_dims, scatter_indices_batching_dims;
@@ -443,14 +577,17 @@ struct ScatterDims {
   friend bool operator==(const ScatterDims&, const ScatterDims&) = default;
 };
 
-// `reduction` is what combines an update with what is there; none for an assignment or a combiner
-// we do not know, in which case the updates stay together.
+// `count` operands and as many updates, of the same dims.  Each device takes the updates that fall
+// in its part of the operands.  `reduction` is what combines an update with what is there; none for
+// an assignment, a combiner we do not know or several operands, in which case the updates stay
+// together.
 inline Rule scatter_rule(const Dims& operand, const Dims& indices, const Dims& updates,
-                         const ScatterDims& dims, Reduction reduction) {
+                         const ScatterDims& dims, Reduction reduction, std::size_t count = 1) {
   detail::RuleWriter writer;
-  std::vector<FactorId> to(operand.size(), detail::no_factor);
-  std::vector<FactorId> index(indices.size(), detail::no_factor);
-  std::vector<FactorId> from(updates.size(), detail::no_factor);
+  if (count != 1) reduction = Reduction::none;
+  std::vector<FactorId> to(operand.size(), no_factor);
+  std::vector<FactorId> index(indices.size(), no_factor);
+  std::vector<FactorId> from(updates.size(), no_factor);
 
   std::size_t in = 0;
   for (std::size_t d = 0; d < indices.size(); ++d) {
@@ -468,23 +605,16 @@ inline Rule scatter_rule(const Dims& operand, const Dims& indices, const Dims& u
         index[static_cast<std::size_t>(dims.scatter_indices_batching_dims[i])];
   std::size_t window = 0;
   for (std::size_t d = 0; d < operand.size(); ++d) {
-    if (to[d] != detail::no_factor) continue;
-    if (detail::contains(dims.inserted_window_dims, d)) {
-      to[d] = writer.parallel(operand[d]);  // each device takes the updates that fall in its rows
-      continue;
-    }
+    if (to[d] != no_factor) continue;
+    to[d] = writer.parallel(operand[d]);
+    if (detail::contains(dims.inserted_window_dims, d)) continue;
     const auto at = static_cast<std::size_t>(dims.update_window_dims[window++]);
-    if (updates[at] == operand[d]) {
-      to[d] = from[at] = writer.parallel(operand[d]);
-    } else {
-      to[d] = writer.whole(operand[d]);
-      from[at] = writer.whole(updates[at]);
-    }
+    from[at] = updates[at] == operand[d] ? to[d] : writer.whole(updates[at]);
   }
-  writer.operand(to);
+  for (std::size_t i = 0; i < count; ++i) writer.operand(to);
   writer.operand(index);
-  writer.operand(from);
-  writer.result(to);
+  for (std::size_t i = 0; i < count; ++i) writer.operand(from);
+  for (std::size_t i = 0; i < count; ++i) writer.result(to);
   if (reduction == Reduction::sum) writer.pass({0, 2}, reduction_set(Reduction::sum));
   return std::move(writer.rule());
 }
@@ -494,70 +624,107 @@ struct ConvolutionDims {
   std::size_t input_batch = 0, input_feature = 0, kernel_input = 0, kernel_output = 0;
   std::size_t output_batch = 0, output_feature = 0;
   std::vector<std::size_t> input_space, kernel_space, output_space;
-  std::vector<bool> is_pointwise;  // per space dim: a window of one element, no stride, no padding
   Extent feature_groups = 1, batch_groups = 1;
 
   friend bool operator==(const ConvolutionDims&, const ConvolutionDims&) = default;
 };
 
-// Space stays whole unless the window is a point: split, neighbours would have to exchange halos.
+// Space is split along the longer of the two loops over it, and the input's shards with it: along
+// the output (of a layer, and of its input's gradient), or along the kernel where that is longer
+// (of a kernel's gradient, whose "kernel" is an image), which leaves partial sums.  Groups are the
+// major part of the dims that they are in.
 inline Rule convolution_rule(const Dims& input, const Dims& kernel, const Dims& output,
-                             const ConvolutionDims& dims) {
+                             const ConvolutionDims& dims, std::span<const WindowDim> window) {
   detail::RuleWriter writer;
-  std::vector<FactorId> in(input.size()), ker(kernel.size()), out(output.size());
-  const bool grouped = dims.feature_groups != 1 || dims.batch_groups != 1;
-  if (grouped) {
-    in[dims.input_feature] = writer.whole(input[dims.input_feature]);
-    ker[dims.kernel_input] = writer.whole(kernel[dims.kernel_input]);
-    ker[dims.kernel_output] = out[dims.output_feature] = writer.whole(output[dims.output_feature]);
-  } else {
-    in[dims.input_feature] = ker[dims.kernel_input] =
-        writer.reduction(input[dims.input_feature], Reduction::sum);
-    ker[dims.kernel_output] = out[dims.output_feature] =
-        writer.parallel(output[dims.output_feature]);
-  }
-  if (dims.batch_groups == 1) {
-    in[dims.input_batch] = out[dims.output_batch] = writer.parallel(input[dims.input_batch]);
-  } else {
-    in[dims.input_batch] = writer.whole(input[dims.input_batch]);
-    out[dims.output_batch] = writer.whole(output[dims.output_batch]);
-  }
+  using Factors = std::vector<FactorId>;
+  std::vector<Factors> in(input.size()), ker(kernel.size()), out(output.size());
+  const auto add = [](FactorId factor, std::initializer_list<Factors*> places) {
+    for (Factors* const place : places) place->push_back(factor);
+  };
+  Factors& out_feature = out[dims.output_feature];
+  Factors& ker_output = ker[dims.kernel_output];
+  if (dims.feature_groups > 1)
+    add(writer.parallel(dims.feature_groups), {&in[dims.input_feature], &ker_output, &out_feature});
+  if (dims.batch_groups > 1)
+    add(writer.parallel(dims.batch_groups), {&in[dims.input_batch], &ker_output, &out_feature});
+  add(writer.reduction(kernel[dims.kernel_input], Reduction::sum),
+      {&in[dims.input_feature], &ker[dims.kernel_input]});
+  add(writer.parallel(output[dims.output_feature] / dims.feature_groups / dims.batch_groups),
+      {&ker_output, &out_feature});
+  add(writer.parallel(output[dims.output_batch]), {&in[dims.input_batch], &out[dims.output_batch]});
   for (std::size_t s = 0; s < dims.input_space.size(); ++s) {
     const std::size_t i = dims.input_space[s], k = dims.kernel_space[s], o = dims.output_space[s];
-    const auto window = [&](Extent size) {
-      return writer.rule().add_factor({size, FactorKind::window});
-    };
-    ker[k] = window(kernel[k]);
-    in[i] = dims.is_pointwise[s] ? writer.parallel(input[i]) : window(input[i]);
-    out[o] = dims.is_pointwise[s] ? in[i] : window(output[o]);
+    const WindowDim& slide = window[s];
+    if (slide.is_point()) {
+      add(writer.parallel(input[i]), {&in[i], &out[o]});
+      ker[k] = {writer.whole(kernel[k])};
+      continue;
+    }
+    const bool along_output = output[o] >= kernel[k] || slide.is_reversed;
+    out[o] = {along_output ? writer.parallel(output[o]) : writer.whole(output[o])};
+    ker[k] = {along_output ? writer.whole(kernel[k]) : writer.reduction(kernel[k], Reduction::sum)};
+    const Window along_out{out[o][0], slide.stride, slide.pad_low, slide.reach(), slide.lhs_dilate};
+    const Window along_ker{ker[k][0], slide.rhs_dilate, slide.pad_low,
+                           (output[o] - 1) * slide.stride + 1, slide.lhs_dilate};
+    in[i] = {writer.window(input[i], along_output ? along_out : along_ker)};
   }
-  writer.operand(in);
-  writer.operand(ker);
-  writer.result(out);
+  Rule& rule = writer.rule();
+  rule.begin_operand();
+  for (const Factors& factors : in) rule.add_dim(factors);
+  rule.begin_operand();
+  for (const Factors& factors : ker) rule.add_dim(factors);
+  rule.begin_result();
+  for (const Factors& factors : out) rule.add_dim(factors);
   writer.pass({0}, reduction_set(Reduction::sum));
   writer.pass({1}, reduction_set(Reduction::sum));
+  return std::move(rule);
+}
+
+// A window slides over operands of one shape and reduces what it sees.  Initial values are scalars,
+// and enter every window: they are partial where the operand is.
+inline Rule reduce_window_rule(const Dims& operand, const Dims& result, std::size_t count,
+                               std::span<const WindowDim> window, Reduction reduction) {
+  detail::RuleWriter writer;
+  std::vector<FactorId> from, to;
+  for (std::size_t d = 0; d < operand.size(); ++d) {
+    const WindowDim& slide = window[d];
+    to.push_back(writer.parallel(result[d]));
+    from.push_back(slide.is_point()
+                       ? to.back()
+                       : writer.window(operand[d], {to.back(), slide.stride, slide.pad_low,
+                                                    slide.reach(), slide.lhs_dilate}));
+  }
+  for (std::size_t i = 0; i < count; ++i) writer.operand(from);
+  writer.scalar_operands(count);
+  for (std::size_t i = 0; i < count; ++i) writer.result(to);
+  if (count == 1 && reduction != Reduction::none) writer.pass({0, 1}, reduction_set(reduction));
   return std::move(writer.rule());
 }
 
-// A window slides over some dims (reduce-window, select-and-scatter): those are window factors,
-// where the window is a single point the dim is free.  Operands are of the first one's rank, or
-// scalars.
-inline Rule window_rule(std::span<const Dims> operands, std::span<const Dims> results,
-                        const std::vector<bool>& is_point) {
+// Each window over the operand selects one element, which takes the source's.  A tile of the result
+// needs the sources whose windows touch it, and of the operand all that those windows see.
+inline Rule select_and_scatter_rule(const Dims& operand, const Dims& source,
+                                    std::span<const WindowDim> window, Reduction scatter) {
   detail::RuleWriter writer;
-  std::vector<FactorId> shared;
-  for (std::size_t d = 0; d < operands[0].size(); ++d)
-    shared.push_back(is_point[d] ? writer.parallel(operands[0][d]) : detail::no_factor);
-  const auto factors_of = [&](const Dims& dims) {
-    std::vector<FactorId> factors;
-    for (std::size_t d = 0; d < dims.size(); ++d)
-      factors.push_back(shared[d] != detail::no_factor
-                            ? shared[d]
-                            : writer.rule().add_factor({dims[d], FactorKind::window}));
-    return factors;
-  };
-  for (const Dims& dims : operands) writer.operand(factors_of(dims));
-  for (const Dims& dims : results) writer.result(factors_of(dims));
+  std::vector<FactorId> seen, from, to;
+  for (std::size_t d = 0; d < operand.size(); ++d) {
+    const WindowDim& slide = window[d];
+    to.push_back(writer.parallel(operand[d]));
+    if (slide.is_point()) {
+      seen.push_back(to.back());
+      from.push_back(to.back());
+      continue;
+    }
+    const Extent last = slide.size - 1;
+    seen.push_back(writer.window(operand[d], {to.back(), 1, last, 2 * last + 1, 1}));
+    from.push_back(
+        writer.window(source[d], {to.back(), 1, last - slide.pad_low, slide.size, slide.stride}));
+  }
+  writer.operand(seen);
+  writer.operand(from);
+  writer.scalar_operands(1);
+  writer.result(to);
+  if (scatter == Reduction::sum) writer.pass({1, 2}, reduction_set(Reduction::sum));
   return std::move(writer.rule());
 }
 

@@ -4,8 +4,9 @@
 //
 // An op is seen as a loop nest.  Its loop indices are the rule's factors; every dim of every tensor
 // is made of one factor, or of several where an op merges dims.  Splitting a factor over a mesh
-// axis splits each dim that it is part of, and needs no communication while the op runs.  This one
-// idea covers every op (it is also Shardy's), and the enumerator knows nothing else about ops.
+// axis splits each dim that it is part of, and needs no communication while the op runs, but for
+// the rims that neighbours exchange where windows slide.  This one idea covers every op (it is also
+// Shardy's), and the enumerator knows nothing else about ops.
 //
 // Rules come from compile-time strings, rule<"bmk,bkn->bmn">, whose sizes are bound later, or are
 // built at run time by an importer.  Both are a BasicRule, on inline or on heap storage.
@@ -33,13 +34,26 @@ enum class FactorKind : std::uint8_t {
   parallel,   // iterations are independent
   reduction,  // summed over (or max, ...): splitting it leaves a partial result
   whole,      // every device needs all of it (the dim that a sort sorts)
-  window,     // neighbours overlap (a convolution's spatial dims); whole until halos have a price
+  window,     // an operand's dim along which a window slides: cut wherever the slide is
 };
 
 using FactorId = std::uint16_t;
 inline constexpr std::size_t max_factors = 0xffff;  // the last number is left to mean "none"
+inline constexpr FactorId no_factor = 0xffff;
 
 inline constexpr Extent unknown_size = -1;
+
+// How a window factor's elements are reached from the index `along` which it slides.  Index o needs
+// the elements i with o * stride - low <= i * dilation < o * stride - low + reach.
+struct Window {
+  FactorId along = no_factor;
+  Extent stride = 1;
+  Extent low = 0;  // how far the first window reaches below element 0
+  Extent reach = 1;
+  Extent dilation = 1;
+
+  friend constexpr bool operator==(const Window&, const Window&) = default;
+};
 
 struct Factor {
   Extent size = unknown_size;
@@ -48,6 +62,7 @@ struct Factor {
   // The operand that a reduction factor adds to (a scatter's), which enters as a partial result of
   // its own; -1 for none.
   std::int16_t accumulator = -1;
+  Window window = {};  // of a window factor
 
   friend constexpr bool operator==(const Factor&, const Factor&) = default;
 };
@@ -162,6 +177,12 @@ using HeapSequence = std::vector<T>;
 
 using Rule = BasicRule<detail::HeapSequence>;
 using StaticRule = BasicRule<InlineVector>;
+
+// The factor that decides how `factor` is cut: a window's goes along with another one.
+template<class R>
+constexpr FactorId leader_of(const R& rule, FactorId factor) noexcept {
+  return rule.factor(factor).kind == FactorKind::window ? rule.factor(factor).window.along : factor;
+}
 
 // All that the enumerator asks of a rule.
 template<class R>

@@ -32,10 +32,12 @@ struct WindowDim {
     return size == 1 && stride == 1 && pad_low == 0 && pad_high == 0 && lhs_dilate == 1 &&
            rhs_dilate == 1;
   }
+  // From the first tap to the last, both included.
+  constexpr std::int64_t reach() const noexcept { return (size - 1) * rhs_dilate + 1; }
   // How many places the window has along a dim of this size.
   constexpr std::int64_t output_size(std::int64_t input) const noexcept {
     const std::int64_t spread = input == 0 ? 0 : (input - 1) * lhs_dilate + 1;
-    const std::int64_t room = spread + pad_low + pad_high - ((size - 1) * rhs_dilate + 1);
+    const std::int64_t room = spread + pad_low + pad_high - reach();
     return room < 0 ? 0 : room / stride + 1;
   }
 

@@ -9,7 +9,9 @@
 // not run.  Where each instruction's results ended up is remembered, so that a plan can be written
 // back.
 //
-// An opcode without a rule of its own is kept whole on every device, and reported.
+// Batch normalisations are taken apart into their sums over all dims but one and what is element by
+// element, so that those sums are partial results like any others.  An opcode without a rule of its
+// own is kept whole on every device, and reported.
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -29,6 +31,7 @@
 #include "tessera/io/hlo_meaning.hpp"
 #include "tessera/io/hlo_module.hpp"
 #include "tessera/io/hlo_shapes.hpp"
+#include "tessera/notation/hlo_sharding.hpp"
 
 namespace tessera::io::hlo {
 
@@ -40,15 +43,28 @@ using Leaves = std::vector<Value>;
 
 // What a custom-call does, as far as sharding goes.
 enum class CustomCall : std::uint8_t {
-  identity,     // the operand itself
-  elementwise,  // all operands and the result have the same dims
-  last_dim,     // along the last dim, which stays whole (softmax, normalisation)
+  identity,       // the operand itself
+  elementwise,    // all operands and the result have the same dims
+  last_dim,       // along the last dim, which stays whole (softmax, normalisation)
+  last_two_dims,  // on matrices, which stay whole (decompositions)
+};
+
+// Which shardings written in the text constrain the plan.
+enum class Annotations : std::uint8_t {
+  ignore,
+  io,   // those of the program's parameters and results
+  all,  // and those of all other instructions
 };
 
 struct ImportOptions {
+  Annotations annotations = Annotations::all;
   // Targets known from dumps; add your own.  Any other target is kept whole, and reported.
   std::map<std::string, CustomCall, std::less<>> custom_calls = {
       {"Sharding", CustomCall::identity},
+      {"LayoutConstraint", CustomCall::identity},
+      {"MoveToDevice", CustomCall::identity},
+      {"MoveToHost", CustomCall::identity},
+      {"annotate_device_placement", CustomCall::identity},
       {"AwsNeuronTransferWithStaticRing", CustomCall::identity},
       {"AwsNeuronGelu", CustomCall::elementwise},
       {"AwsNeuronGeluBackward", CustomCall::elementwise},
@@ -56,8 +72,12 @@ struct ImportOptions {
       {"AwsNeuronGeluApprxTanhBackward", CustomCall::elementwise},
       {"AwsNeuronSilu", CustomCall::elementwise},
       {"AwsNeuronSiluBackward", CustomCall::elementwise},
+      {"AwsNeuronRmsNorm", CustomCall::last_dim},
       {"AwsNeuronSoftmax", CustomCall::last_dim},
       {"AwsNeuronSoftmaxBackward", CustomCall::last_dim},
+      {"TopK", CustomCall::last_dim},
+      {"Eigh", CustomCall::last_two_dims},
+      {"Qr", CustomCall::last_two_dims},
   };
 };
 
@@ -66,8 +86,17 @@ struct OwnOps {
   graph::OpId begin = 0, end = 0;
 };
 
+// A sharding that an instruction asks for.  What it means depends on the mesh: hlo_annotations.hpp.
+struct WrittenAnnotation {
+  Value value;
+  notation::HloSharding sharding;
+  std::uint16_t open_dims = 0;  // bit d: dim d is left to the solver
+  std::uint32_t computation = 0, instruction = 0;
+};
+
 struct Program {
   Graph graph;
+  std::vector<WrittenAnnotation> annotations;  // one at most of each value
   // values[c][i]: where the results of instruction i of computation c ended up, once for each time
   // that the computation was taken in.  Never for reducers.
   std::vector<std::vector<std::vector<Leaves>>> values;
@@ -119,6 +148,7 @@ class Importer {
       OwnOps* const outer = std::exchange(own_, &own);
       values[i] = is_argument ? arguments[static_cast<std::size_t>(*instruction.parameter)]
                               : add(computation, instruction, values, prefix);
+      if (is_kept(id, i)) annotate(id, i, prefix, values[i]);
       own_ = outer;
       check_size(instruction, values[i].size());
       program_.values[id][i].push_back(values[i]);
@@ -188,6 +218,8 @@ class Importer {
       case OpClass::fusion: return take_in_fusion(site);
       case OpClass::while_loop: return take_in_loop(site);
       case OpClass::conditional: return take_in_branches(site);
+      case OpClass::batch_norm_training: return add_batch_norm_training(site);
+      case OpClass::batch_norm_grad: return add_batch_norm_grad(site);
       default: return add_op(site);
     }
   }
@@ -235,6 +267,97 @@ class Importer {
   }
   static Leaves barrier(const Site& site) {
     return site.instruction.opcode == "add-dependency" ? site.operand(0) : flattened(site);
+  }
+
+  // --- Annotations -------------------------------------------------------------------------------
+
+  bool is_kept(std::uint32_t c, std::size_t i) const {
+    const Computation& computation = module_.computations[c];
+    const Instruction& instruction = computation.instructions[i];
+    if (options_.annotations == Annotations::ignore || instruction.find("sharding") == nullptr)
+      return false;
+    if (options_.annotations == Annotations::all) return true;
+    if (c != module_.entry) return false;
+    const Instruction& root = computation.instructions[computation.root];
+    const bool is_in_root = root.shape.is_tuple &&
+                            std::find(root.operands.begin(), root.operands.end(), i) !=
+                                root.operands.end();
+    return instruction.parameter || i == computation.root || is_in_root;
+  }
+
+  // Remembers what the instruction asks for.  Where its value is one that something else is asked
+  // of already, or comes from an op with several results, a copy of its own takes the value's
+  // place.
+  void annotate(std::uint32_t c, std::size_t i, const std::string& prefix, Leaves& leaves) {
+    const Instruction& instruction = module_.computations[c].instructions[i];
+    const std::vector<notation::HloSharding> shardings =
+        notation::parse_hlo_sharding(module_.text_of(instruction.find("sharding")->value));
+    const bool is_of_all = shardings.size() == 1 && leaves.size() != 1;
+    if (!is_of_all && shardings.size() != leaves.size())
+      module_.fail(instruction.at, shown_name(instruction.name) + ": its sharding has " +
+                                       std::to_string(shardings.size()) + " parts, its shape " +
+                                       std::to_string(leaves.size()));
+    for (std::size_t leaf = 0; leaf < leaves.size(); ++leaf) {
+      const WrittenAnnotation written{leaves[leaf], shardings[is_of_all ? 0 : leaf],
+                                      open_dims(instruction), c, static_cast<std::uint32_t>(i)};
+      if (written.sharding.kind == notation::HloSharding::Kind::unknown) continue;
+      const auto known = annotation_of_.find(leaves[leaf]);
+      if (known != annotation_of_.end() &&
+          says_the_same(program_.annotations[known->second], written))
+        continue;
+      if (known != annotation_of_.end() || program_.graph.op(leaves[leaf].op).results.size() > 1)
+        leaves[leaf] = add_copy(
+            leaf_name(prefix + instruction.name + "/sharding", leaf, leaves.size()), leaves[leaf]);
+      annotation_of_.emplace(leaves[leaf], program_.annotations.size());
+      program_.annotations.push_back(written);
+      program_.annotations.back().value = leaves[leaf];
+    }
+  }
+
+  static bool says_the_same(const WrittenAnnotation& a, const WrittenAnnotation& b) {
+    return a.sharding == b.sharding && a.open_dims == b.open_dims;
+  }
+
+  Value add_copy(std::string name, Value value) {
+    const graph::TensorType type = program_.graph.type_of(value);
+    const graph::PartialPass pass{graph::any_reduction, 0b1};
+    return add_to_graph(
+        {std::move(name),
+         "sharding",
+         {type},
+         graph::elementwise_rule(std::span(&type.dims, 1), type.dims, std::span(&pass, 1))},
+        std::span(&value, 1));
+  }
+
+  // A Sharding custom-call may say in its configuration: unspecified_dims=[0,2].
+  std::uint16_t open_dims(const Instruction& instruction) const {
+    constexpr std::string_view word = "unspecified_dims=[";
+    const Attribute* const config = instruction.find("backend_config");
+    if (config == nullptr) return 0;
+    const std::string_view text = module_.text_of(config->value);
+    std::size_t at = text.find(word);
+    if (at == std::string_view::npos) return 0;
+    std::uint16_t dims = 0;
+    std::size_t dim = 0;
+    bool has_digit = false;
+    for (at += word.size(); at < text.size(); ++at) {
+      const char c = text[at];
+      if (c >= '0' && c <= '9' && dim <= max_dims) {
+        dim = dim * 10 + static_cast<std::size_t>(c - '0');
+        has_digit = true;
+      } else if ((c == ',' || c == ']') && has_digit && dim < instruction.shape.array.dims.size()) {
+        dims = static_cast<std::uint16_t>(dims | 1U << dim);
+        if (c == ']') return dims;
+        dim = 0;
+        has_digit = false;
+      } else if (c == ']' && dims == 0 && !has_digit) {
+        return 0;
+      } else if (c != ' ') {
+        break;
+      }
+    }
+    module_.fail(config->value.begin,
+                 shown_name(instruction.name) + ": unspecified_dims must be a list of its dims");
   }
 
   // --- Calls -------------------------------------------------------------------------------------
@@ -314,6 +437,8 @@ class Importer {
                    "conditional",
                    {type},
                    graph::elementwise_rule(dims, type.dims)};
+      if (operands.size() < 64)
+        op.rule.add_pass({graph::any_reduction, (std::uint64_t{1} << operands.size()) - 1});
       results.push_back(add_to_graph(std::move(op), operands));
     }
     return results;
@@ -370,6 +495,57 @@ class Importer {
     return leaves;
   }
 
+  // --- Batch normalisation -----------------------------------------------------------------------
+
+  // A part of a normalisation, named after it: one of its sums, or element by element.
+  Value add_part(const Site& site, const char* part, const graph::TensorType& type,
+                 std::span<const Value> operands, bool is_sum) {
+    const auto feature = static_cast<std::size_t>(site.attributes.integer("feature_index", 0));
+    std::vector<Dims> dims;
+    for (const Value operand : operands) dims.push_back(program_.graph.type_of(operand).dims);
+    const bool is_full = type.dims == program_.graph.type_of(site.operand(0)[0]).dims;
+    graph::Rule rule = is_sum    ? graph::feature_sum_rule(dims, feature)
+                       : is_full ? graph::per_feature_rule(dims, type.dims, feature)
+                                 : graph::elementwise_rule(dims, type.dims);
+    return add_to_graph({site.name + '/' + part, site.instruction.opcode, {type}, std::move(rule)},
+                        operands);
+  }
+  Value add_sum(const Site& site, const char* part, const graph::TensorType& type,
+                std::initializer_list<Value> operands) {
+    return add_part(site, part, type, {operands.begin(), operands.size()}, true);
+  }
+  Value add_elementwise(const Site& site, const char* part, const graph::TensorType& type,
+                        std::initializer_list<Value> operands) {
+    return add_part(site, part, type, {operands.begin(), operands.size()}, false);
+  }
+
+  // y, mean, variance of x: the variance is the mean square less the square of the mean.
+  Leaves add_batch_norm_training(const Site& site) {
+    const Tensors in = tensors_of(site);
+    const Value x = in.operands[0], scale = in.operands[1], offset = in.operands[2];
+    const graph::TensorType full = in.results[0], vector = in.results[1];
+    const Value sum = add_sum(site, "sum", vector, {x});
+    const Value squares = add_sum(site, "squares", vector, {x});
+    const Value mean = add_elementwise(site, "mean", vector, {sum});
+    const Value variance = add_elementwise(site, "variance", vector, {squares, mean});
+    return {add_elementwise(site, "result", full, {x, mean, variance, scale, offset}), mean,
+            variance};
+  }
+
+  // The gradients of x, scale and offset, from x, scale, mean, variance and y's gradient.
+  Leaves add_batch_norm_grad(const Site& site) {
+    const Tensors in = tensors_of(site);
+    const Value x = in.operands[0], scale = in.operands[1], mean = in.operands[2];
+    const Value variance = in.operands[3], gradient = in.operands[4];
+    const graph::TensorType full = in.results[0], vector = in.results[1];
+    const Value sum = add_sum(site, "sum", vector, {gradient});
+    const Value products = add_sum(site, "products", vector, {x, mean, gradient});
+    const Value of_scale = add_elementwise(site, "scale", vector, {products, variance});
+    return {
+        add_elementwise(site, "result", full, {x, scale, mean, variance, gradient, sum, products}),
+        of_scale, sum};
+  }
+
   // --- Rules -------------------------------------------------------------------------------------
 
   using Passes = std::vector<graph::PartialPass>;
@@ -384,6 +560,8 @@ class Importer {
     constexpr graph::ReductionSet sum = graph::reduction_set(Reduction::sum);
     switch (opcode_info(site.instruction.opcode)->op_class) {
       case OpClass::iota: return graph::source_rule(out);
+      case OpClass::random:
+      case OpClass::stochastic_convert:
       case OpClass::unary:
       case OpClass::compare:
       case OpClass::clamp:
@@ -411,14 +589,12 @@ class Importer {
       case OpClass::reverse: return graph::reverse_rule(in[0], site.attributes.ints("dimensions"));
       case OpClass::concatenate:
         return graph::concatenate_rule(in, out, site.attributes.ints("dimensions")[0]);
-      case OpClass::slice: return graph::slice_rule(in[0], out);
+      case OpClass::slice: return graph::slice_rule(in[0], out, site.attributes.slice());
       case OpClass::dynamic_slice:
-        if (has_legacy_indices(in, 1)) return std::nullopt;
-        return graph::dynamic_slice_rule(in[0], out, in.size() - 1);
+        return graph::dynamic_slice_rule(in[0], out, std::span(in).subspan(1));
       case OpClass::dynamic_update_slice:
-        if (has_legacy_indices(in, 2)) return std::nullopt;
-        return graph::dynamic_update_slice_rule(in[0], in[1], in.size() - 2);
-      case OpClass::pad: return graph::pad_rule(in[0], out, padded_dims(site));
+        return graph::dynamic_update_slice_rule(in[0], in[1], std::span(in).subspan(2));
+      case OpClass::pad: return graph::pad_rule(in[0], out, site.attributes.padding());
       case OpClass::dot:
         return graph::dot_rule(
             in[0], in[1],
@@ -427,8 +603,14 @@ class Importer {
              site.attributes.ints("rhs_batch_dims")});
       case OpClass::convolution: return convolution_rule(site, tensors);
       case OpClass::reduce: return reduce_rule(site, tensors);
-      case OpClass::reduce_window:
-      case OpClass::select_and_scatter: return window_rule(site, tensors);
+      case OpClass::reduce_window: {
+        const std::size_t count = in.size() / 2;
+        return graph::reduce_window_rule(in[0], out, count, site.attributes.window(in[0].size()),
+                                         reducer_of(site, "to_apply"));
+      }
+      case OpClass::select_and_scatter:
+        return graph::select_and_scatter_rule(in[0], in[1], site.attributes.window(in[0].size()),
+                                              reducer_of(site, "scatter"));
       case OpClass::gather: return gather_rule(site, tensors);
       case OpClass::scatter: return scatter_rule(site, tensors);
       case OpClass::sort:
@@ -437,13 +619,21 @@ class Importer {
         const Extent last = static_cast<Extent>(in[0].size()) - 1;
         return graph::along_whole_rule(in, tensors.result_dims, std::span(&last, 1));
       }
-      case OpClass::batch_norm_training:
-      case OpClass::batch_norm_grad:
       case OpClass::batch_norm_inference:
-        return graph::batch_norm_rule(
-            in, tensors.result_dims,
-            static_cast<std::size_t>(site.attributes.integer("feature_index", 0)),
-            opcode_info(site.instruction.opcode)->op_class == OpClass::batch_norm_inference);
+        return graph::per_feature_rule(
+            in, out, static_cast<std::size_t>(site.attributes.integer("feature_index", 0)));
+      case OpClass::collective: return collective_rule(site, tensors);
+      case OpClass::random_bits:
+        if (in[0].size() > 1 || tensors.results.size() > 2) return std::nullopt;
+        return graph::random_bits_rule(in[0], tensors.result_dims);
+      case OpClass::cholesky: return batched_rule(tensors, 2);
+      case OpClass::triangular_solve: return systems_rule(site, tensors);
+      case OpClass::fft: return fft_rule(site, tensors);
+      case OpClass::get_size: return graph::batched_rule(in[0], in, tensors.result_dims, 0);
+      case OpClass::set_size:
+        if (in[0] != out) return std::nullopt;
+        return graph::along_whole_rule(in, tensors.result_dims, site.attributes.ints("dimensions"));
+      case OpClass::host: return graph::whole_rule(in, tensors.result_dims);
       case OpClass::custom_call: return custom_call_rule(site, tensors);
       default: return std::nullopt;
     }
@@ -500,41 +690,60 @@ class Importer {
     return std::move(writer.rule());
   }
 
-  static bool has_legacy_indices(const std::vector<Dims>& in, std::size_t first) {
-    return in.size() > first && !in[first].empty();
-  }
-
-  static std::vector<Extent> padded_dims(const Site& site) {
-    std::vector<Extent> padded;
-    const std::vector<PaddingRange> ranges = site.attributes.padding();
-    for (std::size_t d = 0; d < ranges.size(); ++d)
-      if (ranges[d].low != 0 || ranges[d].high != 0 || ranges[d].interior != 0)
-        padded.push_back(static_cast<Extent>(d));
-    return padded;
-  }
-
   std::optional<graph::Rule> convolution_rule(const Site& site, const Tensors& tensors) const {
-    graph::ConvolutionDims dims = convolution_dims(site.attributes);
-    const std::vector<WindowDim> window = site.attributes.window(dims.input_space.size());
+    const graph::ConvolutionDims dims = convolution_dims(site.attributes);
+    std::vector<WindowDim> window = site.attributes.window(dims.input_space.size());
     for (std::size_t s = 0; s < window.size(); ++s)
-      dims.is_pointwise.push_back(window[s].is_point() &&
-                                  tensors.operand_dims[1][dims.kernel_space[s]] == 1);
+      window[s].size = tensors.operand_dims[1][dims.kernel_space[s]];
     return graph::convolution_rule(tensors.operand_dims[0], tensors.operand_dims[1],
-                                   tensors.result_dims[0], dims);
+                                   tensors.result_dims[0], dims, window);
   }
 
   std::optional<graph::Rule> reduce_rule(const Site& site, const Tensors& tensors) const {
     const std::vector<Extent> reduced = site.attributes.ints("dimensions");
     const std::size_t count = tensors.operands.size() / 2;
     if (count > 1) return graph::variadic_reduce_rule(tensors.operand_dims[0], count, reduced);
-    return graph::reduce_rule(tensors.operand_dims[0], reduced, reducer_of(site));
+    return graph::reduce_rule(tensors.operand_dims[0], reduced, reducer_of(site, "to_apply"));
   }
 
-  std::optional<graph::Rule> window_rule(const Site& site, const Tensors& tensors) const {
-    std::vector<bool> is_point;
-    for (const WindowDim& dim : site.attributes.window(tensors.operand_dims[0].size()))
-      is_point.push_back(dim.is_point());
-    return graph::window_rule(tensors.operand_dims, tensors.result_dims, is_point);
+  // What the programs says its other devices do is no business of ours, but for the dims it
+  // changes.
+  std::optional<graph::Rule> collective_rule(const Site& site, const Tensors& tensors) const {
+    const std::size_t count = tensors.results.size();
+    if (count != tensors.operands.size()) return std::nullopt;
+    for (std::size_t i = 0; i < count; ++i)
+      if (tensors.operand_dims[i].size() != tensors.result_dims[i].size()) return std::nullopt;
+    const std::string& opcode = site.instruction.opcode;
+    const bool mixes = opcode == "all-to-all" && count > 1;
+    for (std::size_t i = 1; mixes && i < count; ++i)
+      if (tensors.operand_dims[i] != tensors.operand_dims[0]) return std::nullopt;
+    const bool reduces = opcode == "all-reduce" || opcode == "reduce-scatter";
+    const Reduction reduction = reduces ? reducer_of(site, "to_apply") : Reduction::none;
+    std::vector<graph::PartialPass> passes;
+    if (count == 1 && (!reduces || reduction == Reduction::sum))
+      passes.push_back({graph::reduction_set(Reduction::sum), 0b1});
+    return graph::foreign_collective_rule(tensors.operand_dims, tensors.result_dims,
+                                          site.attributes.ints("dimensions"), mixes, passes);
+  }
+
+  std::optional<graph::Rule> systems_rule(const Site& site, const Tensors& tensors) const {
+    const Dims &a = tensors.operand_dims[0], &b = tensors.operand_dims[1];
+    if (a.size() < 2 || a.size() != b.size() || tensors.result_dims[0] != b) return std::nullopt;
+    if (!std::equal(a.begin(), a.end() - 2, b.begin())) return std::nullopt;
+    return graph::triangular_solve_rule(a, b, site.attributes.boolean("left_side", false));
+  }
+
+  // Linear, along as many of the last dims as the attribute says.
+  std::optional<graph::Rule> fft_rule(const Site& site, const Tensors& tensors) const {
+    const std::size_t count = site.attributes.ints("fft_length").size();
+    const Dims& in = tensors.operand_dims[0];
+    if (count == 0 || count > in.size() || tensors.result_dims[0].size() != in.size())
+      return std::nullopt;
+    if (!std::equal(in.begin(), in.end() - count, tensors.result_dims[0].begin()))
+      return std::nullopt;
+    const graph::PartialPass pass{graph::reduction_set(Reduction::sum), 0b1};
+    return graph::batched_rule(in, tensors.operand_dims, tensors.result_dims, count,
+                               std::span(&pass, 1));
   }
 
   std::optional<graph::Rule> gather_rule(const Site& site, const Tensors& tensors) const {
@@ -551,7 +760,7 @@ class Importer {
   }
 
   std::optional<graph::Rule> scatter_rule(const Site& site, const Tensors& tensors) const {
-    if (tensors.operands.size() != 3) return std::nullopt;
+    const std::size_t count = tensors.operands.size() / 2;
     graph::ScatterDims dims;
     dims.update_window_dims = site.attributes.ints("update_window_dims");
     dims.inserted_window_dims = site.attributes.ints("inserted_window_dims");
@@ -559,39 +768,51 @@ class Importer {
     dims.input_batching_dims = site.attributes.ints("input_batching_dims");
     dims.scatter_indices_batching_dims = site.attributes.ints("scatter_indices_batching_dims");
     dims.index_vector_dim = site.attributes.integer("index_vector_dim", 0);
-    return graph::scatter_rule(tensors.operand_dims[0], tensors.operand_dims[1],
-                               tensors.operand_dims[2], dims, reducer_of(site));
+    return graph::scatter_rule(tensors.operand_dims[0], tensors.operand_dims[count],
+                               tensors.operand_dims[count + 1], dims, reducer_of(site, "to_apply"),
+                               count);
   }
 
   std::optional<graph::Rule> custom_call_rule(const Site& site, const Tensors& tensors) const {
     const auto known = options_.custom_calls.find(site.attributes.word("custom_call_target"));
-    if (known == options_.custom_calls.end() || tensors.results.size() != 1 ||
-        tensors.operands.empty())
+    if (known == options_.custom_calls.end() || tensors.results.empty() || tensors.operands.empty())
       return std::nullopt;
     const Dims& out = tensors.result_dims[0];
-    for (const Dims& dims : tensors.operand_dims)
-      if (dims != out) return std::nullopt;
+    const auto all_equal = [&](const std::vector<Dims>& list) {
+      return std::all_of(list.begin(), list.end(), [&](const Dims& dims) { return dims == out; });
+    };
     switch (known->second) {
-      case CustomCall::identity: {
+      case CustomCall::identity:
+      case CustomCall::elementwise: {
+        if (!all_equal(tensors.operand_dims) || tensors.results.size() != 1) return std::nullopt;
+        const bool is_identity = known->second == CustomCall::identity;
         const graph::PartialPass pass{graph::any_reduction, 0b1};
-        return graph::elementwise_rule(tensors.operand_dims, out, std::span(&pass, 1));
+        return graph::elementwise_rule(tensors.operand_dims, out,
+                                       std::span(&pass, is_identity ? 1U : 0U));
       }
-      case CustomCall::elementwise: return graph::elementwise_rule(tensors.operand_dims, out);
-      case CustomCall::last_dim: {
-        if (out.empty()) return std::nullopt;
-        const Extent last = static_cast<Extent>(out.size()) - 1;
-        return graph::along_whole_rule(tensors.operand_dims, tensors.result_dims,
-                                       std::span(&last, 1));
-      }
+      case CustomCall::last_dim: return batched_rule(tensors, 1);
+      case CustomCall::last_two_dims: return batched_rule(tensors, 2);
     }
     return std::nullopt;
+  }
+  // Nothing where some result does not have the batches of the first operand of highest rank.
+  static std::optional<graph::Rule> batched_rule(const Tensors& tensors, std::size_t count) {
+    Dims tensor;
+    for (const Dims& dims : tensors.operand_dims)
+      if (dims.size() > tensor.size()) tensor = dims;
+    if (tensor.size() < count) return std::nullopt;
+    for (const Dims& dims : tensors.result_dims)
+      if (dims.size() + 1 < tensor.size() || dims.size() + count < tensor.size() ||
+          !std::equal(tensor.begin(), tensor.end() - count, dims.begin()))
+        return std::nullopt;
+    return graph::batched_rule(tensor, tensors.operand_dims, tensors.result_dims, count);
   }
 
   // --- Reducers ----------------------------------------------------------------------------------
 
   // What a called computation of two scalars does; none where it is not one of ours.
-  Reduction reducer_of(const Site& site) const {
-    const std::uint32_t called = called_by(site, "to_apply");
+  Reduction reducer_of(const Site& site, std::string_view attribute) const {
+    const std::uint32_t called = called_by(site, attribute);
     return called == missing_computation ? Reduction::none
                                          : hlo::reducer_of(module_.computations[called]);
   }
@@ -659,8 +880,9 @@ class Importer {
   const ImportOptions& options_;
   const Dims scalar_{};
   Program program_;
-  OwnOps* own_ = nullptr;   // of the instruction at hand
-  std::size_t leaves_ = 0;  // of all values so far
+  std::map<Value, std::size_t> annotation_of_;  // its number in program_.annotations
+  OwnOps* own_ = nullptr;                       // of the instruction at hand
+  std::size_t leaves_ = 0;                      // of all values so far
   int depth_ = 0;
 };
 

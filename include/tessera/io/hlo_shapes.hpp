@@ -41,6 +41,9 @@ class AttributeAccess {
   std::int64_t integer(std::string_view name, std::int64_t absent) const {
     return read(name, absent, [](Scanner& scan) { return scan.integer("an integer"); });
   }
+  bool boolean(std::string_view name, bool absent) const {
+    return read(name, absent, [](Scanner& scan) { return AttributeReader(scan).boolean(); });
+  }
   std::vector<SliceRange> slice() const {
     return read("slice", std::vector<SliceRange>{},
                 [](Scanner& scan) { return AttributeReader(scan).slice(); });
@@ -149,7 +152,17 @@ class ShapeRules {
       case OpClass::call: return called_root("to_apply");
       case OpClass::fusion: return called_root("calls");
       case OpClass::barrier: return barrier();
-      case OpClass::opaque: return opaque();
+      case OpClass::cholesky: return array(0);
+      case OpClass::triangular_solve: return array(1);
+      case OpClass::collective:
+      case OpClass::random:
+      case OpClass::random_bits:
+      case OpClass::fft:
+      case OpClass::get_size:
+      case OpClass::set_size:
+      case OpClass::stochastic_convert:
+      case OpClass::host:
+      case OpClass::opaque:
       case OpClass::parameter:
       case OpClass::constant:
       case OpClass::custom_call: return std::nullopt;
@@ -753,12 +766,6 @@ class ShapeRules {
     if (operand_count() == 1 || instruction_.opcode == "add-dependency") return shape(0);
     return tuple();
   }
-  std::optional<Shape> opaque() const {
-    if (instruction_.opcode == "cholesky") return array(0);
-    if (instruction_.opcode == "triangular-solve") return array(1);
-    return std::nullopt;
-  }
-
   // Nothing where a lenient reading did not find it.
   const Computation* callee(std::string_view attribute) const {
     const std::vector<std::uint32_t> called = instruction_.called_as(attribute);

@@ -5,11 +5,12 @@
 // HLO knows no mesh.  It lists, for an array of tiles, which device holds each; the dims of that
 // array are the tensor's, then one for each group of devices that do not split it (copies, partial
 // results).  Printing goes from axes to that array; parsing reads the text, in the explicit (V1)
-// and the iota (V2) form, and says what is wrong with it.
+// and the iota (V2) form, and says what is wrong with it; from_hlo() finds the axes again.
 #pragma once
 #include <algorithm>
 #include <cstdint>
 #include <numeric>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -96,6 +97,93 @@ HloSharding to_hlo(const S& sharding, const M& mesh) {
     const auto size = static_cast<std::ptrdiff_t>(result.tile_dims.back());
     for (auto at = result.devices.begin(); at != result.devices.end(); at += size)
       std::sort(at, at + size);
+  }
+  return result;
+}
+
+namespace detail {
+
+// The axes that run along one dim of the array, major first, by how far the devices of neighbouring
+// places are apart.  Nothing where that is no axis' stride.
+template<MeshLike M>
+std::optional<AxisList> axes_along(const std::vector<Device>& devices, Extent stride, Extent count,
+                                   const M& mesh) {
+  AxisList minor_first;
+  for (Extent done = 1; done < count;) {
+    const Device apart = devices[static_cast<std::size_t>(stride * done)] - devices[0];
+    Axis axis = 0;
+    while (axis < mesh.rank() && (mesh.extent(axis) == 1 || stride_of(mesh, axis) != apart)) ++axis;
+    if (axis == mesh.rank()) return std::nullopt;
+    minor_first.push_back(axis);
+    done *= mesh.extent(axis);
+    if (done > count) return std::nullopt;
+  }
+  AxisList result;
+  for (std::size_t i = minor_first.size(); i-- > 0;) result.push_back(minor_first[i]);
+  return result;
+}
+
+}  // namespace detail
+
+// The sharding of a tensor of `rank` dims that places it so on the mesh; nothing where no lists of
+// axes do.  Partial results are taken for sums.  Where axes have one device, they are not used.
+// O(devices * rank)
+template<MeshLike M>
+std::optional<DynamicSharding> from_hlo(const HloSharding& text, const M& mesh, std::size_t rank) {
+  using Kind = HloSharding::Kind;
+  DynamicSharding result = DynamicSharding::replicated(rank);
+  if (text.kind == Kind::replicated) return result;
+  if (text.kind == Kind::unreduced) {
+    for (Axis axis = 0; axis < mesh.rank(); ++axis)
+      if (mesh.extent(axis) > 1) result = result.with_partial(axis, Reduction::sum);
+    return result;
+  }
+  const auto count = static_cast<Extent>(text.devices.size());
+  if (text.kind != Kind::tiled || count != mesh.device_count()) return std::nullopt;
+  if (text.tile_dims.size() != rank + text.subgroups.size()) return std::nullopt;
+  // Of devices that hold copies the first one stands for all: an array without their dims.
+  std::vector<Extent> sizes, place_of;  // of the array's dims; of each position, its place there
+  for (std::size_t d = 0; d < text.tile_dims.size(); ++d) {
+    const bool is_copies = d >= rank && text.subgroups[d - rank] == SubgroupKind::replicated;
+    if (d >= rank && !is_copies && text.subgroups[d - rank] != SubgroupKind::unreduced)
+      return std::nullopt;
+    sizes.push_back(is_copies ? 1 : text.tile_dims[d]);
+  }
+  Extent places = 1;
+  for (const Extent size : sizes) places *= size;
+  std::vector<Device> first(static_cast<std::size_t>(places), count);
+  for (Extent position = 0; position < count; ++position) {
+    Extent place = 0, rest = position, stride = 1;
+    for (std::size_t d = sizes.size(); d-- > 0;) {
+      if (sizes[d] != 1) place += rest % text.tile_dims[d] * stride;
+      rest /= text.tile_dims[d];
+      stride *= sizes[d];
+    }
+    place_of.push_back(place);
+    Device& least = first[static_cast<std::size_t>(place)];
+    least = std::min(least, text.devices[static_cast<std::size_t>(position)]);
+  }
+  Extent stride = places;
+  for (std::size_t d = 0; d < sizes.size(); ++d) {
+    stride /= sizes[d];
+    const std::optional<AxisList> axes = detail::axes_along(first, stride, sizes[d], mesh);
+    if (!axes) return std::nullopt;
+    for (const Axis axis : *axes) {
+      if (!result.is_replicated(axis)) return std::nullopt;
+      result = d < rank ? result.with_split(d, axis) : result.with_partial(axis, Reduction::sum);
+    }
+  }
+  // Whether every device is where the axes say.
+  for (Extent position = 0; position < count; ++position) {
+    const Device device = text.devices[static_cast<std::size_t>(position)];
+    if (device < 0 || device >= count) return std::nullopt;
+    const Coordinates at = coordinates_of(mesh, device);
+    Extent rest = place_of[static_cast<std::size_t>(position)], step = places;
+    for (std::size_t d = 0; d < rank; ++d) {
+      step /= sizes[d];
+      if (rest / step != tile_index(result, mesh, d, at)) return std::nullopt;
+      rest %= step;
+    }
   }
   return result;
 }

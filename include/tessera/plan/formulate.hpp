@@ -46,8 +46,18 @@ struct FormulateOptions {
   // plan unless another plan costs the same.  On or off, partial results pass through an op only
   // where they are of a reduction that some op of the graph ends in: no others can come about.
   bool prune = true;
+  // Shardings that results must have; one at most for each.
+  std::span<const strategy::Annotation> annotations;
   // Called often, where it is given; what it throws ends the formulation.
   std::function<void()> checkpoint;
+};
+
+// An annotation that can not be satisfied.
+class InvalidAnnotation : public std::invalid_argument {
+ public:
+  explicit InvalidAnnotation(const std::string& message) : std::invalid_argument(message) {}
+  InvalidAnnotation(const strategy::Annotation& annotation, const std::string& why)
+      : std::invalid_argument("annotation " + annotation.text + " can not be satisfied: " + why) {}
 };
 
 // Which op an exception is about: those that formulate() throws for an op are derived from it, and
@@ -80,6 +90,8 @@ void with_op(const graph::Graph& graph, graph::OpId op, Run&& run) {
     throw OpError<std::overflow_error>(graph, op, error);
   } catch (const std::length_error& error) {
     throw OpError<std::length_error>(graph, op, error);
+  } catch (const InvalidAnnotation& error) {
+    throw OpError<InvalidAnnotation>(graph, op, error);
   }
 }
 
@@ -94,7 +106,38 @@ inline graph::ReductionSet reductions_of(const graph::Graph& graph) {
   return set;
 }
 
-inline std::vector<strategy::ColumnNeeds> needs_of(const graph::Graph& graph) {
+inline void add_annotation(const graph::Graph& graph, const strategy::Annotation& annotation,
+                           std::vector<strategy::ColumnNeeds>& needs) {
+  if (!graph.has(annotation.value)) throw InvalidAnnotation(annotation, "there is no such result");
+  with_op(graph, annotation.value.op, [&] {
+    const Dims& dims = graph.type_of(annotation.value).dims;
+    if (annotation.sharding.rank() != dims.size())
+      throw InvalidAnnotation(annotation, "the tensor is " + to_string(dims));
+    auto& of_op = needs[annotation.value.op].annotations;
+    of_op.resize(graph.op(annotation.value.op).results.size(), nullptr);
+    const strategy::Annotation*& asked = of_op[annotation.value.result];
+    if (asked != nullptr && !agree(*asked, annotation))
+      throw InvalidAnnotation(annotation, "there is another one, " + asked->text);
+    asked = &annotation;
+  });
+}
+
+// What is asked of a parameter is asked of the output in its place, and the other way round.
+inline void share_annotation(const graph::Graph& graph, const graph::Alias& alias,
+                             std::vector<strategy::ColumnNeeds>& needs) {
+  strategy::ColumnNeeds &parameter = needs[alias.parameter], &output = needs[alias.output.op];
+  const strategy::Annotation* const of_parameter = parameter.annotation(0);
+  const strategy::Annotation* const of_output = output.annotation(alias.output.result);
+  if (of_parameter == nullptr && of_output != nullptr) {
+    parameter.annotations.assign(1, of_output);
+  } else if (of_parameter != nullptr && of_output == nullptr) {
+    output.annotations.resize(graph.op(alias.output.op).results.size(), nullptr);
+    output.annotations[alias.output.result] = of_parameter;
+  }
+}
+
+inline std::vector<strategy::ColumnNeeds> needs_of(
+    const graph::Graph& graph, std::span<const strategy::Annotation> annotations) {
   std::vector<strategy::ColumnNeeds> needs(graph.op_count());
   for (graph::OpId id = 0; id < graph.op_count(); ++id) {
     const std::size_t results = graph.op(id).results.size();
@@ -106,6 +149,9 @@ inline std::vector<strategy::ColumnNeeds> needs_of(const graph::Graph& graph) {
   for (const graph::Value output : graph.outputs) needs[output.op].must_be_whole[output.result] = 1;
   for (const graph::Alias& alias : graph.aliases)
     needs[alias.parameter].is_tied = needs[alias.output.op].is_tied = true;
+  for (const strategy::Annotation& annotation : annotations)
+    add_annotation(graph, annotation, needs);
+  for (const graph::Alias& alias : graph.aliases) share_annotation(graph, alias, needs);
   return needs;
 }
 
@@ -125,6 +171,11 @@ inline std::vector<Extent> column_key(const graph::Graph& graph, graph::OpId id,
     put(factor.kind);
     put(factor.reduction);
     put(factor.accumulator);
+    put(factor.window.along);
+    put(factor.window.stride);
+    put(factor.window.low);
+    put(factor.window.reach);
+    put(factor.window.dilation);
   }
   put(rule.operand_count());
   put(rule.tensor_count());
@@ -146,6 +197,11 @@ inline std::vector<Extent> column_key(const graph::Graph& graph, graph::OpId id,
     put(bytes_of(op.results[r].element));
     put(needs.uses[r]);
     put(needs.must_be_whole[r]);
+    const strategy::Annotation* const asked = needs.annotation(r);
+    put(asked != nullptr);
+    if (asked == nullptr) continue;
+    put(asked->sharding.bits());
+    put(asked->open_dims);
   }
   return key;
 }
@@ -157,6 +213,7 @@ class Formulator {
              const FormulateOptions& options)
       : graph_(graph),
         options_(options),
+        mesh_(resharding.mesh()),
         maker_(resharding, reductions_of(graph), options.prune, options.checkpoint) {}
 
   Formulation run() {
@@ -180,19 +237,33 @@ class Formulator {
   }
 
   void make_columns() {
-    const std::vector<strategy::ColumnNeeds> needs = needs_of(graph_);
+    const std::vector<strategy::ColumnNeeds> needs = needs_of(graph_, options_.annotations);
     std::map<std::vector<Extent>, graph::OpId> first_with;
     for (graph::OpId id = 0; id < graph_.op_count(); ++id) {
       const auto [at, is_new] = first_with.emplace(column_key(graph_, id, needs[id]), id);
       alike_.push_back(at->second);
       if (is_new)
-        with_op(graph_, id, [&] {
-          result_.columns.push_back(
-              std::make_shared<const strategy::Column>(maker_.make(graph_, id, needs[id])));
-        });
+        with_op(graph_, id, [&] { make_column(id, needs[id]); });
       else
         result_.columns.push_back(result_.columns[at->second]);
     }
+  }
+
+  void make_column(graph::OpId id, const strategy::ColumnNeeds& needs) {
+    const strategy::Annotation* last = nullptr;
+    for (std::size_t r = 0; r < needs.annotations.size(); ++r) {
+      if (needs.annotations[r] == nullptr) continue;
+      last = needs.annotations[r];
+      if (!fits(*last, mesh_, graph_.op(id).results[r].dims))
+        throw InvalidAnnotation(*last, to_string(graph_.op(id).results[r].dims) +
+                                           " can not be cut so on mesh " + to_string(mesh_));
+      if (needs.must_be_whole[r] != 0 && !last->sharding.partial_axes().empty())
+        throw InvalidAnnotation(*last, "an output is never partial");
+    }
+    auto column = std::make_shared<const strategy::Column>(maker_.make(graph_, id, needs));
+    if (column->empty() && last != nullptr)
+      throw InvalidAnnotation(*last, "no way to run the op has such results");
+    result_.columns.push_back(std::move(column));
   }
 
   void add_nodes(graph::OpId id) {
@@ -271,18 +342,32 @@ class Formulator {
   void add_alias_edge(const graph::Alias& alias) {
     if (alias.output.op == alias.parameter) return;  // the parameter itself is handed through
     costs_.clear();
-    bool restricts = false;
+    bool restricts = false, is_possible = false;
     for (const strategy::Choice& parameter : *result_.columns[alias.parameter])
       for (const strategy::Choice& output : *result_.columns[alias.output.op]) {
         const bool agree = parameter.results[0] == output.results[alias.output.result];
         costs_.push_back(agree ? 0 : infinite);
         restricts = restricts || !agree;
+        is_possible = is_possible || agree;
       }
+    if (!is_possible) refuse_alias(alias);
     if (restricts) add_edge(result_.nodes[alias.parameter][0], result_.nodes[alias.output.op][0]);
+  }
+
+  // Without annotations a parameter and its output always have a sharding in common.
+  [[noreturn]] void refuse_alias(const graph::Alias& alias) const {
+    for (const strategy::Annotation& annotation : options_.annotations)
+      if (annotation.value == alias.output || annotation.value == graph::Value{alias.parameter, 0})
+        with_op(graph_, annotation.value.op, [&] {
+          throw InvalidAnnotation(annotation, "parameter " + graph_.op(alias.parameter).name +
+                                                  " and the output in its place share a sharding");
+        });
+    throw std::logic_error("an aliased output has no sharding in common with its parameter");
   }
 
   const graph::Graph& graph_;
   const FormulateOptions& options_;
+  M mesh_;
   strategy::ColumnMaker<Model, M> maker_;
   std::vector<graph::OpId> alike_;  // by op: the first one that has the same column
   // By the columns and tensors at both ends: an edge that is there already, if there is a need.

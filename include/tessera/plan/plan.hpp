@@ -65,6 +65,8 @@ struct Options {
   std::optional<Extent> memory_budget;  // bytes per device
   // Off: no strategy is left out for being replaceable, and it takes longer (FormulateOptions).
   bool prune = true;
+  // Shardings that results must have.  Where one can not be had, plan() throws InvalidAnnotation.
+  std::vector<strategy::Annotation> annotations = {};
   // Its time limit and cancellation are for the whole plan(); where they end it before the solver
   // begins, the plan's status is unknown.
   solver::Options solver;
@@ -99,7 +101,8 @@ class Planner {
 
   // False where the time is over.
   bool formulate_in_time() {
-    FormulateOptions options{options_.memory_budget, options_.prune, [this] { check(); }};
+    FormulateOptions options{options_.memory_budget, options_.prune, options_.annotations,
+                             [this] { check(); }};
     try {
       check();
       formulation_ = formulate(graph_, resharding_, options);
@@ -179,6 +182,9 @@ class Planner {
         add_steps(op, graph_.type_of(value), chosen(assignment, value.op).results[value.result],
                   choice.operands[i], i);
       }
+      for (const strategy::PricedHalo& halo : choice.halos)
+        op.collectives.push_back({StepKind::halo_exchange, halo.axis, halo.message.rounded_up(),
+                                  halo.price, halo.operand});
       const graph::Rule& rule = graph_.op(id).rule;
       if (rule.result_count() == 1)
         add_steps(op, graph_.op(id).results[0],
@@ -211,7 +217,8 @@ class Planner {
 }  // namespace detail
 
 // The cheapest plan, or the best found within the limits.  Throws std::invalid_argument where the
-// model lacks coefficients for an axis, std::overflow_error where a price does not fit in 64 bits.
+// model lacks coefficients for an axis, InvalidAnnotation where a result can not have the sharding
+// that is asked for, std::overflow_error where a price does not fit in 64 bits.
 // @post the prices of all collectives add up to plan.cost
 template<cost::CostModel Model, MeshLike M>
 Plan plan(const graph::Graph& graph, const M& mesh, const Model& model,

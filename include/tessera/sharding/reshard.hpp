@@ -19,6 +19,9 @@ enum class StepKind : std::uint8_t {
   all_reduce,      // partial -> copies
   reduce_scatter,  // partial -> split
   all_to_all,      // split one dim -> split another
+  // Neighbours send each other the rims of their shards; what an op asks for where windows slide.
+  // It changes no sharding, and no resharding takes it.
+  halo_exchange,
 };
 
 constexpr const char* to_string(StepKind kind) noexcept {
@@ -29,6 +32,7 @@ constexpr const char* to_string(StepKind kind) noexcept {
     case StepKind::all_reduce: return "all-reduce";
     case StepKind::reduce_scatter: return "reduce-scatter";
     case StepKind::all_to_all: return "all-to-all";
+    case StepKind::halo_exchange: return "halo-exchange";
   }
   return "";
 }
@@ -59,6 +63,7 @@ constexpr DynamicSharding apply(const Step& step, DynamicSharding sharding,
     case StepKind::reduce_scatter:
     case StepKind::all_to_all:
       return sharding.without(step.axis).with_split(step.to_dim, step.axis);
+    case StepKind::halo_exchange: break;
   }
   return sharding;
 }

@@ -6,6 +6,7 @@
 // from this one's, and this one's results from the other's, at no higher price in all.  That is
 // safe because reshardings are shortest paths, so going through a third sharding is never a gain.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <utility>
@@ -14,17 +15,27 @@
 #include "tessera/core/cost.hpp"
 #include "tessera/cost/resharding.hpp"
 #include "tessera/graph/graph.hpp"
+#include "tessera/strategy/annotation.hpp"
 #include "tessera/strategy/enumerate.hpp"
 #include "tessera/strategy/price_table.hpp"
 
 namespace tessera::strategy {
 
+// A halo exchange that an op needs before it can run.
+struct PricedHalo {
+  std::uint32_t operand = 0;
+  Axis axis = 0;  // of those that split the dim, the one over which it takes longest
+  cost::Message message;
+  Cost price = 0;
+};
+
 // A strategy with all that follows from it.
 struct Choice {
   Strategy strategy;
   std::vector<DynamicSharding> operands, results;
-  Cost price = 0;                    // of the collectives that finish the result
+  Cost price = 0;                    // of the collectives that finish the result, and of halos
   std::vector<Extent> result_bytes;  // per device
+  std::vector<PricedHalo> halos;
 };
 
 using Column = std::vector<Choice>;
@@ -34,6 +45,12 @@ struct ColumnNeeds {
   std::vector<std::size_t> uses;    // of each result: how many operands read it
   std::vector<char> must_be_whole;  // of each result: no partial results (program outputs)
   bool is_tied = false;  // some result's sharding must equal another op's: nothing stands in
+  // Of each result: what is asked of it, if anything.  Empty: nothing is asked of any.
+  std::vector<const Annotation*> annotations = {};
+
+  const Annotation* annotation(std::size_t result) const {
+    return result < annotations.size() ? annotations[result] : nullptr;
+  }
 };
 
 template<cost::CostModel Model, MeshLike M>
@@ -48,9 +65,13 @@ class ColumnMaker {
         prune_(prune),
         checkpoint_(std::move(checkpoint)) {}
 
-  // Every strategy of the op, priced; pruned if asked for.  Never empty: where a heavy op can use
-  // every axis only by handing on partial results that must be whole, it need not use every axis,
-  // and an idle op is a strategy.
+  // Every strategy of the op, priced; pruned if asked for.  Where a heavy op can use every axis
+  // only by handing on partial results that must be whole, it need not use every axis, and an idle
+  // op is a strategy: so it is never empty, unless what is asked of several results can not be had.
+  //
+  // An annotated result is handed on as it is asked for by the strategies that do so anyway.  Where
+  // there are none, each reshards it first.
+  // @pre annotations fit their tensors
   Column make(const graph::Graph& graph, graph::OpId id, const ColumnNeeds& needs) {
     const graph::Op& op = graph.op(id);
     bind(graph, id);
@@ -63,6 +84,8 @@ class ColumnMaker {
       options.use_every_axis = false;
       column = allowed(op, options, needs);
     }
+    if (column.empty() && op.results.size() == 1 && needs.annotation(0) != nullptr)
+      column = resharded(op, options, needs);
     if (prune_ && !needs.is_tied) drop_replaceable(column, needs);
     return column;
   }
@@ -84,8 +107,29 @@ class ColumnMaker {
       check();
       Choice choice = priced(op, strategy);
       for (std::size_t r = 0; r < choice.results.size(); ++r)
-        if (needs.must_be_whole[r] != 0 && !choice.results[r].partial_axes().empty()) return;
+        if (!may_hand_on(choice.results[r], r, needs)) return;
       column.push_back(std::move(choice));
+    });
+    return column;
+  }
+
+  bool may_hand_on(DynamicSharding sharding, std::size_t result, const ColumnNeeds& needs) const {
+    if (needs.must_be_whole[result] != 0 && !sharding.partial_axes().empty()) return false;
+    const Annotation* const asked = needs.annotation(result);
+    return asked == nullptr || allows(*asked, sharding, resharding_.mesh());
+  }
+
+  // Every strategy of an op with one result, which is then made what is asked for.
+  Column resharded(const graph::Op& op, const EnumerateOptions& options, const ColumnNeeds& needs) {
+    Column column;
+    for_each_strategy(op.rule, resharding_.mesh(), options, [&](const Strategy& strategy) {
+      check();
+      Strategy asked = strategy;
+      asked.handed_on =
+          applied(*needs.annotation(0), strategy.handed_on, resharding_.mesh(), op.results[0].dims);
+      if (!may_hand_on(asked.handed_on, 0, needs)) return;
+      Choice choice = priced(op, asked);
+      if (is_finite(choice.price)) column.push_back(std::move(choice));
     });
     return column;
   }
@@ -100,7 +144,7 @@ class ColumnMaker {
   }
 
   Choice priced(const graph::Op& op, const Strategy& strategy) {
-    Choice choice{strategy, {}, {}, 0, {}};
+    Choice choice{strategy, {}, {}, 0, {}, {}};
     for (std::size_t i = 0; i < op.rule.operand_count(); ++i)
       choice.operands.push_back(sharding_of(op.rule, strategy, i));
     for (std::size_t r = 0; r < op.rule.result_count(); ++r) {
@@ -113,7 +157,41 @@ class ColumnMaker {
       choice.price = results_[0]->price(results_[0]->number_of(computed),
                                         results_[0]->number_of(strategy.handed_on));
     }
+    for (std::uint32_t i = 0; i < op.rule.operand_count(); ++i) add_halos(op.rule, i, choice);
     return choice;
+  }
+
+  // Dims exchange their rims one after the other, so that corners arrive: a later one's rim is as
+  // long as the shard with the rims that it has got before.
+  void add_halos(const graph::Rule& rule, std::uint32_t operand, Choice& choice) {
+    const M& mesh = resharding_.mesh();
+    const DynamicSharding sharding = choice.operands[operand];
+    cost::Message shard{operands_[operand]->bytes(), extent_of(mesh, sharding.split_axes())};
+    for (std::size_t dim = 0; dim < rule.rank(operand); ++dim) {
+      const Extent tiles = shard_count(sharding, mesh, dim);
+      const auto factors = rule.dim(operand, dim);
+      if (tiles == 1 || factors.size() != 1) continue;
+      const graph::Factor& factor = rule.factor(factors[0]);
+      if (factor.kind != FactorKind::window) continue;
+      const Halo halo = halo_of(rule, factors[0], tiles);
+      if (halo.width() == 0) continue;
+      const cost::Message row{shard.bytes / factor.size, shard.divided_by / tiles};
+      add_halo(operand, sharding.axes(dim), {row.bytes * halo.width(), row.divided_by}, choice);
+      const Extent extended = std::min(factor.size, ceil_div(factor.size, tiles) + halo.width());
+      shard = {row.bytes * extended, row.divided_by};
+    }
+  }
+  void add_halo(std::uint32_t operand, const AxisList& axes, cost::Message message,
+                Choice& choice) {
+    PricedHalo dearest{operand, axes[0], message, -1};
+    for (const Axis axis : axes) {
+      if (resharding_.mesh().extent(axis) == 1) continue;
+      const Cost price = resharding_.model().price(StepKind::halo_exchange, axis,
+                                                   resharding_.mesh().extent(axis), message);
+      if (price > dearest.price) dearest = {operand, axis, message, price};
+    }
+    choice.price = saturating_add(choice.price, dearest.price);
+    choice.halos.push_back(dearest);
   }
 
   // --- Pruning -----------------------------------------------------------------------------------

@@ -2,10 +2,17 @@
 //
 // Every strategy that a rule allows on a mesh.
 //
-// Each mesh axis, in mesh order, either splits one factor, or lets partial results pass through, or
-// stays idle.  So the axes that split one factor always ascend, S01 and never S10: a limit of the
-// space that is searched.  What is generated and then refused is refused by is_valid, one predicate
-// that knows only rules, meshes and shapes, and no opcode is named here.
+// Each mesh axis either splits one factor, or lets partial results pass through, or stays idle; and
+// the axes that split one factor do so in every order, S01 as well as S10.  What is generated and
+// then refused is refused by is_valid, one predicate that knows only rules, meshes and shapes, and
+// no opcode is named here.
+//
+// With n axes, f factors to split and p passes, all large enough, that makes
+//
+//   sum over k of  C(n, k) * f (f+1) ... (f+k-1) * (p+1)^(n-k)
+//
+// ways to run an op: k axes in f ordered lists, the others idle or passing.  Where a result is
+// partial, each is multiplied by the ways to finish it (for_each_finish).
 //
 // Works in constant expressions:
 //
@@ -18,6 +25,7 @@
 
 #include "tessera/sharding/local.hpp"
 #include "tessera/sharding/reshard.hpp"
+#include "tessera/strategy/halo.hpp"
 #include "tessera/strategy/strategy.hpp"
 
 namespace tessera::strategy {
@@ -45,7 +53,7 @@ constexpr bool merged_dim_is_contiguous(const R& rule, const M& mesh, const Stra
   for (const graph::FactorId factor : rule.dim(tensor, dim)) {
     Extent ways = 1;
     for (const AxisUse& use : strategy.uses)
-      if (use.splits(factor)) ways *= mesh.extent(use.axis);
+      if (use.splits(leader_of(rule, factor))) ways *= mesh.extent(use.axis);
     const Extent size = rule.factor(factor).size;
     if (ways > 1 && (!all_before_cut_up || size % ways != 0)) return false;
     all_before_cut_up = all_before_cut_up && size == ways;
@@ -65,7 +73,7 @@ constexpr bool dim_is_valid(const R& rule, const M& mesh, const Strategy& strate
     if (!nests(size, parts, mesh.extent(axis))) return false;
     parts *= mesh.extent(axis);
   }
-  return true;
+  return parts == 1 || halo_fits(rule, factors[0], parts);
 }
 
 // Partial results of two different reductions can not meet in one tensor.
@@ -87,7 +95,8 @@ constexpr bool is_splittable(FactorKind kind) noexcept {
 
 }  // namespace detail
 
-// Whether an op can run under these uses: shards are contiguous, tiles nest, reductions agree.
+// Whether an op can run under these uses: shards are contiguous, tiles nest, halos come from next
+// door, reductions agree.
 template<RuleLike R, MeshLike M>
 constexpr bool is_valid(const R& rule, const M& mesh, const Strategy& strategy) {
   for (const AxisUse& use : strategy.uses)
@@ -101,54 +110,91 @@ constexpr bool is_valid(const R& rule, const M& mesh, const Strategy& strategy) 
   return true;
 }
 
-// Whether some axis that splits nothing could still split a factor.  It is tried at its place in
-// mesh order, where the enumerator would put it: so a strategy is refused only for one that exists.
+namespace detail {
+
+// Calls visit(Strategy) with one more use in the list, at every place that makes a difference: an
+// axis that splits a factor goes before or after each of those that split it already.
+template<class Visit>
+constexpr void for_each_place(const Strategy& strategy, const AxisUse& use, Visit&& visit) {
+  for (std::size_t place = 0; place <= strategy.uses.size(); ++place) {
+    const bool is_end = place == strategy.uses.size();
+    if (!is_end && (use.passed != Reduction::none || !strategy.uses[place].splits(use.target)))
+      continue;
+    Strategy extended;
+    for (std::size_t i = 0; i < place; ++i) extended.uses.push_back(strategy.uses[i]);
+    extended.uses.push_back(use);
+    for (std::size_t i = place; i < strategy.uses.size(); ++i)
+      extended.uses.push_back(strategy.uses[i]);
+    visit(extended);
+  }
+}
+
+}  // namespace detail
+
+// Whether some axis that splits nothing could still split a factor, whatever it does now.
 template<RuleLike R, MeshLike M>
 constexpr bool leaves_axis_idle(const R& rule, const M& mesh, const Strategy& strategy) {
   for (Axis axis = 0; axis < mesh.rank(); ++axis) {
     if (mesh.extent(axis) == 1) continue;
-    Strategy extended;
+    Strategy others;
     bool splits = false;
     for (const AxisUse& use : strategy.uses) {
       splits = splits || (use.axis == axis && use.passed == Reduction::none);
-      if (use.axis < axis) extended.uses.push_back(use);
+      if (use.axis != axis) others.uses.push_back(use);
     }
     if (splits) continue;
-    const std::size_t place = extended.uses.size();
-    extended.uses.push_back({axis});
-    for (const AxisUse& use : strategy.uses)
-      if (use.axis > axis) extended.uses.push_back(use);
-    for (std::size_t factor = 0; factor < rule.factor_count(); ++factor) {
-      extended.uses[place].target = static_cast<graph::FactorId>(factor);
-      if (is_valid(rule, mesh, extended)) return true;
-    }
+    bool is_idle = false;
+    for (std::size_t factor = 0; factor < rule.factor_count() && !is_idle; ++factor)
+      if (detail::is_splittable(rule.factor(factor).kind))
+        detail::for_each_place(
+            others, {axis, Reduction::none, static_cast<graph::FactorId>(factor)},
+            [&](const Strategy& more) { is_idle = is_idle || is_valid(rule, mesh, more); });
+    if (is_idle) return true;
   }
   return false;
 }
 
 namespace detail {
 
+// A partial axis that comes to split a dim.
+struct Scatter {
+  Axis axis = 0;
+  std::size_t dim = 0;
+};
+using Scatters = InlineVector<Scatter, max_axes>;
+
 // Calls visit(sharding) for everything that the partial axes of `computed` can become: each stays
-// partial, is reduced to copies, or is reduced and scattered over a dim.
+// partial, is reduced to copies, or is reduced and scattered over a dim.  Those that are scattered
+// over one dim split it in every order, below what splits it already.
 template<MeshLike M, class Visit>
 constexpr void for_each_finish(DynamicSharding computed, const M& mesh, const Dims& dims, Axis axis,
-                               Visit&& visit) {
+                               const Scatters& scatters, Visit&& visit) {
   while (axis < mesh.rank() && !computed.is_partial(axis)) ++axis;
   if (axis >= mesh.rank()) {
+    for (const Scatter& scatter : scatters) {
+      if (!can_split(computed, mesh, dims, scatter.dim, scatter.axis)) return;
+      computed = computed.with_split(scatter.dim, scatter.axis);
+    }
     visit(computed);
     return;
   }
   const auto next = static_cast<Axis>(axis + 1);
-  for_each_finish(computed, mesh, dims, next, visit);
+  for_each_finish(computed, mesh, dims, next, scatters, visit);
   const DynamicSharding reduced = computed.without(axis);
-  for_each_finish(reduced, mesh, dims, next, visit);
+  for_each_finish(reduced, mesh, dims, next, scatters, visit);
   for (std::size_t dim = 0; dim < dims.size(); ++dim)
-    if (can_split(reduced, mesh, dims, dim, axis))
-      for_each_finish(reduced.with_split(dim, axis), mesh, dims, next, visit);
+    for (std::size_t place = 0; place <= scatters.size(); ++place) {
+      if (place < scatters.size() && scatters[place].dim != dim) continue;
+      Scatters more;
+      for (std::size_t i = 0; i < place; ++i) more.push_back(scatters[i]);
+      more.push_back({axis, dim});
+      for (std::size_t i = place; i < scatters.size(); ++i) more.push_back(scatters[i]);
+      for_each_finish(reduced, mesh, dims, next, more, visit);
+    }
 }
 
 template<RuleLike R, MeshLike M, class Visit>
-constexpr void visit_finished(const R& rule, const M& mesh, Strategy& strategy, Visit&& visit) {
+constexpr void visit_finished(const R& rule, const M& mesh, Strategy strategy, Visit&& visit) {
   const std::size_t first_result = rule.operand_count();
   if (first_result == rule.tensor_count()) {
     visit(strategy);
@@ -160,7 +206,7 @@ constexpr void visit_finished(const R& rule, const M& mesh, Strategy& strategy, 
     visit(strategy);
     return;
   }
-  for_each_finish(computed, mesh, rule.dims(first_result), 0, [&](DynamicSharding handed_on) {
+  for_each_finish(computed, mesh, rule.dims(first_result), 0, {}, [&](DynamicSharding handed_on) {
     strategy.handed_on = handed_on;
     visit(strategy);
   });
@@ -168,7 +214,7 @@ constexpr void visit_finished(const R& rule, const M& mesh, Strategy& strategy, 
 
 template<RuleLike R, MeshLike M, class Visit>
 constexpr void visit_uses(const R& rule, const M& mesh, const EnumerateOptions& options, Axis axis,
-                          Strategy& strategy, Visit&& visit) {
+                          const Strategy& strategy, Visit&& visit) {
   if (axis == mesh.rank()) {
     if (!is_valid(rule, mesh, strategy)) return;
     if (options.use_every_axis && leaves_axis_idle(rule, mesh, strategy)) return;
@@ -180,9 +226,9 @@ constexpr void visit_uses(const R& rule, const M& mesh, const EnumerateOptions& 
   if (mesh.extent(axis) == 1 && options.skip_unit_axes) return;
 
   const auto visit_with = [&](std::size_t target, Reduction passed) {
-    strategy.uses.push_back({axis, passed, static_cast<graph::FactorId>(target)});
-    visit_uses(rule, mesh, options, next, strategy, visit);
-    strategy.uses.pop_back();
+    for_each_place(
+        strategy, {axis, passed, static_cast<graph::FactorId>(target)},
+        [&](const Strategy& more) { visit_uses(rule, mesh, options, next, more, visit); });
   };
   for (std::size_t factor = 0; factor < rule.factor_count(); ++factor)
     if (is_splittable(rule.factor(factor).kind)) visit_with(factor, Reduction::none);
@@ -194,13 +240,12 @@ constexpr void visit_uses(const R& rule, const M& mesh, const EnumerateOptions& 
 
 }  // namespace detail
 
-// Calls visit(const Strategy&) for every strategy, in a fixed order.  The number of candidates is
-// (factors + passes + 1) to the power of the mesh's rank.  @pre every factor's size is known
+// Calls visit(const Strategy&) for every strategy, in a fixed order.  O(candidates), of which the
+// formula above has the number.  @pre every factor's size is known
 template<RuleLike R, MeshLike M, class Visit>
 constexpr void for_each_strategy(const R& rule, const M& mesh, const EnumerateOptions& options,
                                  Visit&& visit) {
-  Strategy strategy;
-  detail::visit_uses(rule, mesh, options, 0, strategy, visit);
+  detail::visit_uses(rule, mesh, options, 0, Strategy(), visit);
 }
 
 template<RuleLike R, MeshLike M>

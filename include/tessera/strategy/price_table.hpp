@@ -33,6 +33,8 @@ class PriceTable {
   // How many numbers there are so far.
   std::size_t size() const noexcept { return shardings_.size(); }
 
+  // Of the whole tensor.
+  Extent bytes() const noexcept { return tensor_.bytes(); }
   // As TensorResharding has them, and throws as it does.
   Extent local_bytes(Number sharding) const { return bytes_[sharding]; }
   Cost price(Number from, Number to) {

@@ -54,7 +54,7 @@ constexpr AxisList axes_of_dim(const R& rule, const Strategy& strategy, std::siz
   AxisList axes;
   for (const graph::FactorId factor : rule.dim(tensor, dim))
     for (const AxisUse& use : strategy.uses)
-      if (use.splits(factor)) axes.push_back(use.axis);
+      if (use.splits(leader_of(rule, factor))) axes.push_back(use.axis);
   return axes;
 }
 

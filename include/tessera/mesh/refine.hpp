@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A mesh whose axes are cut into their prime factors, so that a dim can be split over a part of an
+// axis, or two dims over one.
+//
+// Devices keep their numbers: an axis of 8 becomes axes of 2, 2 and 2, major first, in its place.
+// More can be said with the axes of the refined mesh, and so more must be searched.
+#pragma once
+#include <vector>
+
+#include "tessera/mesh/mesh.hpp"
+
+namespace tessera {
+
+struct RefinedMesh {
+  DynamicMesh mesh;
+  AxisList origins;  // of each of its axes: the axis that it is a part of
+};
+
+// Throws InvalidMesh where there would be too many axes.  O(sum of the extents' square roots)
+template<MeshLike M>
+RefinedMesh refined(const M& mesh) {
+  std::vector<Extent> extents;
+  std::vector<Axis> origins;
+  for (Axis axis = 0; axis < mesh.rank(); ++axis) {
+    const std::size_t before = extents.size();
+    Extent rest = mesh.extent(axis);
+    for (Extent prime = 2; prime <= rest / prime; ++prime)
+      for (; rest % prime == 0 && rest != prime; rest /= prime) extents.push_back(prime);
+    if (rest > 1 || extents.size() == before) extents.push_back(rest);
+    origins.resize(extents.size(), axis);
+  }
+  RefinedMesh result{DynamicMesh(extents), {}};
+  for (const Axis origin : origins) result.origins.push_back(origin);
+  return result;
+}
+
+}  // namespace tessera
