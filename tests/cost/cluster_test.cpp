@@ -435,6 +435,11 @@ TEST_CASE("clusters are asked for by name and number") {
                     "cluster dgx-h200 of 0 devices: a cluster has one device at least");
   CHECK_THROWS_WITH(cost::find_cluster("dgx-h200:999999999999999989"),
                     "cluster dgx-h200 of 999999999999999989 devices: a million is the most");
+  CHECK_THROWS_WITH(cost::find_cluster("tpu-v4-pod:17"),
+                    "cluster tpu-v4-pod of 17 devices: they make up no part of its torus");
+  CHECK_THROWS_WITH(
+      cost::find_cluster("tpu-v5e-pod:257"),
+      "cluster tpu-v5e-pod of 257 devices: they make up no 2 equal parts of its torus");
   CHECK_THROWS_WITH(cost::find_cluster("alpa-p3.16xlarge:128"),
                     "cluster alpa-p3.16xlarge of 128 devices: it has 64 devices");
   CHECK_THROWS_WITH(cost::find_cluster("alpa-p3.16xlarge:11"),

@@ -5,18 +5,12 @@
 // Rates are those that vendors publish for dense arithmetic.  What a kernel reaches of them is the
 // roofline's concern (roofline.hpp); utilisation is counted against the published rate.
 #pragma once
-#include <cstdint>
-
-#include "tessera/core/cost.hpp"
 #include "tessera/core/wide.hpp"
+#include "tessera/cost/time.hpp"
 #include "tessera/graph/element_type.hpp"
 #include "tessera/mesh/mesh.hpp"
 
 namespace tessera::cost {
-
-using Rate = std::int64_t;  // operations, or bytes, in a second
-
-inline constexpr Cost nanosecond = 1'000, microsecond = 1'000'000, second = 1'000'000'000'000;
 
 // FLOP/s by kind of arithmetic, on the matrix unit where there is one; 0: not published.
 struct Rates {

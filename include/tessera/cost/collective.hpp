@@ -18,11 +18,11 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
-#include <stdexcept>
 
 #include "tessera/core/wide.hpp"
 #include "tessera/cost/cluster.hpp"
 #include "tessera/cost/model.hpp"
+#include "tessera/cost/time.hpp"
 
 namespace tessera::cost {
 
@@ -54,27 +54,6 @@ constexpr const char* to_string(Algorithm algorithm) noexcept {
 }
 
 namespace detail {
-
-// No step may take longer: a day.  Sums of a few stay far from 64 bits.
-inline constexpr Wide longest = Wide(86'400) * second;
-
-inline Cost checked_time(Wide picoseconds) {
-  if (picoseconds > longest)
-    throw std::overflow_error("one step takes longer than a day; the tensor is too large");
-  return static_cast<Cost>(picoseconds);
-}
-
-// The least number of picoseconds in which `amount` * numerator / denominator passes at `rate`.
-// @pre amount, numerator >= 0; denominator, rate > 0; numerator, denominator < 2^40
-inline Cost time_at(Wide amount, Wide numerator, Wide denominator, Rate rate) {
-  const Wide per_second = denominator * rate;
-  const Wide total = amount * numerator;  // below 2^104
-  // Whole seconds first: the rest times 10^12 stays below 2^127 as long as per_second < 2^86.
-  const Wide seconds = total / per_second;
-  if (seconds > longest / second) checked_time(longest + 1);
-  const Wide rest = total % per_second * second;
-  return checked_time(seconds * second + rest / per_second + (rest % per_second != 0 ? 1 : 0));
-}
 
 constexpr Extent ceil_log2(Extent n) noexcept {
   Extent rounds = 0;

@@ -138,7 +138,8 @@ namespace detail {
 using namespace devices;  // NOLINT: the table below would be twice as wide
 
 inline constexpr NodeLinks
-    // Eight in a hybrid cube: six links of 25 GB/s each, to four of the seven others.
+    // Eight in a hybrid cube: six links of 25 GB/s each, to four of the seven others.  The other
+    // pairs have no link; a mesh in powers of two makes no group of them.
     nvlink2_cube{Wiring::peers, 150 * giga, 25 * giga, 83},
     // Four, with two of the six links to each other one.
     nvlink2_four{Wiring::peers, 150 * giga, 50 * giga, 83},
@@ -296,12 +297,11 @@ class ClusterBuilder {
   // --- Tori --------------------------------------------------------------------------------------
 
   void add_torus() {
-    const Extent most = preset_.torus.device_count();
-    Extent pods = ceil_div(devices_, most);
+    const Extent pods = ceil_div(devices_, preset_.torus.device_count());
     std::array<Extent, 3> dims{};
-    while (devices_ % pods != 0 || !find_slice(devices_ / pods, dims)) {
-      if (++pods > devices_) refuse("no torus of it has so many");
-    }
+    if (devices_ % pods != 0 || !find_slice(devices_ / pods, dims))
+      refuse(pods == 1 ? "they make up no part of its torus"
+                       : "they make up no " + std::to_string(pods) + " equal parts of its torus");
     for (std::size_t d = dims.size(); d-- > 0;)
       add({"torus", dims[d], Wiring::ring, preset_.torus.link_bandwidth, 0, torus_hop, 100,
            closes(dims[d])});
