@@ -191,6 +191,22 @@ TEST_CASE("full groups of H100s over RoCE: within a quarter of what was measured
   }
 }
 
+TEST_CASE("a ring of H100s gathers next to nothing in about the time that was measured") {
+  struct Row {
+    Extent devices;
+    double measured;  // microseconds
+  };
+  for (const Row& row : {Row{2, 8}, Row{4, 17}, Row{8, 30}}) {
+    const Cluster cluster = make_cluster(*cost::find_preset("dgx-h100-eos"), row.devices);
+    const Group group = group_of(cluster, DynamicMesh{row.devices}, {0});
+    const Cost ring = time_of(Collective::all_gather, Algorithm::ring, group, {0, 1});
+    const double ours = microseconds(cluster.collective_start + ring);
+    CAPTURE(ours);
+    CHECK(ours > row.measured);
+    CHECK(ours < row.measured + 4);
+  }
+}
+
 TEST_CASE("one device of each node has one port's share, 41 of 50 GB/s") {
   const Cluster cluster = cost::find_cluster("meta-llama3-h100-roce:64");
   const Group group = group_of(cluster, DynamicMesh{8, 8}, {0});

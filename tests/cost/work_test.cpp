@@ -185,6 +185,34 @@ TEST_CASE("what a product reads and writes is in memory; broadcasts and constant
     }
 }
 
+TEST_CASE("views move nothing, and what they show is fused through them") {
+  graph::Builder b;
+  const auto x = b.parameter("x", ElementType::f32, {8, 64}),
+             w = b.parameter("w", ElementType::f32, {64, 64});
+  const auto fused = exp(x), seen = reshape(fused, {512});
+  const auto last = tanh(seen);
+  b.output(last);
+  const auto factor = exp(x), shown = reshape(reshape(factor, {512}), {8, 64});
+  const auto y = graph::einsum<"mk,kn->mn">(shown, w);
+  const auto flat = reshape(y, {512});
+  b.output(tanh(flat));
+  b.output(reshape(exp(flat), {8, 64}));
+  const auto loads = cost::workloads_of(b.graph());
+  const auto passes = [&](const graph::Tensor& t) { return loads[t.value().op].passes; };
+  using Passes = std::vector<std::uint8_t>;
+  CHECK(passes(fused) == Passes{1, 0});
+  CHECK(passes(seen) == Passes{0, 0});
+  CHECK(passes(last) == Passes{0, 1});
+  CHECK(passes(factor) == Passes{1, 1});  // a product reads it
+  CHECK(passes(y) == Passes{1, 1, 1});
+  for (const graph::Value output : b.graph().outputs) {
+    const bool is_view = b.graph().op(output.op).kind == "reshape";
+    const graph::OpId id = is_view ? b.graph().operand(output.op, 0).op : output.op;
+    CHECK(loads[id].passes.back() == 1);
+    CHECK(loads[id].launches);
+  }
+}
+
 // --- FLOPs and utilisation as published ----------------------------------------------------------
 
 TEST_CASE("Megatron-LM, SC'21: 145.6 billion parameters, 5.642 exaFLOP, 24.8 s") {

@@ -2,7 +2,7 @@
 //
 // What the ops of a program ask of memory, whatever the strategies.
 //
-// A product or convolution is heavy (graph::Op); everything else is as fast as memory is. Compilers
+// A product or convolution is heavy (graph::Op); everything else is as fast as memory.  Compilers
 // fuse element by element: a value that only the next op reads, and reads element by element, never
 // reaches memory, nor does what a broadcast repeats.  How many bytes the others are on one device
 // is a matter of the strategy.
@@ -11,6 +11,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -22,7 +23,7 @@ namespace tessera::cost {
 
 struct Workload {
   bool is_product = false;
-  bool launches = false;
+  bool launches = false;  // whether a kernel ends in it
   graph::ElementType element = graph::ElementType::f32;
   std::vector<std::uint8_t> passes;  // by tensor of the rule: how often it is read or written
 
@@ -40,44 +41,84 @@ constexpr bool is_among(const std::array<std::string_view, N>& names, std::strin
 inline bool is_view(const graph::Op& op) {
   constexpr std::array<std::string_view, 5> views{"reshape", "bitcast", "bitcast-convert",
                                                   "opt-barrier", "optimization-barrier"};
-  return op.is_parameter || op.is_loop_state || op.rule.operand_count() == 0 ||
-         is_among(views, op.kind);
+  return op.rule.operand_count() > 0 && is_among(views, op.kind);
 }
 
-// Whether it works element by element, so that it can be computed where it is read.
-inline bool is_fusible(const graph::Op& op) {
-  if (op.is_heavy || is_view(op) || op.results.size() != 1) return false;
-  for (std::size_t f = 0; f < op.rule.factor_count(); ++f)
-    if (op.rule.factor(f).kind != graph::FactorKind::parallel) return false;
-  return true;
+// What is there without being computed.
+inline bool is_given(const graph::Op& op) {
+  return op.is_parameter || op.is_loop_state || op.rule.operand_count() == 0;
 }
 
-// Whether a value is computed where it is read, and never anywhere else.
-inline bool is_fused_away(const graph::Graph& graph, graph::OpId id) {
-  const graph::Op& op = graph.op(id);
-  if (!op.has_buffer) return true;
-  if (!is_fusible(op)) return false;
-  std::size_t uses = 0;
-  bool all_fuse = true;
-  graph.for_each_use(id, [&](graph::OpId reader, const graph::Use& use) {
-    const graph::Op& by = graph.op(reader);
-    ++uses;
-    all_fuse = all_fuse && !use.is_next && !by.is_heavy && !by.is_loop_state;
-  });
-  return all_fuse && (uses == 1 || op.kind == "broadcast");
-}
-
-// By op, whether its results reach memory.  What a source makes up from nothing never does, unless
-// it is an output.
-inline std::vector<char> ops_that_reach_memory(const graph::Graph& graph) {
-  std::vector<char> reach(graph.op_count());
-  for (graph::OpId id = 0; id < graph.op_count(); ++id) {
-    const bool is_made_up = graph.operand_count(id) == 0 && !graph.op(id).is_parameter;
-    reach[id] = is_made_up || is_fused_away(graph, id) ? 0 : 1;
+// Which values reach memory, op by op.
+class FusionFinder {
+ public:
+  explicit FusionFinder(const graph::Graph& graph)
+      : graph_(graph), is_output_(graph.op_count(), 0) {
+    for (const graph::Value output : graph.outputs) is_output_[output.op] = 1;
   }
-  for (const graph::Value output : graph.outputs) reach[output.op] = 1;
-  return reach;
-}
+
+  // A view does where what it shows does; what a source makes up never does, unless asked for.
+  std::vector<char> ops_that_reach_memory() const {
+    std::vector<char> reach(graph_.op_count());
+    for (graph::OpId id = 0; id < graph_.op_count(); ++id) {
+      const graph::Op& op = graph_.op(id);
+      const bool is_made_up = op.rule.operand_count() == 0 && !op.is_parameter;
+      if (is_view(op))
+        reach[id] = reach[graph_.operand(id, 0).op];
+      else
+        reach[id] = is_made_up || is_fused_away(id) ? 0 : 1;
+      if (is_output_[id] != 0) reach[id] = 1;
+    }
+    return reach;
+  }
+
+ private:
+  // Whether a value is computed where it is read, and never anywhere else.
+  bool is_fused_away(graph::OpId id) const {
+    const graph::Op& op = graph_.op(id);
+    if (!op.has_buffer) return true;
+    if (!is_elementwise(op)) return false;
+    if (op.kind == "broadcast") return all_readers_fuse(id);
+    const std::optional<graph::OpId> reader = only_reader(id);
+    return reader && fuses(*reader);
+  }
+
+  // Whether it works element by element, so that it can be computed where it is read.
+  static bool is_elementwise(const graph::Op& op) {
+    if (op.is_heavy || is_given(op) || op.results.size() != 1) return false;
+    for (std::size_t f = 0; f < op.rule.factor_count(); ++f)
+      if (op.rule.factor(f).kind != graph::FactorKind::parallel) return false;
+    return true;
+  }
+  // Whether an op can compute what it reads.
+  bool fuses(graph::OpId reader) const {
+    return !graph_.op(reader).is_heavy && !graph_.op(reader).is_loop_state;
+  }
+  bool all_readers_fuse(graph::OpId id) const {
+    bool all = true;
+    graph_.for_each_use(id,
+                        [&](graph::OpId reader, const graph::Use&) { all = all && fuses(reader); });
+    return all;
+  }
+  // The op that alone reads a value, through views; nothing where there are several, or none.
+  std::optional<graph::OpId> only_reader(graph::OpId id) const {
+    while (is_output_[id] == 0) {
+      std::size_t uses = 0;
+      graph::OpId reader = 0;
+      graph_.for_each_use(id, [&](graph::OpId by, const graph::Use&) {
+        ++uses;
+        reader = by;
+      });
+      if (uses != 1) break;
+      if (!is_view(graph_.op(reader))) return reader;
+      id = reader;
+    }
+    return std::nullopt;
+  }
+
+  const graph::Graph& graph_;
+  std::vector<char> is_output_;
+};
 
 // Ops that touch a part of a large operand only: of which the result, or the update, is the size.
 inline void count_only_what_is_touched(const graph::Op& op, std::vector<std::uint8_t>& passes) {
@@ -101,14 +142,14 @@ inline bool is_product(const graph::Op& op) {
 
 // What every op asks of memory, by op.  O(ops and uses)
 inline std::vector<Workload> workloads_of(const graph::Graph& graph) {
-  const std::vector<char> reach = detail::ops_that_reach_memory(graph);
+  const std::vector<char> reach = detail::FusionFinder(graph).ops_that_reach_memory();
   std::vector<Workload> loads(graph.op_count());
   for (graph::OpId id = 0; id < graph.op_count(); ++id) {
     const graph::Op& op = graph.op(id);
     Workload& load = loads[id];
     const std::size_t operands = op.rule.operand_count();
     load.passes.assign(op.rule.tensor_count(), 0);
-    if (detail::is_view(op)) continue;
+    if (detail::is_given(op) || detail::is_view(op)) continue;
     load.is_product = is_product(op);
     load.element = graph.type_of(graph.operand(id, 0)).element;
     load.launches = load.is_product || reach[id] != 0;
