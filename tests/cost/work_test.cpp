@@ -227,6 +227,9 @@ TEST_CASE("Megatron-LM, SC'21: 145.6 billion parameters, 5.642 exaFLOP, 24.8 s")
   CHECK(cost::utilisation(flops, seconds, 1536, peak) == doctest::Approx(0.474).epsilon(0.001));
   CHECK(cost::utilisation(step_flops(gpt, 2304), seconds, 1536, peak) ==
         doctest::Approx(0.356).epsilon(0.001));
+  // GPT-3 in 34 days on 1024 devices, a trillion parameters in 84 on 3072.
+  CHECK(cost::training_days(300e9, 175e9, 1024, 140e12) == doctest::Approx(33.9).epsilon(0.001));
+  CHECK(cost::training_days(450e9, 1e12, 3072, 163e12) == doctest::Approx(83.2).epsilon(0.001));
   // The closed forms, as the papers write them.
   const double L = 80, h = 12288, s = 2048, V = 51200, B = 2304;
   CHECK(static_cast<double>(flops) ==

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // FLOPs of well-known models by the formulas of the papers that published them, for utilisation
-// that can be compared with theirs.  All are exact integers; a multiplication and an addition count
-// two, a backward pass twice its forward pass, and attention in full, not its causal half.
+// that can be compared with theirs.  Counts are exact integers; a multiplication and an addition
+// count two, a backward pass twice its forward pass, and attention in full, not its causal half.
 #pragma once
 #include "tessera/core/wide.hpp"
 #include "tessera/mesh/mesh.hpp"
@@ -42,6 +42,12 @@ constexpr Wide step_flops(const Transformer& model, Extent batch,
                                                                : 16;
   return batch *
          (layers * L * s * h * h + attention * L * s * s * h + 6 * s * h * model.vocabulary);
+}
+
+// Days that training takes, every layer computed again: 8 T P / (n X), at X FLOP/s of each of n
+// devices (SC'21, equation 4).
+constexpr double training_days(double tokens, double parameters, double devices, double rate) {
+  return 8 * tokens * parameters / (devices * rate) / 86'400;
 }
 
 // FLOPs of one token by PaLM's count, 6 N + 12 L H Q T: N parameters, L layers, H heads of
