@@ -10,6 +10,8 @@
 
 #include "command_line.hpp"
 #include "tessera/cost/alpa.hpp"
+#include "tessera/cost/cluster_model.hpp"
+#include "tessera/cost/presets.hpp"
 #include "tessera/io/file.hpp"
 #include "tessera/io/hlo_annotations.hpp"
 #include "tessera/io/hlo_emit.hpp"
@@ -31,6 +33,7 @@ using examples::ExitCode;
 
 struct Arguments {
   std::string file, model, mesh, alpha, beta, memory_budget, cost_model = "alpa", emit = "table";
+  std::string cluster, hidden_communication = "0";
   std::string output, problem, time_limit, seed = "0", annotations = "all";
   int threads = 1;
   bool lenient = false, all = false, verbose = false, refine_axes = false;
@@ -46,12 +49,15 @@ constexpr const char* epilogue = R"(Examples:
       a 2x4 mesh, default prices, a table for people
   tessera-plan step.hlo --mesh 2x4 --alpha 1,1 --beta 1,0.01 --memory-budget 16GiB --emit json
       the second axis has links a hundred times as fast; at most 16 GiB per device; JSON
+  tessera-plan step.hlo --cluster dgx-a100-80gb-selene:64 --mesh 4x16
+      64 devices of a real cluster: prices are times, of communication and of work, and a device's
+      memory is the budget; without --mesh, the mesh follows the wiring
   tessera-plan step.hlo --mesh 2x4 --emit hlo -o planned.hlo
       the module again, with sharding= on every instruction
   tessera-plan --model gpt:layers=8,hidden=1024,heads=16,step=infer --mesh 2x4 --problem gpt.json
       a model in place of a file, and the 0-1 program that its plan solves
 
-Prices (--cost-model alpa): over one axis of n devices, B bytes local to the other axes,
+Prices without --cluster (--cost-model alpa): over one axis of n devices, B bytes local to the others,
   all-gather      floor(alpha + beta (n-1)/n B) + 0.1
   all-reduce      floor(alpha + beta 2(n-1)/n B) + 0.01
   reduce-scatter  floor(alpha + beta (n-1)/n B) + 0.001
@@ -70,13 +76,11 @@ void describe(CLI::App& app, Arguments& arguments) {
                  "in place of a file: a model's name, as gpt-39b, or its sizes, as "
                  "gpt:layers=24,hidden=2304,heads=24 (a name that is none lists them all)")
       ->excludes(file);
-  app.add_option("--mesh", arguments.mesh, "devices along each axis, as 2x4; at most eight axes")
-      ->required();
+  app.add_option("--mesh", arguments.mesh,
+                 "devices along each axis, as 2x4; at most eight axes (needed without --cluster)");
   app.add_option("--alpha", arguments.alpha, "latency of each axis, as 1,1 (default: all 1)");
   app.add_option("--beta", arguments.beta,
                  "inverse bandwidth of each axis, as 1,0.01 (default: 1, and 0.1 for the last)");
-  app.add_option("--memory-budget", arguments.memory_budget,
-                 "bytes per device, or with a unit: 16GiB, 512MB (default: no limit)");
   app.add_option("--cost-model", arguments.cost_model, "alpa")
       ->check(CLI::IsMember({"alpa"}))
       ->capture_default_str();
@@ -85,6 +89,19 @@ void describe(CLI::App& app, Arguments& arguments) {
                  "results), or ignore")
       ->check(CLI::IsMember({"all", "io", "ignore"}))
       ->capture_default_str();
+  auto* const cluster = app.add_option(
+      "--cluster", arguments.cluster,
+      "NAME:DEVICES, as dgx-a100-80gb-selene:64, prices its times; a name that there is none of is "
+      "answered with all there are");
+  for (const char* const other : {"--alpha", "--beta", "--cost-model"})
+    cluster->excludes(app.get_option(other));
+  app.add_option("--hidden-communication", arguments.hidden_communication,
+                 "hundredths of communication that work hides, 0 to 100 (with --cluster)")
+      ->needs(cluster)
+      ->capture_default_str();
+  app.add_option("--memory-budget", arguments.memory_budget,
+                 "bytes per device, or with a unit: 16GiB, 512MB (default: no limit; with "
+                 "--cluster, what a device has)");
   app.add_option("--time-limit", arguments.time_limit,
                  "seconds of wall clock; the best plan so far is kept (default: no limit)");
   app.add_option("--emit", arguments.emit, "table, json or hlo")
@@ -136,6 +153,28 @@ RefinedMesh refined_mesh(const DynamicMesh& mesh) {
     return refined(mesh);
   } catch (const InvalidMesh& error) {
     throw InputError("--refine-axes", error.what());
+  }
+}
+
+cost::Cluster cluster_of(const Arguments& arguments) {
+  try {
+    return cost::find_cluster(arguments.cluster);
+  } catch (const std::invalid_argument& error) {
+    throw InputError("--cluster", error.what());
+  }
+}
+
+cost::ClusterModel cluster_model(const Arguments& arguments, const cost::Cluster& cluster,
+                                 const DynamicMesh& mesh) {
+  const Extent hidden =
+      examples::parse_count("--hidden-communication", arguments.hidden_communication);
+  if (hidden < 0 || hidden > 100)
+    throw InputError("--hidden-communication",
+                     arguments.hidden_communication + " is no number from 0 to 100");
+  try {
+    return {cluster, mesh, static_cast<int>(hidden)};
+  } catch (const std::invalid_argument& error) {
+    throw InputError("--mesh", error.what());
   }
 }
 
@@ -202,8 +241,9 @@ io::hlo::ImportOptions import_options_of(const Arguments& arguments) {
 }
 
 // An error about an op, told at the instruction that it comes from.
+template<cost::CostModel Model>
 plan::Plan plan_or_blame(const io::hlo::Module& module, const io::hlo::Program& program,
-                         const DynamicMesh& mesh, const cost::Alpa& model,
+                         const DynamicMesh& mesh, const Model& model,
                          const plan::Options& options) {
   try {
     return plan::plan(program.graph, mesh, model, options);
@@ -214,15 +254,9 @@ plan::Plan plan_or_blame(const io::hlo::Module& module, const io::hlo::Program& 
   }
 }
 
-ExitCode run(const Arguments& arguments) {
-  DynamicMesh mesh = examples::parse_mesh(arguments.mesh);
-  cost::Alpa model = alpa_model(arguments, mesh);
-  if (arguments.refine_axes) {
-    const RefinedMesh finer = refined_mesh(mesh);
-    mesh = finer.mesh;
-    model = model.refined(finer.origins);
-  }
-  plan::Options options = options_of(arguments);
+template<cost::CostModel Model>
+ExitCode run_with(const Arguments& arguments, const DynamicMesh& mesh, const Model& model,
+                  plan::Options options) {
   check_outputs(arguments);
 
   const io::hlo::Module module = read_module(arguments);
@@ -250,6 +284,24 @@ ExitCode run(const Arguments& arguments) {
   else
     write(arguments, report::plan_table(program.graph, plan, {.all_ops = arguments.all}));
   return ExitCode::solved;
+}
+
+ExitCode run(const Arguments& arguments) {
+  plan::Options options = options_of(arguments);
+  if (arguments.cluster.empty()) {
+    if (arguments.mesh.empty()) throw InputError("--mesh", "give it, or --cluster");
+    const DynamicMesh mesh = examples::parse_mesh(arguments.mesh);
+    const cost::Alpa model = alpa_model(arguments, mesh);
+    if (!arguments.refine_axes) return run_with(arguments, mesh, model, options);
+    const RefinedMesh finer = refined_mesh(mesh);
+    return run_with(arguments, finer.mesh, model.refined(finer.origins), options);
+  }
+  const cost::Cluster cluster = cluster_of(arguments);
+  DynamicMesh mesh = arguments.mesh.empty() ? cluster.natural_mesh()
+                                            : examples::parse_mesh(arguments.mesh);
+  if (arguments.refine_axes) mesh = refined_mesh(mesh).mesh;
+  if (!options.memory_budget) options.memory_budget = cluster.device.memory_bytes;
+  return run_with(arguments, mesh, cluster_model(arguments, cluster, mesh), options);
 }
 
 }  // namespace

@@ -25,6 +25,10 @@ TEST_CASE("Alpa's prices are exact") {
   CHECK(model.price(StepKind::all_to_all, 0, 4, {65536, 1}) == 18433001);
   // floor(1 + 0.01 * 2 * 7/8 * 131072) is 2294, not what a double rounds to.
   CHECK(model.price(StepKind::all_reduce, 1, 8, {524288, 4}) == 2294010);
+  // A million bytes over eight devices of the inner axis, as Alpa's defaults have it.
+  const Alpa defaults = Alpa::with_defaults(2);
+  CHECK(defaults.price(StepKind::all_gather, 1, 8, {1'000'000, 1}) == 87501100);
+  CHECK(defaults.price(StepKind::all_reduce, 1, 8, {1'000'000, 1}) == 175001010);
   // A third of a tensor is an exact third.
   CHECK(model.price(StepKind::all_reduce, 1, 4, {524288, 3}) == 2622010);
   CHECK(model.price(StepKind::slice, 0, 4, {65536, 1}) == 0);

@@ -117,6 +117,27 @@ TEST_CASE("tessera-plan refines axes, at the prices of the axes that they were")
   CHECK(too_many.err.find("--refine-axes: mesh 2x2x2x2x2x2x2x2x2") != std::string::npos);
 }
 
+TEST_CASE("tessera-plan plans for a cluster by name") {
+  const Ran table = run("tessera-plan", mlp + " --cluster dgx-a100-80gb-selene:16");
+  CHECK(table.code == 0);
+  CHECK(table.err.empty());
+  CHECK(table.out.starts_with("program  15 ops on mesh 2x8: "));
+  CHECK(table.out.find("\ntime     ") != std::string::npos);
+  CHECK(table.out.find(" of work, ") != std::string::npos);
+  CHECK(table.out.find("\ndevices  MFU ") != std::string::npos);
+  CHECK(table.out.find(" of the device's 74.51 GiB") != std::string::npos);
+  const Ran json = run("tessera-plan", mlp + " --cluster tpu-v4-pod:8 --mesh 4x2 --emit json");
+  CHECK(json.code == 0);
+  CHECK(json.out.find("\"unit\": \"us\"") != std::string::npos);
+  CHECK(json.out.find("\"mesh\": [4, 2]") != std::string::npos);
+  CHECK(json.out.find("\"budget_bytes\": 32000000000") != std::string::npos);
+  CHECK(json.out.find("\"capacity_bytes\": 32000000000") != std::string::npos);
+  CHECK(json.out.find("\"mfu\": 0.") != std::string::npos);
+  CHECK(json.out.find("\"work\": ") != std::string::npos);
+  const Ran small = run("tessera-plan", mlp + " --cluster tpu-v4-pod:8 --memory-budget 1KiB");
+  CHECK(small.code == 2);
+}
+
 TEST_CASE("a budget that nothing fits: exit code 2, and what would be needed") {
   const Ran ran = run("tessera-plan", mlp + " --mesh 2x4 --memory-budget 1KiB");
   CHECK(ran.code == 2);
@@ -151,7 +172,13 @@ TEST_CASE("bad arguments: exit code 1 and one line") {
         {"--model gpt:layers=-2 --mesh 2x4", "layers='-2' is no integer from 1"},
         {"--model gpt:heads=5 --mesh 2x4", "hidden is no multiple of heads"},
         {"--model gpt:step=run --mesh 2x4", "step='run': there is train, accumulate, infer"},
-        {mlp, "--mesh is required"},
+        {mlp, "--mesh: give it, or --cluster"},
+        {mlp + " --cluster cray-1:8", "--cluster: no cluster is called 'cray-1'; there are alpa-"},
+        {mlp + " --cluster dgx-h200", "does not say how many devices; write dgx-h200:8"},
+        {mlp + " --cluster dgx-h200:8 --mesh 4x4", "--mesh: mesh 4x4 has 16 devices, and cluster "},
+        {mlp + " --cluster dgx-h200:8 --alpha 1", "--alpha excludes --cluster"},
+        {mlp + " --mesh 2x4 --hidden-communication 5", "requires --cluster"},
+        {mlp + " --cluster dgx-h200:8 --hidden-communication 101", "no number from 0 to 100"},
         {mlp + " --mesh 2x", "'' is no integer"},
         {mlp + " --mesh 2x0", "a mesh axis needs at least one device"},
         {mlp + " --mesh -2", "--mesh"},

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a cost model must say: the price of one collective over one mesh axis.
+// What a cost model must say: the price of one collective over one mesh axis.  And what it may say:
+// the price of the work that a device does for an op.
 //
 // Everything else is built on that: reshardings are shortest paths of such steps (resharding.hpp),
 // strategies pay for the steps that finish their results.  Prices are integers in the model's own
@@ -14,6 +15,7 @@
 
 #include "tessera/core/cost.hpp"
 #include "tessera/core/wide.hpp"
+#include "tessera/cost/work.hpp"
 #include "tessera/mesh/mesh.hpp"
 #include "tessera/sharding/reshard.hpp"
 
@@ -40,6 +42,12 @@ concept CostModel = requires(const C& model, StepKind kind, Axis axis, Extent de
   { model.unit() } -> std::convertible_to<std::string_view>;
   // Whether work itself has no price, so that heavy ops must be made to use every mesh axis.
   { model.spreads_heavy_ops() } -> std::same_as<bool>;
+};
+
+// A model that gives work a price: by it ops spread because that is cheaper.
+template<class C>
+concept PricesWork = requires(const C& model, const Work& work) {
+  { model.work_price(work) } -> std::same_as<Cost>;
 };
 
 // Throws std::invalid_argument where the model has no coefficients for some axis of the mesh.  A

@@ -12,6 +12,10 @@
 // Shardings are HLO V1 strings.  Costs are exact decimals in the cost model's unit.  A collective
 // without "operand" finishes the instruction's own result.  Costs add up to the objective.
 //
+// Under a model of real devices the unit is "us"; each instruction also has its own "work", part of
+// that sum, "memory" the device's "capacity_bytes", and the plan its "utilisation": "mfu", "hfu",
+// "model_flops", "hardware_flops", "peak_flops_per_second" of one device, "devices".
+//
 // An instruction may have become several ops: one for each array of a loop's state, and for each
 // place that its computation is called from.  All their collectives are listed, each with its "op",
 // and their strategies where they differ, separated by "; ".
@@ -54,6 +58,7 @@ class PlanWriter {
       json_.Int64(plan_.mesh.extent(axis));
     json_.EndArray();
     memory();
+    if (plan_.utilisation) utilisation();
     if (plan_.has_ops()) computations();
     json_.EndObject();
     return std::string(buffer_.GetString()) + '\n';
@@ -84,10 +89,27 @@ class PlanWriter {
       if (program_.graph.op_count() > 0) string("at", program_.graph.op(plan_.memory.at).name);
     }
     if (plan_.memory_budget) raw("budget_bytes", std::to_string(*plan_.memory_budget));
+    if (plan_.memory_capacity) raw("capacity_bytes", std::to_string(*plan_.memory_capacity));
     if (plan_.shortage) {
       raw("needed_bytes", to_string(plan_.shortage->needed));
       string("at", program_.graph.op(plan_.shortage->peak.at).name);
     }
+    json_.EndObject();
+  }
+
+  void utilisation() {
+    const cost::Utilisation& use = *plan_.utilisation;
+    json_.Key("utilisation");
+    json_.StartObject();
+    json_.Key("mfu");
+    json_.Double(use.mfu());
+    json_.Key("hfu");
+    json_.Double(use.hfu());
+    raw("model_flops", to_string(use.model_flops));
+    raw("hardware_flops", to_string(use.hardware_flops));
+    raw("peak_flops_per_second", std::to_string(use.peak));
+    json_.Key("devices");
+    json_.Int64(use.devices);
     json_.EndObject();
   }
 
@@ -115,6 +137,7 @@ class PlanWriter {
       string("sharding", hlo::instruction_sharding(module_, program_, plan_, c, i));
       const std::vector<graph::OpId> ops = ops_of(c, i);
       string("strategy", strategies_of(ops));
+      if (plan_.utilisation) cost("work", work_of(ops));
       json_.Key("collectives");
       json_.StartArray();
       for (const graph::OpId op : ops)
@@ -141,6 +164,12 @@ class PlanWriter {
         distinct.push_back(strategy);
     }
     return joined(distinct, "; ", [](const std::string& strategy) { return strategy; });
+  }
+
+  Wide work_of(const std::vector<graph::OpId>& ops) const {
+    Wide work = 0;
+    for (const graph::OpId op : ops) work += plan_.ops[op].work;
+    return work;
   }
 
   void put(const plan::PlannedCollective& collective, const std::string* op) {

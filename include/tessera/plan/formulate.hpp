@@ -26,6 +26,7 @@
 
 #include "tessera/core/error.hpp"
 #include "tessera/cost/resharding.hpp"
+#include "tessera/cost/workload.hpp"
 #include "tessera/graph/graph.hpp"
 #include "tessera/graph/liveness.hpp"
 #include "tessera/solver/problem.hpp"
@@ -139,10 +140,12 @@ inline void share_annotation(const graph::Graph& graph, const graph::Alias& alia
 inline std::vector<strategy::ColumnNeeds> needs_of(
     const graph::Graph& graph, std::span<const strategy::Annotation> annotations) {
   std::vector<strategy::ColumnNeeds> needs(graph.op_count());
+  std::vector<cost::Workload> workloads = cost::workloads_of(graph);
   for (graph::OpId id = 0; id < graph.op_count(); ++id) {
     const std::size_t results = graph.op(id).results.size();
     needs[id].uses.assign(results, 0);
     needs[id].must_be_whole.assign(results, 0);
+    needs[id].workload = std::move(workloads[id]);
     graph.for_each_use(id,
                        [&](graph::OpId, const graph::Use& use) { ++needs[id].uses[use.result]; });
   }
@@ -206,6 +209,13 @@ inline std::vector<Extent> column_key(const graph::Graph& graph, graph::OpId id,
   return key;
 }
 
+// The same of what an op asks of memory, for models that give that a price.
+inline void add_workload(std::vector<Extent>& key, const cost::Workload& load) {
+  key.push_back(static_cast<Extent>(load.element));
+  key.push_back(load.launches ? 1 : 0);
+  for (const std::uint8_t passes : load.passes) key.push_back(passes);
+}
+
 template<cost::CostModel Model, MeshLike M>
 class Formulator {
  public:
@@ -240,7 +250,9 @@ class Formulator {
     const std::vector<strategy::ColumnNeeds> needs = needs_of(graph_, options_.annotations);
     std::map<std::vector<Extent>, graph::OpId> first_with;
     for (graph::OpId id = 0; id < graph_.op_count(); ++id) {
-      const auto [at, is_new] = first_with.emplace(column_key(graph_, id, needs[id]), id);
+      std::vector<Extent> key = column_key(graph_, id, needs[id]);
+      if constexpr (cost::PricesWork<Model>) add_workload(key, needs[id].workload);
+      const auto [at, is_new] = first_with.emplace(std::move(key), id);
       alike_.push_back(at->second);
       if (is_new)
         with_op(graph_, id, [&] { make_column(id, needs[id]); });

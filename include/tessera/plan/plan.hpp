@@ -10,11 +10,14 @@
 #include <algorithm>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "tessera/cost/resharding.hpp"
+#include "tessera/cost/utilisation.hpp"
+#include "tessera/cost/workload.hpp"
 #include "tessera/graph/graph.hpp"
 #include "tessera/plan/formulate.hpp"
 #include "tessera/plan/memory.hpp"
@@ -40,6 +43,7 @@ struct PlannedOp {
   std::vector<DynamicSharding> operands, results;
   std::vector<Extent> result_bytes;            // per device
   std::vector<PlannedCollective> collectives;  // in the order they run
+  Cost work = 0;                               // of the op itself, where the model prices that
 };
 
 struct Plan {
@@ -52,6 +56,10 @@ struct Plan {
   std::vector<PlannedOp> ops;  // by op; empty unless status is optimal or feasible
   MemoryPeak memory;           // of the plan
   std::optional<Extent> memory_budget;
+  // Under a model of a real cluster, where cost is time: what a device has room for, and how well
+  // the plan uses the devices.
+  std::optional<Extent> memory_capacity;
+  std::optional<cost::Utilisation> utilisation;
   std::optional<Shortage> shortage;  // when infeasible for want of memory
   std::size_t problem_nodes = 0, problem_edges = 0, problem_strategies = 0;
   solver::Statistics statistics;  // of the solver; the seconds are those of the whole plan()
@@ -86,6 +94,7 @@ class Planner {
     plan_.denominator = model.denominator();
     plan_.unit = model.unit();
     plan_.memory_budget = options.memory_budget;
+    if constexpr (has_devices) plan_.memory_capacity = model.device().memory_bytes;
   }
 
   Plan run() {
@@ -98,6 +107,8 @@ class Planner {
 
  private:
   struct OutOfTime {};
+  // Whether the model is one of real devices, and tells of them.
+  static constexpr bool has_devices = requires(const Model& model) { model.device().memory_bytes; };
 
   // False where the time is over.
   bool formulate_in_time() {
@@ -176,7 +187,8 @@ class Planner {
                    choice.operands,
                    choice.results,
                    choice.result_bytes,
-                   {}};
+                   {},
+                   choice.work};
       for (std::uint32_t i = 0; i < graph_.operand_count(id); ++i) {
         const graph::Value value = graph_.operand(id, i);
         add_steps(op, graph_.type_of(value), chosen(assignment, value.op).results[value.result],
@@ -195,6 +207,34 @@ class Planner {
     plan_.memory = memory_peak(graph_, formulation_.lifetimes, [&](graph::Value value) {
       return plan_.ops[value.op].result_bytes[value.result];
     });
+    if constexpr (has_devices)
+      plan_.utilisation = utilisation(assignment, resharding_.model().device());
+  }
+
+  cost::Utilisation utilisation(const solver::Assignment& assignment,
+                                const cost::Accelerator& device) const {
+    cost::Utilisation result;
+    result.time = plan_.cost;
+    result.devices = plan_.mesh.device_count();
+    std::map<graph::ElementType, Wide> flops_of_type;
+    for (graph::OpId id = 0; id < graph_.op_count(); ++id) {
+      const graph::Op& op = graph_.op(id);
+      if (!cost::is_product(op)) continue;
+      const cost::Product local = cost::product_of(op.rule, [&](std::size_t factor) {
+        return strategy::local_size(op.rule, plan_.mesh, chosen(assignment, id).strategy, factor);
+      });
+      const Wide flops = cost::flops_of(op);
+      result.model_flops += flops;
+      result.hardware_flops += local.flops() * result.devices;
+      flops_of_type[graph_.type_of(graph_.operand(id, 0)).element] += flops;
+    }
+    Wide most = 0;
+    for (const auto& [type, flops] : flops_of_type)
+      if (flops > most) {
+        most = flops;
+        result.peak = device.peak_rate(type);
+      }
+    return result;
   }
 
   void add_steps(PlannedOp& op, const graph::TensorType& type, DynamicSharding from,
@@ -219,7 +259,7 @@ class Planner {
 // The cheapest plan, or the best found within the limits.  Throws std::invalid_argument where the
 // model lacks coefficients for an axis, InvalidAnnotation where a result can not have the sharding
 // that is asked for, std::overflow_error where a price does not fit in 64 bits.
-// @post the prices of all collectives add up to plan.cost
+// @post the prices of all collectives and of all work add up to plan.cost
 template<cost::CostModel Model, MeshLike M>
 Plan plan(const graph::Graph& graph, const M& mesh, const Model& model,
           const Options& options = {}) {

@@ -34,7 +34,10 @@ class PlanTable {
   }
 
  private:
-  std::string cost(Wide value) const { return cost::to_decimal(value, plan_.denominator); }
+  // As people write it: time in the unit that fits, anything else exactly.
+  std::string cost(Wide value) const {
+    return plan_.utilisation ? time_text(value) : cost::to_decimal(value, plan_.denominator);
+  }
 
   std::string summary() const {
     Columns lines;
@@ -46,16 +49,41 @@ class PlanTable {
     std::snprintf(seconds, sizeof seconds, "%.3f s", plan_.statistics.seconds);
     lines.add({"status", std::string(solver::to_string(plan_.status)) + " after " + seconds + ", " +
                              std::to_string(plan_.statistics.nodes) + " search nodes"});
-    if (plan_.has_ops())
-      lines.add({"cost", cost(plan_.cost) + " (" + plan_.unit + ")   lower bound " +
-                             cost(plan_.lower_bound) + "   gap " +
-                             gap_text(plan_.cost, plan_.lower_bound)});
     if (plan_.has_ops()) {
-      std::string memory = bytes_text(plan_.memory.bytes) + " per device at its peak";
-      if (plan_.memory_budget) memory += ", budget " + bytes_text(*plan_.memory_budget);
-      lines.add({"memory", memory});
+      const std::string bound = "   lower bound " + cost(plan_.lower_bound) + "   gap " +
+                                gap_text(plan_.cost, plan_.lower_bound);
+      if (plan_.utilisation)
+        add_times(lines, bound);
+      else
+        lines.add({"cost", cost(plan_.cost) + " (" + plan_.unit + ")" + bound});
+      lines.add({"memory", memory_use()});
     }
     return lines.text("");
+  }
+
+  // Of a plan for real devices: where its time goes, and how much of what they could do it is.
+  void add_times(Columns& lines, const std::string& bound) const {
+    const cost::Utilisation& use = *plan_.utilisation;
+    Wide work = 0;
+    for (const plan::PlannedOp& op : plan_.ops) work += op.work;
+    lines.add({"time", cost(plan_.cost) + bound});
+    lines.add({"", cost(work) + " of work, " + cost(plan_.cost - work) + " of communication"});
+    if (use.model_flops == 0) return;
+    lines.add({"devices", "MFU " + percent_text(use.mfu()) + " (" + flops_text(use.model_flops) +
+                              " on " + std::to_string(use.devices) + " devices of " +
+                              flops_text(use.peak) + "/s), HFU " + percent_text(use.hfu())});
+  }
+
+  std::string memory_use() const {
+    std::string text = bytes_text(plan_.memory.bytes) + " per device at its peak";
+    if (plan_.memory_budget && plan_.memory_budget != plan_.memory_capacity)
+      text += ", budget " + bytes_text(*plan_.memory_budget);
+    if (plan_.memory_capacity)
+      text += ", " +
+              percent_text(static_cast<double>(plan_.memory.bytes) /
+                           static_cast<double>(*plan_.memory_capacity)) +
+              " of the device's " + bytes_text(*plan_.memory_capacity);
+    return text;
   }
 
   std::string shape(graph::OpId id) const {
@@ -121,7 +149,7 @@ class PlanTable {
     for (const auto& [key, total] : totals)
       rows.add({to_string(key.first), "@ axis " + std::to_string(key.second),
                 std::to_string(total.count) + (total.count == 1 ? " time" : " times"),
-                bytes_text(total.bytes), "cost " + cost(total.price)});
+                bytes_text(total.bytes), (plan_.utilisation ? "" : "cost ") + cost(total.price)});
     return "\ncommunication in all\n" + rows.text();
   }
 

@@ -4,6 +4,7 @@
 #pragma once
 #include <algorithm>
 #include <cstdio>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -11,17 +12,47 @@
 
 namespace tessera::report {
 
-// "1.50 MiB"; exact below a KiB.
-inline std::string bytes_text(Wide bytes) {
-  constexpr const char* units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-  double value = static_cast<double>(bytes);
+namespace detail {
+
+// In the largest of these units, each `step` of the one before, that leaves 1 or more; to two
+// places, and exact in the first unit.
+inline std::string in_units(Wide amount, double step, std::span<const char* const> units) {
+  double value = static_cast<double>(amount);
   std::size_t unit = 0;
-  while (value >= 1024 && unit + 1 < std::size(units)) {
-    value /= 1024;
+  while (value >= step && unit + 1 < units.size()) {
+    value /= step;
     ++unit;
   }
   char buffer[32];
   std::snprintf(buffer, sizeof buffer, unit == 0 ? "%.0f %s" : "%.2f %s", value, units[unit]);
+  return buffer;
+}
+
+}  // namespace detail
+
+// "1.50 MiB"; exact below a KiB.
+inline std::string bytes_text(Wide bytes) {
+  constexpr const char* units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+  return detail::in_units(bytes, 1024, units);
+}
+
+// "11.08 ms", from picoseconds.
+inline std::string time_text(Wide picoseconds) {
+  constexpr const char* units[] = {"ps", "ns", "us", "ms", "s"};
+  return detail::in_units(picoseconds, 1000, units);
+}
+
+// "5.64 PFLOP"
+inline std::string flops_text(Wide flops) {
+  constexpr const char* units[] = {"FLOP",  "kFLOP", "MFLOP", "GFLOP",
+                                   "TFLOP", "PFLOP", "EFLOP", "ZFLOP"};
+  return detail::in_units(flops, 1000, units);
+}
+
+// "41.2%", from a share of 1.
+inline std::string percent_text(double share) {
+  char buffer[32];
+  std::snprintf(buffer, sizeof buffer, "%.1f%%", 100 * share);
   return buffer;
 }
 

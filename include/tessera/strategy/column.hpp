@@ -14,6 +14,7 @@
 
 #include "tessera/core/cost.hpp"
 #include "tessera/cost/resharding.hpp"
+#include "tessera/cost/workload.hpp"
 #include "tessera/graph/graph.hpp"
 #include "tessera/strategy/annotation.hpp"
 #include "tessera/strategy/enumerate.hpp"
@@ -33,14 +34,15 @@ struct PricedHalo {
 struct Choice {
   Strategy strategy;
   std::vector<DynamicSharding> operands, results;
-  Cost price = 0;                    // of the collectives that finish the result, and of halos
+  Cost price = 0;  // of the op's work, of its halos, and of the collectives that finish its result
+  Cost work = 0;   // of the work alone
   std::vector<Extent> result_bytes;  // per device
   std::vector<PricedHalo> halos;
 };
 
 using Column = std::vector<Choice>;
 
-// What the rest of the program asks of an op's results.
+// What the rest of the program asks of an op's results, and leaves of its work.
 struct ColumnNeeds {
   std::vector<std::size_t> uses;    // of each result: how many operands read it
   std::vector<char> must_be_whole;  // of each result: no partial results (program outputs)
@@ -51,6 +53,7 @@ struct ColumnNeeds {
   const Annotation* annotation(std::size_t result) const {
     return result < annotations.size() ? annotations[result] : nullptr;
   }
+  cost::Workload workload = {};
 };
 
 template<cost::CostModel Model, MeshLike M>
@@ -105,7 +108,7 @@ class ColumnMaker {
     Column column;
     for_each_strategy(op.rule, resharding_.mesh(), options, [&](const Strategy& strategy) {
       check();
-      Choice choice = priced(op, strategy);
+      Choice choice = priced(op, strategy, needs.workload);
       for (std::size_t r = 0; r < choice.results.size(); ++r)
         if (!may_hand_on(choice.results[r], r, needs)) return;
       column.push_back(std::move(choice));
@@ -128,7 +131,7 @@ class ColumnMaker {
       asked.handed_on =
           applied(*needs.annotation(0), strategy.handed_on, resharding_.mesh(), op.results[0].dims);
       if (!may_hand_on(asked.handed_on, 0, needs)) return;
-      Choice choice = priced(op, asked);
+      Choice choice = priced(op, asked, needs.workload);
       if (is_finite(choice.price)) column.push_back(std::move(choice));
     });
     return column;
@@ -143,8 +146,8 @@ class ColumnMaker {
       results_.push_back(&tables_.of(type));
   }
 
-  Choice priced(const graph::Op& op, const Strategy& strategy) {
-    Choice choice{strategy, {}, {}, 0, {}, {}};
+  Choice priced(const graph::Op& op, const Strategy& strategy, const cost::Workload& load) {
+    Choice choice{strategy, {}, {}, 0, 0, {}, {}};
     for (std::size_t i = 0; i < op.rule.operand_count(); ++i)
       choice.operands.push_back(sharding_of(op.rule, strategy, i));
     for (std::size_t r = 0; r < op.rule.result_count(); ++r) {
@@ -158,7 +161,29 @@ class ColumnMaker {
                                         results_[0]->number_of(strategy.handed_on));
     }
     for (std::uint32_t i = 0; i < op.rule.operand_count(); ++i) add_halos(op.rule, i, choice);
+    if constexpr (cost::PricesWork<Model>) {
+      choice.work = resharding_.model().work_price(work_of(op, choice, load));
+      choice.price = saturating_add(choice.price, choice.work);
+    }
     return choice;
+  }
+
+  // What one device does: the one with the largest shards.
+  cost::Work work_of(const graph::Op& op, const Choice& choice, const cost::Workload& load) {
+    cost::Work work{{}, load.element, 0, load.launches};
+    if (load.is_product)
+      work.product = cost::product_of(op.rule, [&](std::size_t factor) {
+        return local_size(op.rule, resharding_.mesh(), choice.strategy, factor);
+      });
+    for (std::size_t t = 0; t < load.passes.size(); ++t) {
+      if (load.passes[t] == 0) continue;
+      const bool is_operand = t < choice.operands.size();
+      Table& table = is_operand ? *operands_[t] : *results_[t - choice.operands.size()];
+      const DynamicSharding sharding = is_operand ? choice.operands[t]
+                                                  : sharding_of(op.rule, choice.strategy, t);
+      work.bytes += Wide(load.passes[t]) * table.local_bytes(table.number_of(sharding));
+    }
+    return work;
   }
 
   // Dims exchange their rims one after the other, so that corners arrive: a later one's rim is as

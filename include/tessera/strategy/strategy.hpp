@@ -47,6 +47,16 @@ struct Strategy {
   friend constexpr bool operator==(const Strategy&, const Strategy&) = default;
 };
 
+// What one device has of a factor, at most.
+template<RuleLike R, MeshLike M>
+constexpr Extent local_size(const R& rule, const M& mesh, const Strategy& strategy,
+                            std::size_t factor) {
+  Extent ways = 1;
+  for (const AxisUse& use : strategy.uses)
+    if (use.splits(static_cast<graph::FactorId>(factor))) ways *= mesh.extent(use.axis);
+  return ceil_div(rule.factor(factor).size, ways);
+}
+
 // The axes that split one dim of one tensor, major first.
 template<RuleLike R>
 constexpr AxisList axes_of_dim(const R& rule, const Strategy& strategy, std::size_t tensor,
