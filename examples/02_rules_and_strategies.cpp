@@ -21,9 +21,9 @@ static_assert(product.dims(2) == Dims{64, 16});
 // the partial sums, reduce them everywhere, or reduce them into shards of either dim.
 static_assert(strategy::count(product, Mesh<4>()) == 7);
 
-// The strategies of a static mesh are a constant.
+// The strategies of a static mesh are a constant.  Two axes may share a dim, in either order.
 constexpr auto& on_grid = strategy::table<product, Mesh<2, 4>>;
-static_assert(on_grid.size() == 49);
+static_assert(on_grid.size() == 71);
 
 int main() {
   for (const strategy::Strategy& way : strategy::table<product, Mesh<4>>) {

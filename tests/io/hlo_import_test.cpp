@@ -314,6 +314,38 @@ TEST_CASE("every opcode splits as the table in graph/README.md says") {
   CHECK(table.size() == opcode_infos.size());
 }
 
+TEST_CASE("a loss that picks each row's target splits by rows, and by the vocabulary") {
+  const auto loss = [](const std::string& rows, const std::string& map) {
+    return program_of(
+        "add { a = f32[] parameter(0)\n b = f32[] parameter(1)\n ROOT c = f32[] add(a, b) }\n"
+        "ENTRY e { x = f32[16,100] parameter(0)\n t = s32[16] parameter(1)\n"
+        " i = s32[16] iota(), iota_dimension=0\n w = s64[16] convert(i)\n n = s32[16] convert(w)\n"
+        " r = s32[16,1] reshape(" +
+        rows +
+        ")\n u = s32[16,1] reshape(t)\n v = s32[16,2] concatenate(r, u), dimensions={1}\n"
+        " g = f32[16] gather(x, v), offset_dims={}, collapsed_slice_dims={0,1}, start_index_map={" +
+        map +
+        "}, index_vector_dim=1, slice_sizes={1,1}\n"
+        " ROOT s = f32[16,100] scatter(x, v, g), update_window_dims={}, "
+        "inserted_window_dims={0,1}, scatter_dims_to_operand_dims={" +
+        map + "}, index_vector_dim=1, to_apply=add }");
+  };
+  const Program program = loss("n", "0,1");
+  const graph::Rule& gather = op_named(program, "g").rule;
+  CHECK(gather.dim(0, 0)[0] == gather.dim(1, 0)[0]);
+  CHECK(gather.dim(0, 0)[0] == gather.dim(2, 0)[0]);
+  CHECK(gather.factor(gather.dim(0, 0)[0]).kind == graph::FactorKind::parallel);
+  CHECK(gather.factor(gather.dim(0, 1)[0]).kind == graph::FactorKind::reduction);
+  const graph::Rule& scatter = op_named(program, "s").rule;
+  CHECK(scatter.dim(0, 0)[0] == scatter.dim(1, 0)[0]);
+  // Rows that are not counted, or counted where they name the other dim, are like any others.
+  for (const Program& other : {loss("t", "0,1"), loss("n", "1,0")}) {
+    const graph::Rule& rule = op_named(other, "g").rule;
+    CHECK(rule.dim(0, 0)[0] != rule.dim(1, 0)[0]);
+    CHECK(rule.factor(rule.dim(0, 0)[0]).kind == graph::FactorKind::reduction);
+  }
+}
+
 TEST_CASE("the real dumps become graphs, and none of their ops is kept whole") {
   const auto kept = [](const std::string& name) -> std::map<std::string, std::size_t> {
     const auto path = shared_file(name);

@@ -116,6 +116,15 @@ TEST_CASE("a static mesh and its dynamic twin give plans of one cost") {
   CHECK(fixed.cost == dynamic.cost);
 }
 
+// The rows but the first, and a row of padding: windows that slide by one.
+Tensor shifted(Builder& b, const Tensor& x) {
+  const Dims whole = x.dims(), fewer{whole[0] - 1, whole[1]};
+  const SliceDim slice[] = {{1, 1}, {0, 1}};
+  const PadDim pad[] = {{0, 1, 0}, {}};
+  const Tensor rows = b.apply("slice", {x}, {f32, fewer}, slice_rule(whole, fewer, slice));
+  return b.apply("pad", {rows, b.constant(f32)}, {f32, whole}, pad_rule(fewer, whole, pad));
+}
+
 // A random program of products, sums and movements, some outputs in place of parameters.
 Graph random_program(std::uint64_t seed) {
   tessera_test::Random random(seed);
@@ -129,13 +138,14 @@ Graph random_program(std::uint64_t seed) {
   const std::size_t weights = square.size();
   const std::int64_t steps = random.between(2, 5);
   for (std::int64_t step = 0; step < steps; ++step) {
-    switch (random.below(7)) {
+    switch (random.below(8)) {
       case 0: tall.push_back(einsum<"mk,kn->mn">(random.pick(tall), random.pick(square))); break;
       case 1: square.push_back(einsum<"mk,mn->kn">(random.pick(tall), random.pick(tall))); break;
       case 2: tall.push_back(random.pick(tall) + random.pick(tall)); break;
       case 3: tall.push_back(exp(random.pick(tall))); break;
       case 4: square.push_back(transpose(random.pick(square), {1, 0})); break;
       case 5: tall.push_back(broadcast(reduce_sum(random.pick(tall), {0}), {m, n}, {1})); break;
+      case 6: tall.push_back(shifted(b, random.pick(tall))); break;
       default: tall.push_back(random.pick(tall) * random.pick(tall)); break;
     }
   }

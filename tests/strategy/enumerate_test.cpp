@@ -221,8 +221,9 @@ class OneOp {
                                                        cost::Alpa::with_defaults(2)};
 
   strategy::Column column(bool prune, std::size_t uses, bool whole = false) {
-    strategy::ColumnMaker<cost::Alpa, DynamicMesh> maker(resharding, reduction_set(Reduction::sum),
-                                                         prune);
+    strategy::ColumnMaker<cost::Alpa, DynamicMesh> maker(
+        resharding, reduction_set(Reduction::sum),
+        prune ? strategy::Pruning::within_memory : strategy::Pruning::none);
     return maker.make(b.graph(), h.value().op, {{uses}, {static_cast<char>(whole)}, false});
   }
 };

@@ -609,6 +609,23 @@ TEST_CASE("gathers in batches") {
                    {0, 9}});
 }
 
+TEST_CASE("gathers whose batches are counted: each row's own target") {
+  GatherDims dims;
+  dims.collapsed_slice_dims = {0, 1};
+  dims.start_index_map = {0, 1};
+  dims.operand_batching_dims = {0};
+  dims.start_indices_batching_dims = {0};
+  dims.index_vector_dim = 1;
+  dims.slice_sizes = {1, 1};
+  check_on_meshes({gather_rule({6, 9}, {6, 2}, {6}, dims),
+                   {{6, 9}, {6, 2}},
+                   [](const Pieces& x, const Index& at) {
+                     return x[0].value_or_zero({at[0], x[1]({at[0], 1})});
+                   },
+                   0,
+                   {0, 9}});
+}
+
 TEST_CASE("scatters: sums, assignments, several operands") {
   ScatterDims dims;
   dims.update_window_dims = {1};

@@ -755,8 +755,75 @@ class Importer {
     dims.operand_batching_dims = site.attributes.ints("operand_batching_dims");
     dims.start_indices_batching_dims = site.attributes.ints("start_indices_batching_dims");
     dims.index_vector_dim = site.attributes.integer("index_vector_dim", 0);
+    add_counted_batches(site, site.instruction.operands[1], dims.start_index_map,
+                        dims.collapsed_slice_dims, dims.index_vector_dim, tensors.operand_dims[0],
+                        dims.operand_batching_dims, dims.start_indices_batching_dims);
     return graph::gather_rule(tensors.operand_dims[0], tensors.operand_dims[1],
                               tensors.result_dims[0], dims);
+  }
+
+  // Before gathers had batches, programs counted them: an index vector is a concatenation, and one
+  // of its parts an iota along a dim of the indices.  (So a loss picks each row's target.)  Where
+  // that part names a dim of the operand of the same size, a row is read by the index of the same
+  // number, and both split alike.
+  void add_counted_batches(const Site& site, std::uint32_t indices,
+                           const std::vector<Extent>& named, const std::vector<Extent>& single,
+                           Extent vector_dim, const Dims& operand,
+                           std::vector<Extent>& operand_batches,
+                           std::vector<Extent>& index_batches) const {
+    const Instruction& vectors = site.computation.instructions[indices];
+    if (vectors.opcode != "concatenate" ||
+        AttributeAccess(module_, vectors).ints("dimensions") != std::vector{vector_dim})
+      return;
+    std::size_t place = 0;  // in the index vector
+    for (const std::uint32_t part : vectors.operands) {
+      const Dims& dims = site.computation.instructions[part].shape.array.dims;
+      const std::optional<std::size_t> along = counted_dim(site.computation, part);
+      const Extent entries = dims[static_cast<std::size_t>(vector_dim)];
+      if (along && entries == 1 && place < named.size() &&
+          !graph::detail::contains(index_batches, *along) &&
+          !graph::detail::contains(operand_batches, static_cast<std::size_t>(named[place])) &&
+          graph::detail::contains(single, static_cast<std::size_t>(named[place])) &&
+          operand[static_cast<std::size_t>(named[place])] == dims[*along]) {
+        operand_batches.push_back(named[place]);
+        index_batches.push_back(static_cast<Extent>(*along));
+      }
+      place += static_cast<std::size_t>(entries);
+    }
+  }
+
+  // The dim along which an instruction's elements are 0, 1, 2 and so on, if there is one.
+  // What is reached by more than a few steps is not looked for.
+  std::optional<std::size_t> counted_dim(const Computation& computation, std::uint32_t id,
+                                         int steps = 16) const {
+    const Instruction& instruction = computation.instructions[id];
+    const AttributeAccess attributes(module_, instruction);
+    if (instruction.opcode == "iota")
+      return static_cast<std::size_t>(attributes.integer("iota_dimension", 0));
+    if (steps == 0 || instruction.operands.size() != 1 || instruction.shape.is_tuple)
+      return std::nullopt;
+    const std::uint32_t operand = instruction.operands[0];
+    const bool is_same = instruction.opcode == "convert" || instruction.opcode == "copy";
+    if (!is_same && instruction.opcode != "broadcast" && instruction.opcode != "reshape")
+      return std::nullopt;
+    const std::optional<std::size_t> dim = counted_dim(computation, operand, steps - 1);
+    if (!dim || is_same) return dim;
+    if (instruction.opcode == "broadcast")
+      return static_cast<std::size_t>(attributes.ints("dimensions")[*dim]);
+    // A reshape that only adds or drops dims of size 1.
+    const Dims &from = computation.instructions[operand].shape.array.dims,
+               &to = instruction.shape.array.dims;
+    std::vector<std::size_t> kept_from, kept_to;
+    for (std::size_t d = 0; d < from.size(); ++d)
+      if (from[d] != 1) kept_from.push_back(d);
+    for (std::size_t d = 0; d < to.size(); ++d)
+      if (to[d] != 1) kept_to.push_back(d);
+    if (kept_from.size() != kept_to.size()) return std::nullopt;
+    for (std::size_t i = 0; i < kept_from.size(); ++i) {
+      if (from[kept_from[i]] != to[kept_to[i]]) return std::nullopt;
+      if (kept_from[i] == *dim) return kept_to[i];
+    }
+    return std::nullopt;
   }
 
   std::optional<graph::Rule> scatter_rule(const Site& site, const Tensors& tensors) const {
@@ -768,6 +835,9 @@ class Importer {
     dims.input_batching_dims = site.attributes.ints("input_batching_dims");
     dims.scatter_indices_batching_dims = site.attributes.ints("scatter_indices_batching_dims");
     dims.index_vector_dim = site.attributes.integer("index_vector_dim", 0);
+    add_counted_batches(site, site.instruction.operands[count], dims.scatter_dims_to_operand_dims,
+                        dims.inserted_window_dims, dims.index_vector_dim, tensors.operand_dims[0],
+                        dims.input_batching_dims, dims.scatter_indices_batching_dims);
     return graph::scatter_rule(tensors.operand_dims[0], tensors.operand_dims[count],
                                tensors.operand_dims[count + 1], dims, reducer_of(site, "to_apply"),
                                count);

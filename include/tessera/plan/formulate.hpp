@@ -224,7 +224,7 @@ class Formulator {
       : graph_(graph),
         options_(options),
         mesh_(resharding.mesh()),
-        maker_(resharding, reductions_of(graph), options.prune, options.checkpoint) {}
+        maker_(resharding, reductions_of(graph), pruning_of(options), options.checkpoint) {}
 
   Formulation run() {
     result_.problem.usage_limit = options_.memory_budget;
@@ -241,6 +241,11 @@ class Formulator {
 
  private:
   using Number = typename strategy::PriceTable<Model, M>::Number;
+
+  static strategy::Pruning pruning_of(const FormulateOptions& options) {
+    if (!options.prune) return strategy::Pruning::none;
+    return options.memory_budget ? strategy::Pruning::within_memory : strategy::Pruning::full;
+  }
 
   void check() const {
     if (options_.checkpoint) options_.checkpoint();

@@ -181,29 +181,13 @@ class Planner {
   }
 
   void fill_ops(const solver::Assignment& assignment) {
-    for (graph::OpId id = 0; id < graph_.op_count(); ++id) {
-      const strategy::Choice& choice = chosen(assignment, id);
-      PlannedOp op{strategy::to_string(graph_.op(id).rule, choice),
-                   choice.operands,
-                   choice.results,
-                   choice.result_bytes,
-                   {},
-                   choice.work};
-      for (std::uint32_t i = 0; i < graph_.operand_count(id); ++i) {
-        const graph::Value value = graph_.operand(id, i);
-        add_steps(op, graph_.type_of(value), chosen(assignment, value.op).results[value.result],
-                  choice.operands[i], i);
-      }
-      for (const strategy::PricedHalo& halo : choice.halos)
-        op.collectives.push_back({StepKind::halo_exchange, halo.axis, halo.message.rounded_up(),
-                                  halo.price, halo.operand});
-      const graph::Rule& rule = graph_.op(id).rule;
-      if (rule.result_count() == 1)
-        add_steps(op, graph_.op(id).results[0],
-                  sharding_of(rule, choice.strategy, rule.operand_count()), choice.results[0],
-                  std::nullopt);
-      plan_.ops.push_back(std::move(op));
-    }
+    std::vector<strategy::Choice> choices;
+    for (graph::OpId id = 0; id < graph_.op_count(); ++id)
+      choices.push_back(chosen(assignment, id));
+    if (options_.prune && !options_.memory_budget)
+      for (graph::OpId id = 0; id < graph_.op_count(); ++id) finish_early(id, choices);
+    for (graph::OpId id = 0; id < graph_.op_count(); ++id)
+      plan_.ops.push_back(planned(id, choices));
     plan_.memory = memory_peak(graph_, formulation_.lifetimes, [&](graph::Value value) {
       return plan_.ops[value.op].result_bytes[value.result];
     });
@@ -235,6 +219,58 @@ class Planner {
         result.peak = device.peak_rate(type);
       }
     return result;
+  }
+
+  // Where a partial result was left to its only reader, to finish as it pleases
+  // (strategy::Pruning), the op itself takes the steps up to where least is held: the price in all
+  // is the same.
+  void finish_early(graph::OpId id, std::vector<strategy::Choice>& choices) {
+    strategy::Choice& choice = choices[id];
+    if (choice.results.size() != 1 || choice.results[0].partial_axes().empty()) return;
+    std::optional<DynamicSharding> wanted;
+    std::size_t uses = 0;
+    graph_.for_each_use(id, [&](graph::OpId reader, const graph::Use& use) {
+      ++uses;
+      wanted = choices[reader].operands[use.operand];
+    });
+    if (uses != 1) return;
+    auto& tensor = resharding_.of(graph_.op(id).results[0]);
+    DynamicSharding best = choice.results[0], at = best;
+    Cost paid = 0, price = 0;
+    for (const cost::PricedStep& step : tensor.path(at, *wanted)) {
+      at = apply(step.step, at, wanted->reduction());
+      paid += step.price;
+      if (tensor.local_bytes(at) >= tensor.local_bytes(best)) continue;
+      best = at;
+      price = paid;
+    }
+    choice.strategy.handed_on = choice.results[0] = best;
+    choice.result_bytes[0] = tensor.local_bytes(best);
+    choice.price += price;
+  }
+
+  PlannedOp planned(graph::OpId id, const std::vector<strategy::Choice>& choices) {
+    const graph::Rule& rule = graph_.op(id).rule;
+    const strategy::Choice& choice = choices[id];
+    PlannedOp op{strategy::to_string(rule, choice),
+                 choice.operands,
+                 choice.results,
+                 choice.result_bytes,
+                 {},
+                 choice.work};
+    for (std::uint32_t i = 0; i < graph_.operand_count(id); ++i) {
+      const graph::Value value = graph_.operand(id, i);
+      add_steps(op, graph_.type_of(value), choices[value.op].results[value.result],
+                choice.operands[i], i);
+    }
+    for (const strategy::PricedHalo& halo : choice.halos)
+      op.collectives.push_back({StepKind::halo_exchange, halo.axis, halo.message.rounded_up(),
+                                halo.price, halo.operand});
+    if (rule.result_count() == 1)
+      add_steps(op, graph_.op(id).results[0],
+                sharding_of(rule, choice.strategy, rule.operand_count()), choice.results[0],
+                std::nullopt);
+    return op;
   }
 
   void add_steps(PlannedOp& op, const graph::TensorType& type, DynamicSharding from,

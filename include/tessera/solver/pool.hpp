@@ -20,12 +20,14 @@
 #include <utility>
 #include <vector>
 
+#include "tessera/core/wide.hpp"
+
 namespace tessera::solver {
 
 // Equal lists are equal bytes.  O(length), at about memory's speed.
 template<class T>
 std::size_t hash_of(std::span<const T> list) {
-  static_assert(std::is_integral_v<T> || std::is_same_v<T, __int128>);
+  static_assert(std::is_integral_v<T> || std::is_same_v<T, Wide>);
   return std::hash<std::string_view>()(
       {reinterpret_cast<const char*>(list.data()), list.size_bytes()});
 }

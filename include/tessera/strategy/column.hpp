@@ -5,6 +5,8 @@
 // A strategy may go when another one can always stand in for it: the other's operands can be had
 // from this one's, and this one's results from the other's, at no higher price in all.  That is
 // safe because reshardings are shortest paths, so going through a third sharding is never a gain.
+// Where memory has no limit, a result that is read once need not be finished by its own op either:
+// its reader pays the same.  (Three axes make hundreds of ways to finish one partial result.)
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -46,7 +48,8 @@ using Column = std::vector<Choice>;
 struct ColumnNeeds {
   std::vector<std::size_t> uses;    // of each result: how many operands read it
   std::vector<char> must_be_whole;  // of each result: no partial results (program outputs)
-  bool is_tied = false;  // some result's sharding must equal another op's: nothing stands in
+  // Some result's sharding must equal another op's: what hands on another one can not stand in.
+  bool is_tied = false;
   // Of each result: what is asked of it, if anything.  Empty: nothing is asked of any.
   std::vector<const Annotation*> annotations = {};
 
@@ -56,16 +59,23 @@ struct ColumnNeeds {
   cost::Workload workload = {};
 };
 
+// What may be left out of columns.
+enum class Pruning : std::uint8_t {
+  none,
+  within_memory,  // what costs neither money nor memory to leave out
+  full,           // what costs no money; for problems in which memory has no limit
+};
+
 template<cost::CostModel Model, MeshLike M>
 class ColumnMaker {
  public:
   // `checkpoint`, where there is one, is called often; what it throws ends the work.
-  ColumnMaker(cost::Resharding<Model, M>& resharding, graph::ReductionSet passes, bool prune,
+  ColumnMaker(cost::Resharding<Model, M>& resharding, graph::ReductionSet passes, Pruning pruning,
               std::function<void()> checkpoint = {})
       : resharding_(resharding),
         tables_(resharding),
         passes_(passes),
-        prune_(prune),
+        pruning_(pruning),
         checkpoint_(std::move(checkpoint)) {}
 
   // Every strategy of the op, priced; pruned if asked for.  Where a heavy op can use every axis
@@ -81,7 +91,8 @@ class ColumnMaker {
     EnumerateOptions options;
     options.use_every_axis = op.is_heavy && resharding_.model().spreads_heavy_ops();
     options.passes = passes_;
-    options.skip_unit_axes = prune_;
+    options.skip_unit_axes = pruning_ != Pruning::none;
+    options.finish = pruning_ != Pruning::full || !is_finished_by_reader(needs);
     Column column = allowed(op, options, needs);
     if (column.empty()) {
       options.use_every_axis = false;
@@ -89,7 +100,7 @@ class ColumnMaker {
     }
     if (column.empty() && op.results.size() == 1 && needs.annotation(0) != nullptr)
       column = resharded(op, options, needs);
-    if (prune_ && !needs.is_tied) drop_replaceable(column, needs);
+    if (pruning_ != Pruning::none) drop_replaceable(column, needs);
     return column;
   }
 
@@ -114,6 +125,11 @@ class ColumnMaker {
       column.push_back(std::move(choice));
     });
     return column;
+  }
+
+  static bool is_finished_by_reader(const ColumnNeeds& needs) {
+    return !needs.is_tied && needs.annotations.empty() && needs.uses.size() == 1 &&
+           needs.uses[0] == 1 && needs.must_be_whole[0] == 0;
   }
 
   bool may_hand_on(DynamicSharding sharding, std::size_t result, const ColumnNeeds& needs) const {
@@ -260,6 +276,7 @@ class ColumnMaker {
     const Number* const at_x = numbers_.data() + x * (results + operands);
     for (std::size_t r = 0; r < results; ++r) {
       Table& table = *results_[r];
+      if (needs.is_tied && at_y[r] != at_x[r]) return false;
       if (table.local_bytes(at_y[r]) > table.local_bytes(at_x[r])) return false;
       if (needs.uses[r] == 0) continue;
       const Cost each = table.price(at_y[r], at_x[r]);
@@ -275,7 +292,7 @@ class ColumnMaker {
   cost::Resharding<Model, M>& resharding_;
   PriceTables<Model, M> tables_;
   graph::ReductionSet passes_;
-  bool prune_;
+  Pruning pruning_;
   std::function<void()> checkpoint_;
   std::vector<Table*> operands_, results_;  // of the op at hand
   std::vector<Number> numbers_;             // of each of its strategies: results, then operands

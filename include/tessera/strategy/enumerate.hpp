@@ -36,6 +36,9 @@ struct EnumerateOptions {
   bool use_every_axis = false;
   // The reductions whose partial results may pass through.
   graph::ReductionSet passes = graph::reduction_set(Reduction::sum);
+  // Off: a partial result is handed on as it is computed.  For results that are read once, whose
+  // reader may as well finish them.
+  bool finish = true;
   // Let an axis of one device stay idle always: splitting over it changes no placement and can only
   // add the price of a collective among one device.
   bool skip_unit_axes = true;
@@ -194,7 +197,8 @@ constexpr void for_each_finish(DynamicSharding computed, const M& mesh, const Di
 }
 
 template<RuleLike R, MeshLike M, class Visit>
-constexpr void visit_finished(const R& rule, const M& mesh, Strategy strategy, Visit&& visit) {
+constexpr void visit_finished(const R& rule, const M& mesh, const EnumerateOptions& options,
+                              Strategy strategy, Visit&& visit) {
   const std::size_t first_result = rule.operand_count();
   if (first_result == rule.tensor_count()) {
     visit(strategy);
@@ -202,7 +206,7 @@ constexpr void visit_finished(const R& rule, const M& mesh, Strategy strategy, V
   }
   const DynamicSharding computed = sharding_of(rule, strategy, first_result);
   strategy.handed_on = computed;
-  if (rule.result_count() != 1 || computed.partial_axes().empty()) {
+  if (!options.finish || rule.result_count() != 1 || computed.partial_axes().empty()) {
     visit(strategy);
     return;
   }
@@ -218,7 +222,7 @@ constexpr void visit_uses(const R& rule, const M& mesh, const EnumerateOptions& 
   if (axis == mesh.rank()) {
     if (!is_valid(rule, mesh, strategy)) return;
     if (options.use_every_axis && leaves_axis_idle(rule, mesh, strategy)) return;
-    visit_finished(rule, mesh, strategy, visit);
+    visit_finished(rule, mesh, options, strategy, visit);
     return;
   }
   const auto next = static_cast<Axis>(axis + 1);
