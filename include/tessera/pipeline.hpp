@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Pipelines: the choice of stages, and what follows from it.
+// Pipelines: layers, the choice of stages, and what follows from it.
 #pragma once
 #include "tessera/pipeline/in_flight.hpp"
+#include "tessera/pipeline/layers.hpp"
 #include "tessera/pipeline/paper_stages.hpp"
 #include "tessera/pipeline/ranks.hpp"
 #include "tessera/pipeline/schedule.hpp"
