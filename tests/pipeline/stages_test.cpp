@@ -17,8 +17,8 @@ using namespace tessera::pipeline;
 using tessera_test::Random;
 
 // Every choice there is.  Knows nothing of thresholds.
-std::optional<Value> brute_force(const StageProblem& problem, Goal goal) {
-  std::optional<Value> best;
+std::optional<StageValue> brute_force(const StageProblem& problem, Goal goal) {
+  std::optional<StageValue> best;
   Stages stages;
   const Weights weights = weights_of(problem, goal);
   const std::function<void(std::size_t, Extent)> extend = [&](std::size_t first, Extent left) {
@@ -27,7 +27,7 @@ std::optional<Value> brute_force(const StageProblem& problem, Goal goal) {
       for (std::size_t i = 0; i < stages.size(); ++i)
         if (stages[i].option.max_successors < static_cast<std::int64_t>(stages.size() - 1 - i))
           return;
-      const Value value = evaluate(problem, stages);
+      const StageValue value = evaluate(problem, stages);
       const Wide cost = weighted(value, weights);
       const bool is_better = !best || cost < weighted(*best, weights) ||
                              (cost == weighted(*best, weights) && value.latency < best->latency);
@@ -85,14 +85,14 @@ StageProblem random_problem(std::uint64_t seed, const Shape& shape) {
 }
 
 void check_against_brute_force(const StageProblem& problem, Goal goal) {
-  const std::optional<Value> best = brute_force(problem, goal);
+  const std::optional<StageValue> best = brute_force(problem, goal);
   const StageAnswer answer = find_stages(problem, {.goal = goal});
   const StageVerdict verdict = check_stage_proof(problem, goal, answer.proof);
   REQUIRE(verdict.fault == "");
   REQUIRE(answer.is_feasible == best.has_value());
   CHECK(verdict.lower_bound.has_value() == best.has_value());
   if (!best) return;
-  const Value value = evaluate(problem, answer.stages);
+  const StageValue value = evaluate(problem, answer.stages);
   const Weights weights = weights_of(problem, goal);
   CHECK(tessera::to_string(answer.cost) == tessera::to_string(weighted(*best, weights)));
   CHECK(weighted(value, weights) == answer.cost);
@@ -219,11 +219,24 @@ TEST_CASE("memory limits count the microbatches that a schedule keeps in flight"
                     "in_flight: interleaved: depends on all stages; simulate the schedule");
 }
 
+TEST_CASE("stages can be limited in number") {
+  for (const std::int64_t most : {1, 2, 3}) {
+    StageProblem problem(4, 4, 100, {1, 2, 3, 4});
+    for (std::size_t first = 0; first < 4; ++first)
+      for (std::size_t last = first; last < 4; ++last)
+        for (std::size_t size = 0; size < 4; ++size)  // devices are in each other's way
+          problem.add(first, last, size,
+                      {.time = static_cast<Cost>(60 * (last - first + 1) * (size + 1)),
+                       .max_successors = first == 0 ? most - 1 : any_successors});
+    CHECK(static_cast<std::int64_t>(find_stages(problem).stages.size()) == most);
+  }
+}
+
 TEST_CASE("a gap that is asked for is kept, and the bound stays true") {
   for (std::uint64_t seed = 0; seed < 200; ++seed) {
     CAPTURE(seed);
     const StageProblem problem = random_problem(seed, {});
-    const std::optional<Value> best = brute_force(problem, Goal::step_time);
+    const std::optional<StageValue> best = brute_force(problem, Goal::step_time);
     const StageAnswer answer = find_stages(problem, {.gap = 0.25});
     const StageVerdict verdict = check_stage_proof(problem, Goal::step_time, answer.proof);
     REQUIRE(verdict.fault == "");

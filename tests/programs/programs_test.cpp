@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The two programs as users run them: arguments, output, errors on stderr, exit codes.
+// The programs as users run them: arguments, output, errors on stderr, exit codes.
 #include <doctest/doctest.h>
 
 #include <sys/wait.h>
@@ -352,6 +352,57 @@ TEST_CASE("tessera-solve on what has no solution, and on nothing") {
   const Ran nothing = run("tessera-solve", empty + " 5");
   CHECK(nothing.code == 0);
   CHECK(last_line(nothing.out) == "[]");
+}
+
+// --- stage-dp ------------------------------------------------------------------------------------
+
+TEST_CASE("stage-dp prints the value of each instance") {
+  // Two layers: both on two devices in 7, or each on one in 4 and 5; apart, the first must have no
+  // stage after it in the second instance.
+  const auto instance = [](const std::string& id, const std::string& first_may_have) {
+    return R"({"id": ")" + id + R"(", "num_layers": 2, "num_devices": 2, "num_microbatches": 3,
+      "submesh_choices": [[1, 1], [1, 2]],
+      "compute_cost": [[[[9, 4], [null, null]], [[null, null], [8, 7]]],
+                       [[[null, null], [null, null]], [[5, 6], [null, null]]]],
+      "max_n_succ_stages": [[[[0, )" +
+           first_may_have + R"(], [0, 0]], [[0, 0], [0, 0]]],
+                            [[[0, 0], [0, 0]], [[null, 0], [0, 0]]]]})";
+  };
+  const std::string impossible = R"({"id": 3, "num_layers": 1, "num_devices": 3,
+    "num_microbatches": 1, "submesh_choices": [[1, 2]], "compute_cost": [[[[1]]]],
+    "max_n_succ_stages": [[[[0]]]]})";
+  const std::string file = file_with("stages.json", R"({"instances": [)" + instance("apart", "1") +
+                                                        "," + instance("together", "0") + "," +
+                                                        impossible + "]}");
+  const Ran training = run("stage-dp", file);
+  CHECK(training.code == 0);
+  CHECK(training.err.empty());
+  CHECK(training.out == "apart 19\ntogether 21\n3 infeasible\n");
+  const Ran inference = run("stage-dp", file + " --inference --statistics");
+  CHECK(inference.out == "apart 5\ntogether 7\n3 infeasible\n");
+  CHECK(inference.err.find("apart: 2 stages") != std::string::npos);
+}
+
+TEST_CASE("stage-dp names what is wrong with a file, and where") {
+  const auto error_of = [](const std::string& content) {
+    const Ran ran = run("stage-dp", file_with("bad.json", content));
+    CHECK(ran.code == 1);
+    CHECK(ran.out.empty());
+    CHECK(ran.err.starts_with("error: "));
+    return ran.err;
+  };
+  CHECK(error_of("{\"instances\": [\n").find("bad.json:2:1: ") != std::string::npos);
+  CHECK(error_of("[]").find("file: expected an object") != std::string::npos);
+  CHECK(error_of(R"({"instances": [{"id": 1}]})")
+            .find("file.instances[0]: expected a member \"num_layers\"") != std::string::npos);
+  const std::string begin = R"({"instances": [{"id": 1, "num_layers": 1, "num_devices": 1,
+    "num_microbatches": 1, "submesh_choices": [[1, 1]], "max_n_succ_stages": [[[[0]]]],
+    "compute_cost": )";
+  CHECK(error_of(begin + "[[[[1.5]]]]}]}").find("compute_cost[0][0][0][0]: expected an integer") !=
+        std::string::npos);
+  CHECK(error_of(begin + "[[[[-1]]]]}]}").find("has a negative time") != std::string::npos);
+  CHECK(error_of(begin + "[[[[]]]]}]}").find("expected 0 entries, as in compute_cost") !=
+        std::string::npos);
 }
 
 }  // namespace

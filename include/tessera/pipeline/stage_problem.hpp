@@ -15,7 +15,7 @@
 //   ---------------------------------------  ------------------------------------------------------
 //   t_intra((o_i, ..., o_j), Mesh(n, m), s)  the options of span i..j on a submesh size
 //   mem_stage + s * mem_act <= mem_device    StageOption::max_successors, from most_successors()
-//   B, t_max                                 microbatches(), Value::largest_period
+//   B, t_max                                 microbatches(), StageValue::largest_period
 //
 // Transfers between stages run beside computing, on links of their own.  So a transfer is a station
 // of the pipeline like any other: it adds to the sum, and holds up the others only if it is slower.
@@ -64,6 +64,8 @@ using Stages = std::vector<Stage>;
 
 enum class Goal : std::uint8_t { step_time, throughput };
 
+// To allow no more than n stages, give the options of spans that begin with layer 0 no more than
+// n - 1 for max_successors.
 class StageProblem {
  public:
   // An option as it is stored, on a submesh of the size with number `size`.
@@ -141,7 +143,7 @@ class StageProblem {
 };
 
 // What a choice of stages comes to.
-struct Value {
+struct StageValue {
   Wide latency = 0;  // the sum of all stages' latencies
   Cost largest_period = 0;
   Cost largest_per_step = 0;
@@ -154,7 +156,7 @@ struct Weights {
 constexpr Weights weights_of(const StageProblem& problem, Goal goal) noexcept {
   return goal == Goal::step_time ? Weights{1, problem.microbatches() - 1, 1} : Weights{0, 1, 0};
 }
-constexpr Wide weighted(const Value& value, const Weights& weights) noexcept {
+constexpr Wide weighted(const StageValue& value, const Weights& weights) noexcept {
   return value.latency * weights.latency + Wide(value.largest_period) * weights.period +
          Wide(value.largest_per_step) * weights.per_step;
 }
@@ -172,8 +174,8 @@ inline bool has_option(const StageProblem& problem, const Stage& stage) {
 
 // The definition, plainly: what the stages come to.  Throws std::invalid_argument where they are no
 // choice of this problem: layers left out, devices idle, an option that is not the problem's.
-inline Value evaluate(const StageProblem& problem, const Stages& stages) {
-  Value value;
+inline StageValue evaluate(const StageProblem& problem, const Stages& stages) {
+  StageValue value;
   std::size_t next = 0;
   Extent used = 0;
   for (std::size_t i = 0; i < stages.size(); ++i) {

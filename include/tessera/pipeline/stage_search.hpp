@@ -56,7 +56,7 @@ struct StageSearchOptions {
 struct StageAnswer {
   bool is_feasible = false;  // what follows is meaningful only then
   Stages stages;
-  Value value;
+  StageValue value;
   Wide cost = 0;         // the step's time; for throughput, the largest period
   Wide lower_bound = 0;  // no choice costs less; equal to cost unless a gap was asked for
   StageProof proof;      // of the lower bound, or of infeasibility
@@ -185,7 +185,7 @@ class StageSearch {
       low.latency_at_least = cutoff;
       return close(low);
     }
-    const Value value = evaluate(problem_, *stages);
+    const StageValue value = evaluate(problem_, *stages);
     low.latency_at_least = value.latency;
     // Whatever is as slow as these stages in both respects costs as much as they do.
     Rectangle faster = low, lighter = low, rest = low;
@@ -227,7 +227,7 @@ class StageSearch {
            Wide(rectangle.from.per_step) * weights_.per_step;
   }
 
-  void offer(const Stages& stages, const Value& value) {
+  void offer(const Stages& stages, const StageValue& value) {
     const Wide cost = weighted(value, weights_);
     if (answer_.is_feasible && cost >= answer_.cost) return;
     answer_.is_feasible = true;
