@@ -22,7 +22,7 @@ Graph training_step(Extent batch, Extent width) {
 
   auto h1 = einsum<"mk,kn->mn">(x, w1);
   auto h2 = einsum<"mk,kn->mn">(h1, w2);
-  auto grad_h2 = (h2 - y) * b.constant(f32, {}, 2);
+  auto grad_h2 = (h2 - y) * 2;
 
   b.update(w2, w2 - einsum<"mk,mn->kn">(h1, grad_h2));
   auto grad_h1 = einsum<"mn,kn->mk">(grad_h2, w2);

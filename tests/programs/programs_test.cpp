@@ -166,7 +166,7 @@ TEST_CASE("a model by name is planned like its text") {
 TEST_CASE("bad arguments: exit code 1 and one line") {
   for (const auto& test :
        {std::pair<std::string, const char*>{"--mesh 2x4", "give a HLO file, or a model by --model"},
-        {mlp + " --model gpt --mesh 2x4", "--model excludes MODEL"},
+        {mlp + " --model gpt --mesh 2x4", "MODEL excludes --model"},
         {"--model gpt-40b --mesh 2x4", "--model: there is no model 'gpt-40b'; there is gpt, llama"},
         {"--model gpt:depth=2 --mesh 2x4", "'depth' is no setting of gpt; there is layers, hidden"},
         {"--model gpt:layers=-2 --mesh 2x4", "layers='-2' is no integer from 1"},

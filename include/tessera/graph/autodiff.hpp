@@ -35,8 +35,7 @@ struct Backward {
   Attributes attributes() const { return builder.graph().op(id).attributes; }
   Tensor result() const { return builder.tensor({id, 0}); }
   Tensor operand(std::size_t i) const { return builder.tensor(builder.graph().operand(id, i)); }
-  Tensor number(double value) const { return constant_like(slope, value); }
-  Tensor zero() const { return number(0); }
+  Tensor zero() const { return constant_like(slope, 0); }
   [[noreturn]] void fail(const std::string& why) const {
     const Op& op = builder.graph().op(id);
     throw std::invalid_argument("gradients: op '" + op.name + "' (" + op.kind + ") " + why);
@@ -59,8 +58,8 @@ inline Tensor of_quotient(const Backward& at, std::size_t i) {
 }
 inline Tensor of_power(const Backward& at, std::size_t i) {
   const Tensor base = at.operand(0), exponent = at.operand(1);
-  if (i == 0) return at.slope * exponent * power(base, exponent - at.number(1));
-  return at.slope * at.result() * log(base);
+  const Tensor factor = i == 0 ? exponent * power(base, exponent - 1) : at.result() * log(base);
+  return at.slope * factor;
 }
 
 // --- Shapes --------------------------------------------------------------------------------------
@@ -275,8 +274,8 @@ inline constexpr DerivativeOf derivatives[] = {
     {"exponential", [](const Backward& at, std::size_t) { return at.slope * at.result(); }},
     {"gather", of_gather},
     {"log", [](const Backward& at, std::size_t) { return at.slope / at.operand(0); }},
-    {"logistic", [](const Backward& at,
-                    std::size_t) { return at.slope * at.result() * (at.number(1) - at.result()); }},
+    {"logistic",
+     [](const Backward& at, std::size_t) { return at.slope * (at.result() * (1 - at.result())); }},
     {"maximum", [](const Backward& at, std::size_t i) { return of_extreme(at, i, Direction::ge); }},
     {"minimum", [](const Backward& at, std::size_t i) { return of_extreme(at, i, Direction::le); }},
     {"multiply", [](const Backward& at, std::size_t i) { return at.slope * at.operand(1 - i); }},
@@ -292,7 +291,7 @@ inline constexpr DerivativeOf derivatives[] = {
     {"rsqrt",
      [](const Backward& at, std::size_t) {
        const Tensor y = at.result();
-       return at.number(-0.5) * at.slope * (y * y * y);
+       return at.slope * (y * y * y * -0.5);
      }},
     {"scatter", of_scatter},
     {"select",
@@ -302,11 +301,10 @@ inline constexpr DerivativeOf derivatives[] = {
      }},
     {"sine", [](const Backward& at, std::size_t) { return at.slope * cos(at.operand(0)); }},
     {"slice", of_slice},
-    {"sqrt",
-     [](const Backward& at, std::size_t) { return at.number(0.5) * at.slope / at.result(); }},
+    {"sqrt", [](const Backward& at, std::size_t) { return at.slope * 0.5 / at.result(); }},
     {"subtract", [](const Backward& at, std::size_t i) { return i == 0 ? at.slope : -at.slope; }},
-    {"tanh", [](const Backward& at,
-                std::size_t) { return at.slope * (at.number(1) - at.result() * at.result()); }},
+    {"tanh",
+     [](const Backward& at, std::size_t) { return at.slope * (1 - at.result() * at.result()); }},
     {"transpose", of_transpose},
 };
 static_assert(std::is_sorted(std::begin(derivatives), std::end(derivatives),

@@ -5,11 +5,13 @@
 //   Builder b;
 //   auto x = b.parameter("x", f32, {1024, 128}), w = b.parameter("w", f32, {128, 128});
 //   auto h = einsum<"mk,kn->mn">(x, w);
-//   auto grad = einsum<"mk,mn->kn">(x, h * constant_like(h, 2));
+//   auto grad = einsum<"mk,mn->kn">(x, h * 2);
 //   b.update(w, w - grad);           // an output that takes w's place
 //   graph::Graph program = b.graph();
 //
-// A shape that does not fit is reported at the call, in the words of rules.def or by name.
+// A shape that does not fit is reported at the call, in the words of rules.def or by name.  Ops are
+// added in the order of the calls.  C++ leaves open which side of a * b or which argument is
+// evaluated first: where both add ops and the same program is wanted of every compiler, name one.
 #pragma once
 #include <algorithm>
 #include <bit>
@@ -257,6 +259,22 @@ inline Tensor operator/(const Tensor& a, const Tensor& b) {
 }
 inline Tensor operator-(const Tensor& x) {
   return detail::elementwise("negate", x, {{reduction_set(Reduction::sum), 0b1}});
+}
+// With a number that is the same for all elements.
+inline Tensor operator+(const Tensor& x, double number) {
+  return x + x.builder().constant(x.type().element, {}, number);
+}
+inline Tensor operator-(const Tensor& x, double number) {
+  return x - x.builder().constant(x.type().element, {}, number);
+}
+inline Tensor operator*(const Tensor& x, double number) {
+  return x * x.builder().constant(x.type().element, {}, number);
+}
+inline Tensor operator/(double number, const Tensor& x) {
+  return x.builder().constant(x.type().element, {}, number) / x;
+}
+inline Tensor operator-(double number, const Tensor& x) {
+  return x.builder().constant(x.type().element, {}, number) - x;
 }
 inline Tensor maximum(const Tensor& a, const Tensor& b) {
   return detail::elementwise("maximum", a, b);

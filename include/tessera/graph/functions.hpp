@@ -33,9 +33,12 @@ inline Tensor broadcast_along(const Tensor& x, const Dims& dims, Extent missing)
     if (static_cast<Extent>(d) != missing) dimensions.push_back(static_cast<Extent>(d));
   return broadcast(x, dims, std::move(dimensions));
 }
-// Repeats a tensor of one dim along all dims but `at`.
-inline Tensor broadcast_from(const Tensor& x, const Dims& dims, Extent at) {
-  return broadcast(x, dims, {at});
+// Times, and plus, a tensor of one dim, which is dim `at` of x.
+inline Tensor scaled(const Tensor& x, const Tensor& scale, Extent at) {
+  return x * broadcast(scale, x.dims(), {at});
+}
+inline Tensor shifted(const Tensor& x, const Tensor& shift, Extent at) {
+  return x + broadcast(shift, x.dims(), {at});
 }
 
 }  // namespace detail
@@ -48,24 +51,23 @@ inline Tensor softmax(const Tensor& x) {
   const Tensor largest = reduce_max(wide, {last}).detached();
   const Tensor e = exp(wide - detail::broadcast_along(largest, x.dims(), last));
   // Divided once per row: all that a derivative needs to remember is e.
-  const Tensor share = x.builder().constant(f32, {}, 1) / reduce_sum(e, {last});
+  const Tensor share = 1 / reduce_sum(e, {last});
   return convert(e * detail::broadcast_along(share, x.dims(), last), x.type().element);
 }
 
 // The mean over the last dim, in f32.
 inline Tensor mean_of_last(const Tensor& x) {
   const Extent last = detail::last_dim("mean", x);
-  const Tensor sum = reduce_sum(convert(x, f32), {last});
-  return sum * x.builder().constant(f32, {}, 1.0 / static_cast<double>(x.dims().back()));
+  return reduce_sum(convert(x, f32), {last}) * (1 / static_cast<double>(x.dims().back()));
 }
 
 // x over the root of its mean square along the last dim, times `scale` of that dim.
 inline Tensor rms_norm(const Tensor& x, const Tensor& scale, double epsilon = 1e-5) {
   const Extent last = detail::last_dim("rms_norm", x);
   const Tensor wide = convert(x, f32);
-  const Tensor root = rsqrt(mean_of_last(wide * wide) + x.builder().constant(f32, {}, epsilon));
+  const Tensor root = rsqrt(mean_of_last(wide * wide) + epsilon);
   const Tensor normed = wide * detail::broadcast_along(root, x.dims(), last);
-  return convert(normed, x.type().element) * detail::broadcast_from(scale, x.dims(), last);
+  return detail::scaled(convert(normed, x.type().element), scale, last);
 }
 
 // x with mean 0 and variance 1 along the last dim, times `scale`, plus `shift`, both of that dim.
@@ -74,16 +76,15 @@ inline Tensor layer_norm(const Tensor& x, const Tensor& scale, const Tensor& shi
   const Extent last = detail::last_dim("layer_norm", x);
   const Tensor wide = convert(x, f32);
   const Tensor centred = wide - detail::broadcast_along(mean_of_last(wide), x.dims(), last);
-  const Tensor root =
-      rsqrt(mean_of_last(centred * centred) + x.builder().constant(f32, {}, epsilon));
+  const Tensor root = rsqrt(mean_of_last(centred * centred) + epsilon);
   const Tensor normed = centred * detail::broadcast_along(root, x.dims(), last);
-  return convert(normed, x.type().element) * detail::broadcast_from(scale, x.dims(), last) +
-         detail::broadcast_from(shift, x.dims(), last);
+  return detail::shifted(detail::scaled(convert(normed, x.type().element), scale, last), shift,
+                         last);
 }
 
 // Adds a tensor of the last dim to every row.
 inline Tensor add_bias(const Tensor& x, const Tensor& bias) {
-  return x + detail::broadcast_from(bias, x.dims(), detail::last_dim("add_bias", x));
+  return detail::shifted(x, bias, detail::last_dim("add_bias", x));
 }
 
 // --- Element by element --------------------------------------------------------------------------
@@ -93,9 +94,9 @@ inline Tensor silu(const Tensor& x) { return x * logistic(x); }
 
 // By way of tanh, as GPT has it.
 inline Tensor gelu(const Tensor& x) {
-  const Tensor cubic = x + constant_like(x, 0.044715) * (x * x * x);
-  const Tensor inner = tanh(constant_like(x, std::sqrt(2 / 3.14159265358979323846)) * cubic);
-  return constant_like(x, 0.5) * x * (constant_like(x, 1) + inner);
+  const Tensor cubic = x + x * x * x * 0.044715;
+  const Tensor share = tanh(cubic * std::sqrt(2 / 3.14159265358979323846)) + 1;
+  return x * share * 0.5;
 }
 
 // --- Attention -----------------------------------------------------------------------------------
@@ -108,8 +109,9 @@ inline Tensor causal_mask(const Tensor& scores) {
   const auto keys = static_cast<Extent>(dims.size()) - 1;
   Builder& b = scores.builder();
   const Dims square{dims[dims.size() - 2], dims.back()};
-  const Tensor allowed = iota(b, s32, square, 1) <= iota(b, s32, square, 0);
-  return select(broadcast(allowed, dims, {keys - 1, keys}), scores, constant_like(scores, -1e4));
+  const Tensor query = iota(b, s32, square, 0), key = iota(b, s32, square, 1);
+  const Tensor allowed = broadcast(key <= query, dims, {keys - 1, keys});
+  return select(allowed, scores, b.constant(scores.type().element, {}, -1e4));
 }
 
 // The angles of rotary embeddings, [positions, features / 2]: position times base^(-2i / features).
@@ -120,7 +122,7 @@ inline Rotation rotation(Builder& b, Extent positions, Extent features, double b
   detail::require(features % 2 == 0, "rotation: an odd number of features");
   const Dims dims{positions, features / 2};
   const double step = -2 * std::log(base) / static_cast<double>(features);
-  const Tensor frequency = exp(iota(b, f32, dims, 1) * b.constant(f32, {}, step));
+  const Tensor frequency = exp(iota(b, f32, dims, 1) * step);
   const Tensor angle = iota(b, f32, dims, 0) * frequency;
   return {cos(angle), sin(angle)};
 }
@@ -133,16 +135,15 @@ inline Tensor rotate(const Tensor& x, const Rotation& by, Extent position) {
     return broadcast(convert(angles, x.type().element), left.dims(), {position, last});
   };
   const Tensor c = fitted(by.cosine), s = fitted(by.sine);
-  const Tensor halves[] = {left * c - right * s, right * c + left * s};
+  const Tensor left_c = left * c, right_s = right * s, right_c = right * c, left_s = left * s;
+  const Tensor halves[] = {left_c - right_s, right_c + left_s};
   return concatenate(halves, last);
 }
 
 // --- Losses --------------------------------------------------------------------------------------
 
 inline Tensor mean(const Tensor& x) {
-  const Tensor sum = reduce_sum(x, detail::all_dims(x));
-  return sum * x.builder().constant(x.type().element, {},
-                                    1.0 / static_cast<double>(element_count(x.dims())));
+  return reduce_sum(x, detail::all_dims(x)) * (1 / static_cast<double>(element_count(x.dims())));
 }
 
 // 1 where the last dim's place is the index, else 0; as truth values.
@@ -150,8 +151,8 @@ inline Tensor one_hot(const Tensor& indices, Extent classes) {
   Dims dims = indices.dims();
   dims.push_back(classes);
   const auto last = static_cast<Extent>(dims.size()) - 1;
-  return equal(detail::broadcast_along(indices, dims, last),
-               iota(indices.builder(), indices.type().element, dims, last));
+  const Tensor place = iota(indices.builder(), indices.type().element, dims, last);
+  return equal(place, detail::broadcast_along(indices, dims, last));
 }
 
 // The mean of -log softmax(logits) at the labels' places; logits [..., classes], labels [...].
@@ -161,8 +162,8 @@ inline Tensor cross_entropy(const Tensor& logits, const Tensor& labels) {
   const Tensor largest = reduce_max(wide, {last}).detached();
   const Tensor shifted = wide - detail::broadcast_along(largest, logits.dims(), last);
   const Tensor total = log(reduce_sum(exp(shifted), {last}));
-  const Tensor hit =
-      select(one_hot(labels, logits.dims().back()), shifted, logits.builder().constant(f32));
+  const Tensor is_label = one_hot(labels, logits.dims().back());
+  const Tensor hit = select(is_label, shifted, logits.builder().constant(f32));
   return mean(total - reduce_sum(hit, {last}));
 }
 
@@ -226,9 +227,8 @@ inline Tensor max_pool(const Tensor& x, Extent size, Extent stride, bool is_padd
 // Padding counts as zeros.
 inline Tensor average_pool(const Tensor& x, Extent size, Extent stride, bool is_padded = false) {
   detail::require_image("average_pool", x);
-  const Tensor sum =
-      reduce_window(x, detail::pooling_window(x, size, stride, is_padded), Reduction::sum);
-  return sum * constant_like(sum, 1.0 / static_cast<double>(size * size));
+  return reduce_window(x, detail::pooling_window(x, size, stride, is_padded), Reduction::sum) *
+         (1 / static_cast<double>(size * size));
 }
 // Every pixel `factor` times in both directions.
 inline Tensor upsample(const Tensor& x, Extent factor) {
@@ -245,12 +245,11 @@ inline Tensor batch_norm(const Tensor& x, const Tensor& scale, const Tensor& shi
   const double share = static_cast<double>(x.dims()[3]) /
                        static_cast<double>(element_count(x.dims()));
   const auto mean_of = [&](const Tensor& y) {
-    return reduce_sum(y, {0, 1, 2}) * x.builder().constant(f32, {}, share);
+    return broadcast(reduce_sum(y, {0, 1, 2}) * share, x.dims(), {3});
   };
-  const auto spread = [&](const Tensor& y) { return broadcast(y, x.dims(), {3}); };
-  const Tensor centred = wide - spread(mean_of(wide));
-  const Tensor root = rsqrt(mean_of(centred * centred) + x.builder().constant(f32, {}, epsilon));
-  return convert(centred * spread(root), x.type().element) * spread(scale) + spread(shift);
+  const Tensor centred = wide - mean_of(wide);
+  const Tensor normed = centred * rsqrt(mean_of(centred * centred) + epsilon);
+  return detail::shifted(detail::scaled(convert(normed, x.type().element), scale, 3), shift, 3);
 }
 
 // --- Routing -------------------------------------------------------------------------------------
@@ -299,8 +298,9 @@ inline Routing route(const Tensor& gates, Extent choices, Extent capacity) {
   Tensor rest = gates.detached();
   for (Extent i = 0; i < choices; ++i) {
     masks.push_back(detail::first_largest(rest));
-    if (i + 1 < choices)
-      rest = select(masks.back() > b.constant(f32), constant_like(rest, -1), rest);
+    if (i + 1 == choices) break;
+    const Tensor is_taken = masks.back() > b.constant(f32);
+    rest = select(is_taken, b.constant(f32, {}, -1), rest);
   }
   // The chosen weights are scaled to sum to one.
   std::vector<Tensor> weights;
@@ -324,12 +324,9 @@ inline Routing route(const Tensor& gates, Extent choices, Extent capacity) {
     combine = combine ? *combine + part : part;
   }
   const Tensor dispatch = convert(combine->detached() > b.constant(f32), f32);
-  const Tensor share = reduce_sum(masks[0], {1}) *
-                       b.constant(f32, {}, 1.0 / static_cast<double>(tokens));
-  const Tensor wish = reduce_sum(gates, {1}) *
-                      b.constant(f32, {}, 1.0 / static_cast<double>(tokens));
-  const Tensor balance = mean(share * wish) *
-                         b.constant(f32, {}, static_cast<double>(experts * experts));
+  const Tensor share = reduce_sum(masks[0], {1}) * (1 / static_cast<double>(tokens));
+  const Tensor wish = reduce_sum(gates, {1}) * (1 / static_cast<double>(tokens));
+  const Tensor balance = mean(share * wish) * static_cast<double>(experts * experts);
   return {*combine, dispatch, balance};
 }
 

@@ -48,31 +48,31 @@ class Updater {
   }
 
  private:
-  Tensor number(double value) const { return b_.constant(f32, {}, value); }
-
   Tensor state(const Tensor& weight, const char* what) const {
     const std::string& name = b_.graph().op(weight.value().op).name;
     return b_.parameter(name + '.' + what, f32, weight.dims());
   }
   // A mean that forgets: `keep` of what it was, the rest from what is new.
   Tensor moved(const Tensor& mean, const Tensor& value, double keep, double take) const {
-    const Tensor next = mean * number(keep) + (take == 1 ? value : value * number(take));
+    const Tensor kept = mean * keep;
+    const Tensor next = kept + (take == 1 ? value : value * take);
     b_.update(mean, next);
     return next;
   }
 
   Tensor step(const Tensor& weight, const Tensor& slope) const {
     switch (optimizer_.kind) {
-      case Optimizer::Kind::sgd: return slope * number(optimizer_.learning_rate);
+      case Optimizer::Kind::sgd: return slope * optimizer_.learning_rate;
       case Optimizer::Kind::momentum:
         return moved(state(weight, "momentum"), slope, optimizer_.momentum, 1) *
-               number(optimizer_.learning_rate);
+               optimizer_.learning_rate;
       case Optimizer::Kind::adam: break;
     }
     const double beta1 = optimizer_.beta1, beta2 = optimizer_.beta2;
     const Tensor first = moved(state(weight, "mean"), slope, beta1, 1 - beta1);
-    const Tensor second = moved(state(weight, "variance"), slope * slope, beta2, 1 - beta2);
-    return *step_size_ * first / (sqrt(second) + number(optimizer_.epsilon));
+    const Tensor square = slope * slope;
+    const Tensor second = moved(state(weight, "variance"), square, beta2, 1 - beta2);
+    return first / (sqrt(second) + optimizer_.epsilon) * *step_size_;
   }
 
   // The means begin at zero; the step makes up for what that takes away.
@@ -80,11 +80,10 @@ class Updater {
     const Tensor count = b_.parameter("step_count", s32, {});
     const Tensor next = count + b_.constant(s32, {}, 1);
     b_.update(count, next);
-    const auto missing = [&](double beta) {
-      return number(1) - power(number(beta), convert(next, f32));
-    };
-    return number(optimizer_.learning_rate) * sqrt(missing(optimizer_.beta2)) /
-           missing(optimizer_.beta1);
+    const Tensor steps = convert(next, f32);
+    const auto missing = [&](double beta) { return 1 - power(b_.constant(f32, {}, beta), steps); };
+    const Tensor of_mean = missing(optimizer_.beta1), of_variance = missing(optimizer_.beta2);
+    return sqrt(of_variance) * optimizer_.learning_rate / of_mean;
   }
 
   Builder& b_;

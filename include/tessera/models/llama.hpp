@@ -21,18 +21,17 @@ inline Tensor grouped_attention(Network& net, const std::string& name, const Ten
                                 const Llama& size, const Rotation& rotation) {
   const Extent hidden = size.hidden, features = hidden / size.heads, keys = size.kv_heads,
                group = size.heads / keys;
-  const Tensor query = rotate(
-      einsum<"bsm,mcgd->bscgd">(x, net.weight(name + ".query", {hidden, keys, group, features})),
-      rotation, 1);
-  const Tensor key = rotate(
-      einsum<"bsm,mcd->bscd">(x, net.weight(name + ".key", {hidden, keys, features})), rotation, 1);
-  const Tensor value =
-      einsum<"bsm,mcd->bscd">(x, net.weight(name + ".value", {hidden, keys, features}));
+  const auto project = [&](const char* part) {
+    return einsum<"bsm,mcd->bscd">(x, net.weight(name + part, {hidden, keys, features}));
+  };
+  const Tensor weight = net.weight(name + ".query", {hidden, keys, group, features});
+  const Tensor query = rotate(einsum<"bsm,mcgd->bscgd">(x, weight), rotation, 1);
+  const Tensor key = rotate(project(".key"), rotation, 1), value = project(".value");
   const double scale = 1 / std::sqrt(static_cast<double>(features));
-  const Tensor scores = einsum<"bqcgd,bkcd->bcqgk">(query * constant_like(query, scale), key);
-  const Tensor weights = softmax(causal_mask(transpose(scores, {0, 1, 3, 2, 4})));
-  return einsum<"bcgqd,cgdm->bqm">(einsum<"bcgqk,bkcd->bcgqd">(weights, value),
-                                   net.weight(name + ".output", {keys, group, features, hidden}));
+  const Tensor scores = einsum<"bqcgd,bkcd->bcgqk">(query * scale, key);
+  const Tensor seen = einsum<"bcgqk,bkcd->bcgqd">(softmax(causal_mask(scores)), value);
+  const Tensor output = net.weight(name + ".output", {keys, group, features, hidden});
+  return einsum<"bcgqd,cgdm->bqm">(seen, output);
 }
 
 inline Tensor gated_feed_forward(Network& net, const std::string& name, const Tensor& x,
@@ -40,7 +39,8 @@ inline Tensor gated_feed_forward(Network& net, const std::string& name, const Te
   const Extent hidden = x.dims().back();
   const Tensor gate = einsum<"bsm,mf->bsf">(x, net.weight(name + ".gate", {hidden, inner}));
   const Tensor up = einsum<"bsm,mf->bsf">(x, net.weight(name + ".up", {hidden, inner}));
-  return einsum<"bsf,fm->bsm">(silu(gate) * up, net.weight(name + ".down", {inner, hidden}));
+  const Tensor gated = silu(gate) * up;
+  return einsum<"bsf,fm->bsm">(gated, net.weight(name + ".down", {inner, hidden}));
 }
 
 }  // namespace detail

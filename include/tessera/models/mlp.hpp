@@ -17,8 +17,8 @@ inline Graph build(const Mlp& size, const StepOptions& step) {
     const bool is_last = layer + 1 == size.layers;
     const Extent out = is_last ? size.classes : size.width;
     const std::string name = layer_name(layer);
-    x = add_bias(einsum<"bm,mn->bn">(x, net.weight(name + ".weight", {x.dims()[1], out})),
-                 net.weight(name + ".bias", {out}));
+    const Tensor weight = net.weight(name + ".weight", {x.dims()[1], out});
+    x = add_bias(net, name + ".bias", einsum<"bm,mn->bn">(x, weight));
     if (!is_last) x = relu(x);
   }
   return net.finish(x);

@@ -35,17 +35,15 @@ inline Mixture mixture(Network& net, const std::string& name, const Tensor& x, c
       einsum<"gsm,me->gse">(dealt, net.weight(name + ".gate", {hidden, experts}));
   const Routing routing = route(softmax(convert(preference, f32)), size.choices, capacity);
 
-  const auto biased = [&](const Tensor& y, const std::string& bias) {
-    return y + broadcast(net.weight(bias, {experts, y.dims().back()}), y.dims(), {0, 3});
+  const auto add_bias = [&](const Tensor& y, const char* part) {
+    const Tensor bias = net.weight(name + part, {experts, y.dims().back()});
+    return y + broadcast(bias, y.dims(), {0, 3});
   };
   const Tensor sent = einsum<"gsec,gsm->egcm">(convert(routing.dispatch, net.precision()), dealt);
-  const Tensor up = biased(
-      einsum<"egcm,emf->egcf">(sent, net.weight(name + ".up.weight", {experts, hidden, inner})),
-      name + ".up.bias");
-  const Tensor down =
-      biased(einsum<"egcf,efm->egcm">(gelu(up),
-                                      net.weight(name + ".down.weight", {experts, inner, hidden})),
-             name + ".down.bias");
+  const Tensor grow = net.weight(name + ".up.weight", {experts, hidden, inner});
+  const Tensor up = gelu(add_bias(einsum<"egcm,emf->egcf">(sent, grow), ".up.bias"));
+  const Tensor shrink = net.weight(name + ".down.weight", {experts, inner, hidden});
+  const Tensor down = add_bias(einsum<"egcf,efm->egcm">(up, shrink), ".down.bias");
   const Tensor back = einsum<"gsec,egcm->gsm">(convert(routing.combine, net.precision()), down);
   return {reshape(back, x.dims()), routing.balance};
 }
@@ -76,7 +74,7 @@ inline Graph build(const Moe& size, const StepOptions& step) {
     }
     const detail::Mixture mixed = detail::mixture(net, name + ".experts", normed, size, inner);
     x = x + mixed.result;
-    const Tensor part = mixed.balance * net.builder().constant(f32, {}, 0.01);
+    const Tensor part = mixed.balance * 0.01;
     penalty = penalty ? *penalty + part : part;
   }
   return net.finish(einsum<"bsm,vm->bsv">(layer_norm(net, "norm", x), table), penalty);

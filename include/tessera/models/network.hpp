@@ -72,11 +72,19 @@ class Network {
 
 // --- Layers that several models have -------------------------------------------------------------
 
+// With a bias of its own for each feature, the last dim.
+inline Tensor add_bias(Network& net, const std::string& name, const Tensor& x) {
+  return add_bias(x, net.weight(name, {x.dims().back()}));
+}
+// [..., positions, in] to [..., positions, out].
+inline Tensor linear(Network& net, const std::string& name, const Tensor& x, Extent out) {
+  const Tensor weight = net.weight(name + ".weight", {x.dims().back(), out});
+  return add_bias(net, name + ".bias", einsum<"bsm,mf->bsf">(x, weight));
+}
 // A norm with weights of its own.
 inline Tensor layer_norm(Network& net, const std::string& name, const Tensor& x) {
-  const Dims features{x.dims().back()};
-  return layer_norm(x, net.weight(name + ".scale", features),
-                    net.weight(name + ".shift", features));
+  const Tensor scale = net.weight(name + ".scale", {x.dims().back()});
+  return layer_norm(x, scale, net.weight(name + ".shift", {x.dims().back()}));
 }
 inline Tensor rms_norm(Network& net, const std::string& name, const Tensor& x) {
   return rms_norm(x, net.weight(name + ".scale", {x.dims().back()}));
@@ -86,7 +94,7 @@ inline Tensor rms_norm(Network& net, const std::string& name, const Tensor& x) {
 // [batch, positions, heads, features], the result [batch, heads, positions, features].
 inline Tensor attend(const Tensor& query, const Tensor& key, const Tensor& value) {
   const double scale = 1 / std::sqrt(static_cast<double>(query.dims().back()));
-  const Tensor scores = einsum<"bqhd,bkhd->bhqk">(query * constant_like(query, scale), key);
+  const Tensor scores = einsum<"bqhd,bkhd->bhqk">(query * scale, key);
   return einsum<"bhqk,bkhd->bhqd">(softmax(causal_mask(scores)), value);
 }
 
@@ -94,26 +102,19 @@ inline Tensor attend(const Tensor& query, const Tensor& key, const Tensor& value
 inline Tensor attention(Network& net, const std::string& name, const Tensor& x, Extent heads) {
   const Extent hidden = x.dims().back(), features = hidden / heads;
   const auto project = [&](const std::string& part) {
-    const Tensor y = einsum<"bsm,mhd->bshd">(
-        x, net.weight(name + '.' + part + ".weight", {hidden, heads, features}));
-    return y +
-           broadcast(net.weight(name + '.' + part + ".bias", {heads, features}), y.dims(), {2, 3});
+    const Tensor weight = net.weight(name + part + ".weight", {hidden, heads, features});
+    const Tensor y = einsum<"bsm,mhd->bshd">(x, weight);
+    return y + broadcast(net.weight(name + part + ".bias", {heads, features}), y.dims(), {2, 3});
   };
-  const Tensor query = project("query"), key = project("key"), value = project("value");
-  const Tensor mixed = einsum<"bhsd,hdm->bsm">(
-      attend(query, key, value), net.weight(name + ".output.weight", {heads, features, hidden}));
-  return add_bias(mixed, net.weight(name + ".output.bias", {hidden}));
+  const Tensor query = project(".query"), key = project(".key"), value = project(".value");
+  const Tensor seen = attend(query, key, value);
+  const Tensor weight = net.weight(name + ".output.weight", {heads, features, hidden});
+  return add_bias(net, name + ".output.bias", einsum<"bhsd,hdm->bsm">(seen, weight));
 }
 
 // Two linear layers with a bend between them.
 inline Tensor feed_forward(Network& net, const std::string& name, const Tensor& x, Extent inner) {
-  const Extent hidden = x.dims().back();
-  const Tensor up =
-      add_bias(einsum<"bsm,mf->bsf">(x, net.weight(name + ".up.weight", {hidden, inner})),
-               net.weight(name + ".up.bias", {inner}));
-  return add_bias(
-      einsum<"bsf,fm->bsm">(gelu(up), net.weight(name + ".down.weight", {inner, hidden})),
-      net.weight(name + ".down.bias", {hidden}));
+  return linear(net, name + ".down", gelu(linear(net, name + ".up", x, inner)), x.dims().back());
 }
 
 inline std::string layer_name(Extent layer) { return "layer" + std::to_string(layer); }

@@ -15,8 +15,8 @@ namespace detail {
 
 inline Tensor biased_convolution(Network& net, const std::string& name, const Tensor& x,
                                  Extent size, Extent features) {
-  return add_bias(convolve(x, net.weight(name + ".kernel", {size, size, x.dims()[3], features})),
-                  net.weight(name + ".bias", {features}));
+  const Tensor kernel = net.weight(name + ".kernel", {size, size, x.dims()[3], features});
+  return add_bias(net, name + ".bias", convolve(x, kernel));
 }
 inline Tensor level(Network& net, const std::string& name, Tensor x, Extent features) {
   x = relu(biased_convolution(net, name + ".first", x, 3, features));
@@ -43,9 +43,8 @@ inline Graph build(const UNet& size, const StepOptions& step) {
   for (Extent d = size.depth; d-- > 0;) {
     features /= 2;
     const std::string name = "up" + std::to_string(d);
-    const Tensor up =
-        add_bias(convolve_up(x, net.weight(name + ".grow.kernel", {2, 2, x.dims()[3], features})),
-                 net.weight(name + ".grow.bias", {features}));
+    const Tensor kernel = net.weight(name + ".grow.kernel", {2, 2, x.dims()[3], features});
+    const Tensor up = add_bias(net, name + ".grow.bias", convolve_up(x, kernel));
     const Tensor both[] = {kept[static_cast<std::size_t>(d)], up};
     x = detail::level(net, name, concatenate(both, 3), features);
   }

@@ -19,8 +19,9 @@ namespace detail {
 inline Tensor normed_convolution(Network& net, const std::string& name, const Tensor& x,
                                  Extent size, Extent features, Extent stride) {
   const Tensor kernel = net.weight(name + ".kernel", {size, size, x.dims()[3], features});
-  return batch_norm(convolve(x, kernel, stride), net.weight(name + ".scale", {features}),
-                    net.weight(name + ".shift", {features}));
+  const Tensor y = convolve(x, kernel, stride);
+  const Tensor scale = net.weight(name + ".scale", {features});
+  return batch_norm(y, scale, net.weight(name + ".shift", {features}));
 }
 
 inline Tensor bottleneck(Network& net, const std::string& name, const Tensor& x, Extent features,
@@ -53,11 +54,9 @@ inline Graph build(const WideResNet& size, const StepOptions& step) {
                              "stage" + std::to_string(stage) + ".block" + std::to_string(block), x,
                              features, size.width, stage > 0 && block == 0 ? 2 : 1);
   const double pixels = static_cast<double>(x.dims()[1] * x.dims()[2]);
-  const Tensor pooled = reduce_sum(x, {1, 2});
-  const Tensor mean = pooled * constant_like(pooled, 1 / pixels);
-  const Tensor logits =
-      einsum<"bm,mn->bn">(mean, net.weight("head.weight", {mean.dims()[1], size.classes}));
-  return net.finish(add_bias(logits, net.weight("head.bias", {size.classes})));
+  const Tensor mean = reduce_sum(x, {1, 2}) * (1 / pixels);
+  const Tensor weight = net.weight("head.weight", {mean.dims()[1], size.classes});
+  return net.finish(add_bias(net, "head.bias", einsum<"bm,mn->bn">(mean, weight)));
 }
 
 }  // namespace tessera::models
