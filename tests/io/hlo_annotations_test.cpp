@@ -247,6 +247,30 @@ TEST_CASE("what can not be had is refused by name") {
   CHECK(with("{{replicated}, {replicated}}").find("has 2 parts, its shape 1") != std::string::npos);
 }
 
+TEST_CASE("an image split over space: rims are exchanged, statistics reduced, nothing else moves") {
+  const Planned image = planned(
+      "add { a = f32[] parameter(0)\n b = f32[] parameter(1)\n ROOT c = f32[] add(a, b) }\n"
+      "ENTRY e { x = f32[1,512,512,16] parameter(0), sharding={devices=[1,4,1,1]<=[4]}\n"
+      " k = f32[3,3,16,16] parameter(1)\n g = f32[16] parameter(2)\n"
+      " y = f32[1,512,512,16] convolution(x, k), window={size=3x3 pad=1_1x1_1}, "
+      "dim_labels=b01f_01io->b01f\n"
+      " t = (f32[1,512,512,16], f32[16], f32[16]) batch-norm-training(y, g, g), epsilon=1, "
+      "feature_index=3\n z = f32[1,512,512,16] get-tuple-element(t), index=0\n"
+      " p = f32[1,256,256,16] reduce-window(z, f32[] constant(0)), "
+      "window={size=1x2x2x1 stride=1x2x2x1}, to_apply=add\n"
+      " ROOT q = f32[1,256,256,16] exponential(p), sharding={devices=[1,4,1,1]<=[4]} }",
+      DynamicMesh{4});
+  std::vector<std::pair<StepKind, Extent>> moved;
+  for (const plan::PlannedOp& op : image.plan.ops)
+    for (const plan::PlannedCollective& collective : op.collectives)
+      moved.emplace_back(collective.kind, collective.bytes);
+  // A row above and a row below, of 512 pixels of 64 bytes; and two vectors of sums.
+  CHECK(moved == std::vector<std::pair<StepKind, Extent>>{{StepKind::halo_exchange, 65536},
+                                                          {StepKind::all_reduce, 64},
+                                                          {StepKind::all_reduce, 64}});
+  CHECK(image.of("p") == "[[], [0], [], []]");
+}
+
 TEST_CASE("a plan written as HLO, read again and kept, is the same plan") {
   for (const char* const name : {"mlp_2_layer_batch_1024_width_128.hlo",
                                  "mlp_12_layer_batch_128_width_1024.hlo", "gpt_2_layer_step.hlo"}) {

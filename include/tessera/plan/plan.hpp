@@ -13,6 +13,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tessera/cost/resharding.hpp"
@@ -240,7 +241,10 @@ class Planner {
     for (const cost::PricedStep& step : tensor.path(at, *wanted)) {
       at = apply(step.step, at, wanted->reduction());
       paid += step.price;
-      if (tensor.local_bytes(at) >= tensor.local_bytes(best)) continue;
+      const auto rank = [&](DynamicSharding sharding) {
+        return std::pair(tensor.local_bytes(sharding), sharding.partial_axes().size());
+      };
+      if (rank(at) >= rank(best)) continue;
       best = at;
       price = paid;
     }
