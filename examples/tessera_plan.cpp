@@ -51,7 +51,7 @@ constexpr const char* epilogue = R"(Examples:
   tessera-plan step.hlo --mesh 2x4 --emit hlo -o planned.hlo
       the module again, with sharding= on every instruction
 
-Prices without --cluster (--cost-model alpa): over one axis of n devices, B bytes local to the others,
+Prices without --cluster (--cost-model alpa), over one axis of n devices, B bytes local to others:
   all-gather      floor(alpha + beta (n-1)/n B) + 0.1
   all-reduce      floor(alpha + beta 2(n-1)/n B) + 0.01
   reduce-scatter  floor(alpha + beta (n-1)/n B) + 0.001
