@@ -57,7 +57,7 @@ constexpr const char* epilogue = R"(Examples:
   tessera-plan --model gpt:layers=8,hidden=1024,heads=16,step=infer --mesh 2x4 --problem gpt.json
       a model in place of a file, and the 0-1 program that its plan solves
 
-Prices without --cluster (--cost-model alpa): over one axis of n devices, B bytes local to the others,
+Prices without --cluster (--cost-model alpa), over one axis of n devices, B bytes local to others:
   all-gather      floor(alpha + beta (n-1)/n B) + 0.1
   all-reduce      floor(alpha + beta 2(n-1)/n B) + 0.01
   reduce-scatter  floor(alpha + beta (n-1)/n B) + 0.001
