@@ -183,6 +183,7 @@ TEST_CASE("a refined mesh has the prime factors of the axes, in their places") {
   CHECK(refined(DynamicMesh{9, 8}).mesh == DynamicMesh{3, 3, 2, 2, 2});
   CHECK(refined(DynamicMesh{}).mesh == DynamicMesh{});
   CHECK_THROWS_AS(refined(DynamicMesh{512}), InvalidMesh);
+  static_assert(refined(Mesh<8>()).mesh.rank() == 3);
 }
 
 }  // namespace

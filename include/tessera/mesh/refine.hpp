@@ -6,7 +6,8 @@
 // Devices keep their numbers: an axis of 8 becomes axes of 2, 2 and 2, major first, in its place.
 // More can be said with the axes of the refined mesh, and so more must be searched.
 #pragma once
-#include <vector>
+#include <cstddef>
+#include <span>
 
 #include "tessera/mesh/mesh.hpp"
 
@@ -19,20 +20,19 @@ struct RefinedMesh {
 
 // Throws InvalidMesh where there would be too many axes.  O(sum of the extents' square roots)
 template<MeshLike M>
-RefinedMesh refined(const M& mesh) {
-  std::vector<Extent> extents;
-  std::vector<Axis> origins;
+constexpr RefinedMesh refined(const M& mesh) {
+  // An extent has less than 64 prime factors; of too many axes the mesh itself complains.
+  InlineVector<Extent, 64 * max_axes> extents;
+  AxisList origins;
   for (Axis axis = 0; axis < mesh.rank(); ++axis) {
     const std::size_t before = extents.size();
     Extent rest = mesh.extent(axis);
     for (Extent prime = 2; prime <= rest / prime; ++prime)
       for (; rest % prime == 0 && rest != prime; rest /= prime) extents.push_back(prime);
     if (rest > 1 || extents.size() == before) extents.push_back(rest);
-    origins.resize(extents.size(), axis);
+    origins.resize(extents.size() < max_axes ? extents.size() : max_axes, axis);
   }
-  RefinedMesh result{DynamicMesh(extents), {}};
-  for (const Axis origin : origins) result.origins.push_back(origin);
-  return result;
+  return {DynamicMesh(std::span<const Extent>(extents.data(), extents.size())), origins};
 }
 
 }  // namespace tessera
