@@ -166,7 +166,7 @@ Step training_step(std::size_t layers, bool has_updates) {
     const Tensor w = einsum<"mk,mn->kn">(inputs[i], gradient);
     note(i, w);
     if (has_updates)
-      b.update(weights[i], note(i, weights[i] - w * constant_like(w)));
+      b.update(weights[i], note(i, weights[i] - w * constant_like(w, 0.01)));
     else
       b.output(w);
     if (i > 0) gradient = note(i, einsum<"mn,kn->mk">(gradient, weights[i]));

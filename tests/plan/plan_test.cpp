@@ -118,11 +118,9 @@ TEST_CASE("a static mesh and its dynamic twin give plans of one cost") {
 
 // The rows but the first, and a row of padding: windows that slide by one.
 Tensor shifted(Builder& b, const Tensor& x) {
-  const Dims whole = x.dims(), fewer{whole[0] - 1, whole[1]};
-  const SliceDim slice[] = {{1, 1}, {0, 1}};
-  const PadDim pad[] = {{0, 1, 0}, {}};
-  const Tensor rows = b.apply("slice", {x}, {f32, fewer}, slice_rule(whole, fewer, slice));
-  return b.apply("pad", {rows, b.constant(f32)}, {f32, whole}, pad_rule(fewer, whole, pad));
+  const Dims whole = x.dims();
+  const Tensor rows = slice(x, 0, 1, whole[0]);
+  return pad(rows, b.constant(f32), {{0, 1, 0}, {}});
 }
 
 // A random program of products, sums and movements, some outputs in place of parameters.

@@ -399,8 +399,9 @@ inline Tensor slice(const Tensor& x, std::vector<SliceRange> ranges) {
         "slice: range " + std::to_string(d) + " does not lie in " + to_string(x.type()));
     dims.push_back((range.limit - range.start + range.stride - 1) / range.stride);
   }
-  return x.builder().apply("slice", {x}, {x.type().element, dims},
-                           slice_rule(x.dims(), dims, ranges), Slicing{std::move(ranges)});
+  Rule rule = slice_rule(x.dims(), dims, ranges);
+  return x.builder().apply("slice", {x}, {x.type().element, dims}, std::move(rule),
+                           Slicing{std::move(ranges)});
 }
 // Elements begin to limit of one dim, and all of the others.
 inline Tensor slice(const Tensor& x, Extent dim, Extent begin, Extent limit) {
@@ -425,8 +426,9 @@ inline Tensor pad(const Tensor& x, const Tensor& value, std::vector<PaddingRange
                                                              " cuts off more than there is of " +
                                                              to_string(x.type()));
   }
-  return x.builder().apply("pad", {x, value}, {x.type().element, dims},
-                           pad_rule(x.dims(), dims, ranges), Padding{std::move(ranges)});
+  Rule rule = pad_rule(x.dims(), dims, ranges);
+  return x.builder().apply("pad", {x, value}, {x.type().element, dims}, std::move(rule),
+                           Padding{std::move(ranges)});
 }
 
 // Each element's place along a dim: 0, 1, 2, ...
@@ -550,9 +552,9 @@ inline Tensor convolution(const Tensor& input, const Tensor& kernel, Convolution
                     "convolution: window dim " + std::to_string(s) + " is not the kernel's");
     result[dims.output_space[s]] = window.output_size(input.dims()[dims.input_space[s]]);
   }
-  return input.builder().apply(
-      "convolution", {input, kernel}, {input.type().element, result},
-      convolution_rule(input.dims(), kernel.dims(), result, dims, how.window), std::move(how));
+  Rule rule = convolution_rule(input.dims(), kernel.dims(), result, dims, how.window);
+  return input.builder().apply("convolution", {input, kernel}, {input.type().element, result},
+                               std::move(rule), std::move(how));
 }
 
 // --- Reductions ----------------------------------------------------------------------------------
