@@ -267,6 +267,9 @@ class Prover {
     phase_ = Phase::tree;
     if (proof_ != nullptr) proof_->step("tree").end();
     propagator_.emplace(component());
+    message_count_ = 0;
+    for (const auto& table : component().tables)
+      message_count_ += component().value_count(table.u) + component().value_count(table.v);
     Node root;
     root.domains = std::move(domains_);
     root.bound = root_bound_;
@@ -329,11 +332,9 @@ class Prover {
   static constexpr std::size_t messages_limit =
       50'000;  // more of them are not kept, but found again
   static constexpr std::size_t open_bytes_limit = std::size_t{1} << 29;
+  bool keeps_messages() const { return message_count_ <= messages_limit; }
   std::size_t open_bytes() const {
-    std::size_t messages = 0;
-    for (const auto& table : component().tables)
-      messages += component().value_count(table.u) + component().value_count(table.v);
-    if (messages > messages_limit) messages = 0;
+    const std::size_t messages = keeps_messages() ? message_count_ : 0;
     // Two children share their parent's guide.
     return open_.size() * (component().total_values() +
                            sizeof(double) * (component().capacity.size() + messages) / 2);
@@ -438,13 +439,10 @@ class Prover {
   std::shared_ptr<const Guide> save(const Relaxation<Int>& relaxation,
                                     const Component<Int>& restricted,
                                     const std::vector<std::uint32_t>& kept) const {
-    const Guide narrow = relaxation.guide();
     auto wide = std::make_shared<Guide>();
-    wide->lambda = narrow.lambda;
-    std::size_t messages = 0;
-    for (const auto& table : component().tables)
-      messages += component().value_count(table.u) + component().value_count(table.v);
-    if (messages > messages_limit) return wide;
+    wide->lambda = relaxation.lambda();
+    if (!keeps_messages()) return wide;
+    const Guide narrow = relaxation.guide();
     widen(narrow.forward, wide->forward, restricted, kept, &Component<Int>::Table::v);
     widen(narrow.backward, wide->backward, restricted, kept, &Component<Int>::Table::u);
     return wide;
@@ -566,12 +564,6 @@ class Prover {
   }
 
   // --- Branching ---------------------------------------------------------------------------------
-
-  // A variable's values in two sets, and the price of usage that tells them apart.
-  struct Split {
-    std::uint32_t variable = 0;
-    double spread = -1;
-  };
 
   std::vector<Node> branch(const Node& node, const Component<Int>& restricted,
                            const Relaxation<Int>& relaxation, const Bound<Int>& bound,
@@ -709,6 +701,7 @@ class Prover {
   std::vector<Node> open_;
   std::optional<Node> next_;
   std::uint32_t last_number_ = 0;  // of a node
+  std::size_t message_count_ = 0;  // of numbers in all messages of the component
 };
 
 }  // namespace tessera::solver

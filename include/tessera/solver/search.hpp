@@ -61,7 +61,9 @@ class Search {
     while (!is_finished() && (prover_.work() < alone || (is_short && prover_.is_at_root())))
       prove();
     if (!is_finished()) explore_too();
-    return outcome();
+    Outcome outcome = outcome_of(incumbent_);
+    outcome.is_complete = prover_.is_done();
+    return outcome;
   }
 
  private:
@@ -74,13 +76,13 @@ class Search {
     nodes_.store(prover_.nodes(), std::memory_order_relaxed);
   }
 
-  Outcome outcome() const {
+  // @pre no other thread changes the incumbent
+  Outcome outcome_of(const Incumbent<Int>& incumbent) const {
     Outcome outcome;
-    outcome.best = incumbent_.best_unlocked();
-    outcome.cost = incumbent_.cost_unlocked();
-    outcome.bound = incumbent_.bound_unlocked();
-    outcome.is_complete = prover_.is_done();
-    outcome.nodes = prover_.nodes();
+    outcome.best = incumbent.best_unlocked();
+    outcome.cost = incumbent.cost_unlocked();
+    outcome.bound = incumbent.bound_unlocked();
+    outcome.nodes = nodes_.load(std::memory_order_relaxed);
     return outcome;
   }
 
@@ -165,12 +167,7 @@ class Search {
     const double now = deadline_.seconds();
     if (!is_new && now < last_report_ + interval) return;
     last_report_ = now;
-    Outcome so_far;
-    so_far.best = incumbent.best_unlocked();
-    so_far.cost = incumbent.cost_unlocked();
-    so_far.bound = incumbent.bound_unlocked();
-    so_far.nodes = nodes_.load(std::memory_order_relaxed);
-    report_(so_far, is_new);
+    report_(outcome_of(incumbent), is_new);
   }
 
   const Component<Int>& component_;
