@@ -179,11 +179,7 @@ ExitCode run(const Arguments& arguments) {
   return ExitCode::solved;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  CLI::App app;
-  Arguments arguments;
+void describe(CLI::App& app, Arguments& arguments) {
   app.description("Our choice of pipeline stages beside the algorithm of Alpa's paper.");
   app.add_option("--layers", arguments.layers)->check(CLI::Range(1, 1024))->capture_default_str();
   app.add_option("--devices", arguments.devices)
@@ -199,5 +195,8 @@ int main(int argc, char** argv) {
   app.add_option("--seed", arguments.seed)->capture_default_str();
   app.add_flag("--growth", arguments.growth,
                "instead, ours alone: 16 to 256 layers, 8 to 16384 devices");
-  return examples::run_program(app, argc, argv, [&] { return run(arguments); });
 }
+
+}  // namespace
+
+int main(int argc, char** argv) { return examples::run_program(argc, argv, describe, run); }

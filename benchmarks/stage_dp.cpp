@@ -168,15 +168,14 @@ ExitCode run(const Arguments& arguments) {
   return ExitCode::solved;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  CLI::App app;
-  Arguments arguments;
+void describe(CLI::App& app, Arguments& arguments) {
   app.description(about);
   app.footer(epilogue);
   app.add_option("FILE", arguments.file, "a JSON file, or - for standard input")->required();
   app.add_flag("--inference", arguments.inference, "look for the best throughput");
   app.add_flag("--statistics", arguments.statistics, "tell on standard error what it took");
-  return examples::run_program(app, argc, argv, [&] { return run(arguments); });
 }
+
+}  // namespace
+
+int main(int argc, char** argv) { return examples::run_program(argc, argv, describe, run); }

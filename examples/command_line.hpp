@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the two programs share: reading arguments, exit codes, Ctrl-C, errors.
+// What all programs share: reading arguments, exit codes, Ctrl-C, errors.
 #pragma once
 #include <CLI/CLI.hpp>
 
@@ -149,14 +149,19 @@ inline int fail(const std::string& message) {
   return static_cast<int>(ExitCode::bad_input);
 }
 
-// Parses, runs, and turns what goes wrong into one line on standard error and an exit code.  That
-// includes output that does not arrive where it should.
-template<class Run>
-int run_program(CLI::App& app, int argc, char** argv, Run&& run) {
+// A whole program: describes its arguments, parses them, runs, and turns what goes wrong into one
+// line on standard error and an exit code.  That includes output that does not arrive where it
+// should.
+template<class Arguments>
+int run_program(int argc, char** argv, void (*describe)(CLI::App&, Arguments&),
+                ExitCode (*run)(const Arguments&)) {
+  CLI::App app;
+  Arguments arguments;
+  describe(app, arguments);
   int code = 0;
   try {
     app.parse(argc, argv);
-    code = static_cast<int>(run());
+    code = static_cast<int>(run(arguments));
   } catch (const CLI::CallForHelp& help) {
     code = app.exit(help);
   } catch (const CLI::CallForVersion& version) {

@@ -306,9 +306,4 @@ ExitCode run(const Arguments& arguments) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  CLI::App app;
-  Arguments arguments;
-  describe(app, arguments);
-  return examples::run_program(app, argc, argv, [&] { return run(arguments); });
-}
+int main(int argc, char** argv) { return examples::run_program(argc, argv, describe, run); }

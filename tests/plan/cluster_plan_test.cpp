@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "support/files.hpp"
-#include "support/random.hpp"
+#include "support/programs.hpp"
 #include "tessera/cost.hpp"
 #include "tessera/graph.hpp"
 #include "tessera/io/file.hpp"
@@ -225,33 +225,8 @@ TEST_CASE("memory: the device's capacity is told, and a budget is kept or refuse
   CHECK(planned(graph, "dgx-h200:8", DynamicMesh{8}, options).status == solver::Status::infeasible);
 }
 
-// Random programs large enough for bandwidth and arithmetic to count.
-Graph random_program(std::uint64_t seed) {
-  tessera_test::Random random(seed);
-  Builder b;
-  const Extent m = 512 * random.between(1, 32), n = 256 * random.between(1, 16);
-  std::vector<Tensor> tall, square;
-  for (int i = 0; i < 2; ++i) {
-    tall.push_back(b.parameter("x" + std::to_string(i), bf16, {m, n}));
-    square.push_back(b.parameter("w" + std::to_string(i), bf16, {n, n}));
-  }
-  const std::size_t weights = square.size();
-  const std::int64_t steps = random.between(2, 5);
-  for (std::int64_t step = 0; step < steps; ++step) {
-    switch (random.below(7)) {
-      case 0: tall.push_back(einsum<"mk,kn->mn">(random.pick(tall), random.pick(square))); break;
-      case 1: square.push_back(einsum<"mk,mn->kn">(random.pick(tall), random.pick(tall))); break;
-      case 2: tall.push_back(random.pick(tall) + random.pick(tall)); break;
-      case 3: tall.push_back(exp(random.pick(tall))); break;
-      case 4: square.push_back(transpose(random.pick(square), {1, 0})); break;
-      case 5: tall.push_back(broadcast(reduce_sum(random.pick(tall), {0}), {m, n}, {1})); break;
-      default: tall.push_back(random.pick(tall) * random.pick(tall)); break;
-    }
-  }
-  b.output(tall.back());
-  if (square.size() > weights) b.update(square[0], square.back());
-  return b.graph();
-}
+// Large enough for bandwidth and arithmetic to count.
+constexpr tessera_test::ProgramSizes large{bf16, 512, 32, 256, 16};
 
 TEST_CASE("property: pruning loses no optimum where work has a price") {
   const std::vector<std::pair<std::string, DynamicMesh>> settings{
@@ -261,7 +236,7 @@ TEST_CASE("property: pruning loses no optimum where work has a price") {
       {"tpu-v4-pod:8", DynamicMesh{2, 4}}};
   for (std::uint64_t seed = 0; seed < 80; ++seed) {
     CAPTURE(seed);
-    const Graph graph = random_program(seed);
+    const Graph graph = tessera_test::random_program(seed, large);
     const auto& [cluster, mesh] = settings[seed % settings.size()];
     plan::Options all;
     all.prune = false;

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "support/files.hpp"
-#include "support/random.hpp"
+#include "support/programs.hpp"
 #include "tessera/cost.hpp"
 #include "tessera/graph.hpp"
 #include "tessera/io/file.hpp"
@@ -22,6 +22,7 @@ namespace {
 using namespace tessera;
 using namespace tessera::graph;
 using tessera_test::model_file;
+using tessera_test::random_program;
 using tessera_test::shared_file;
 
 io::hlo::Program program_in(const std::string& path) {
@@ -116,46 +117,12 @@ TEST_CASE("a static mesh and its dynamic twin give plans of one cost") {
   CHECK(fixed.cost == dynamic.cost);
 }
 
-// The rows but the first, and a row of padding: windows that slide by one.
-Tensor shifted(Builder& b, const Tensor& x) {
-  const Dims whole = x.dims();
-  const Tensor rows = slice(x, 0, 1, whole[0]);
-  return pad(rows, b.constant(f32), {{0, 1, 0}, {}});
-}
-
-// A random program of products, sums and movements, some outputs in place of parameters.
-Graph random_program(std::uint64_t seed) {
-  tessera_test::Random random(seed);
-  Builder b;
-  const Extent m = 4 * random.between(1, 3), n = 4 * random.between(1, 4);
-  std::vector<Tensor> tall, square;  // [m, n] and [n, n]
-  for (int i = 0; i < 2; ++i) {
-    tall.push_back(b.parameter("x" + std::to_string(i), f32, {m, n}));
-    square.push_back(b.parameter("w" + std::to_string(i), f32, {n, n}));
-  }
-  const std::size_t weights = square.size();
-  const std::int64_t steps = random.between(2, 5);
-  for (std::int64_t step = 0; step < steps; ++step) {
-    switch (random.below(8)) {
-      case 0: tall.push_back(einsum<"mk,kn->mn">(random.pick(tall), random.pick(square))); break;
-      case 1: square.push_back(einsum<"mk,mn->kn">(random.pick(tall), random.pick(tall))); break;
-      case 2: tall.push_back(random.pick(tall) + random.pick(tall)); break;
-      case 3: tall.push_back(exp(random.pick(tall))); break;
-      case 4: square.push_back(transpose(random.pick(square), {1, 0})); break;
-      case 5: tall.push_back(broadcast(reduce_sum(random.pick(tall), {0}), {m, n}, {1})); break;
-      case 6: tall.push_back(shifted(b, random.pick(tall))); break;
-      default: tall.push_back(random.pick(tall) * random.pick(tall)); break;
-    }
-  }
-  b.output(tall.back());
-  if (square.size() > weights) b.update(square[0], square.back());
-  return b.graph();
-}
+constexpr tessera_test::ProgramSizes small{f32, 4, 3, 4, 4};
 
 TEST_CASE("property: pruning of every kind loses no optimum") {
   for (std::uint64_t seed = 0; seed < 200; ++seed) {
     CAPTURE(seed);
-    const Graph graph = random_program(seed);
+    const Graph graph = random_program(seed, small);
     const DynamicMesh mesh = seed % 3 == 0   ? DynamicMesh{4}
                              : seed % 3 == 1 ? DynamicMesh{1, 2}
                                              : DynamicMesh{2, 2};
@@ -176,7 +143,7 @@ TEST_CASE("property: pruning of every kind loses no optimum") {
 TEST_CASE("property: pruning loses no optimum under a memory budget either") {
   for (std::uint64_t seed = 0; seed < 60; ++seed) {
     CAPTURE(seed);
-    const Graph graph = random_program(seed);
+    const Graph graph = random_program(seed, small);
     const DynamicMesh mesh{2, 2};
     const plan::Plan ample = plan::plan(graph, mesh, alpa("1", "0.1"));
     for (const Wide percent : {60, 80, 95}) {
@@ -373,7 +340,7 @@ TEST_CASE("a budget below any plan names the bytes needed, and just that many su
 TEST_CASE("property: the memory reported is that of the shards that are live") {
   for (std::uint64_t seed = 0; seed < 40; ++seed) {
     CAPTURE(seed);
-    const Graph graph = random_program(seed);
+    const Graph graph = random_program(seed, small);
     const plan::Plan plan = plan::plan(graph, DynamicMesh{2, 2}, alpa("1", "0.1"));
     const Lifetimes lifetimes = lifetimes_of(graph);
     Wide peak = 0;

@@ -747,14 +747,7 @@ class Importer {
   }
 
   std::optional<graph::Rule> gather_rule(const Site& site, const Tensors& tensors) const {
-    graph::GatherDims dims;
-    dims.offset_dims = site.attributes.ints("offset_dims");
-    dims.collapsed_slice_dims = site.attributes.ints("collapsed_slice_dims");
-    dims.start_index_map = site.attributes.ints("start_index_map");
-    dims.slice_sizes = site.attributes.ints("slice_sizes");
-    dims.operand_batching_dims = site.attributes.ints("operand_batching_dims");
-    dims.start_indices_batching_dims = site.attributes.ints("start_indices_batching_dims");
-    dims.index_vector_dim = site.attributes.integer("index_vector_dim", 0);
+    graph::GatherDims dims = gather_dims(site.attributes);
     add_counted_batches(site, site.instruction.operands[1], dims.start_index_map,
                         dims.collapsed_slice_dims, dims.index_vector_dim, tensors.operand_dims[0],
                         dims.operand_batching_dims, dims.start_indices_batching_dims);
@@ -828,13 +821,7 @@ class Importer {
 
   std::optional<graph::Rule> scatter_rule(const Site& site, const Tensors& tensors) const {
     const std::size_t count = tensors.operands.size() / 2;
-    graph::ScatterDims dims;
-    dims.update_window_dims = site.attributes.ints("update_window_dims");
-    dims.inserted_window_dims = site.attributes.ints("inserted_window_dims");
-    dims.scatter_dims_to_operand_dims = site.attributes.ints("scatter_dims_to_operand_dims");
-    dims.input_batching_dims = site.attributes.ints("input_batching_dims");
-    dims.scatter_indices_batching_dims = site.attributes.ints("scatter_indices_batching_dims");
-    dims.index_vector_dim = site.attributes.integer("index_vector_dim", 0);
+    graph::ScatterDims dims = scatter_dims(site.attributes);
     add_counted_batches(site, site.instruction.operands[count], dims.scatter_dims_to_operand_dims,
                         dims.inserted_window_dims, dims.index_vector_dim, tensors.operand_dims[0],
                         dims.input_batching_dims, dims.scatter_indices_batching_dims);

@@ -153,6 +153,22 @@ inline graph::ConvolutionDims convolution_dims(const AttributeAccess& attributes
   }
   return dims;
 }
+// Of a gather.
+inline graph::GatherDims gather_dims(const AttributeAccess& attributes) {
+  return {attributes.ints("offset_dims"),           attributes.ints("collapsed_slice_dims"),
+          attributes.ints("start_index_map"),       attributes.ints("slice_sizes"),
+          attributes.ints("operand_batching_dims"), attributes.ints("start_indices_batching_dims"),
+          attributes.integer("index_vector_dim", 0)};
+}
+// Of a scatter.
+inline graph::ScatterDims scatter_dims(const AttributeAccess& attributes) {
+  return {attributes.ints("update_window_dims"),
+          attributes.ints("inserted_window_dims"),
+          attributes.ints("scatter_dims_to_operand_dims"),
+          attributes.ints("input_batching_dims"),
+          attributes.ints("scatter_indices_batching_dims"),
+          attributes.integer("index_vector_dim", 0)};
+}
 
 }  // namespace detail
 
@@ -211,12 +227,7 @@ inline graph::Attributes attributes_of(const Module& module, const Instruction& 
       if (!order || reducer("scatter") == Reduction::none) return {};
       return graph::WindowScattering{attributes.window(operand_rank), *order, reducer("scatter")};
     }
-    case OpClass::gather:
-      return graph::GatherDims{
-          attributes.ints("offset_dims"),           attributes.ints("collapsed_slice_dims"),
-          attributes.ints("start_index_map"),       attributes.ints("slice_sizes"),
-          attributes.ints("operand_batching_dims"), attributes.ints("start_indices_batching_dims"),
-          attributes.integer("index_vector_dim", 0)};
+    case OpClass::gather: return detail::gather_dims(attributes);
     case OpClass::scatter: {
       const Computation* const combiner = called("to_apply");
       if (combiner == nullptr) return {};
@@ -225,12 +236,7 @@ inline graph::Attributes attributes_of(const Module& module, const Instruction& 
                            combiner->root == combiner->parameters[1];
       const Reduction reduction = reducer_of(*combiner);
       if (reduction == Reduction::none && !assigns) return {};
-      return graph::Scattering{
-          {attributes.ints("update_window_dims"), attributes.ints("inserted_window_dims"),
-           attributes.ints("scatter_dims_to_operand_dims"), attributes.ints("input_batching_dims"),
-           attributes.ints("scatter_indices_batching_dims"),
-           attributes.integer("index_vector_dim", 0)},
-          reduction};
+      return graph::Scattering{detail::scatter_dims(attributes), reduction};
     }
     case OpClass::sort: {
       const Computation* const comparator = called("to_apply");
