@@ -23,6 +23,11 @@
 #include "tessera/mesh/mesh.hpp"
 #include "tessera/sharding/reduction.hpp"
 
+namespace Eigen {  // which this header does not need
+struct half;
+struct bfloat16;
+}  // namespace Eigen
+
 namespace tessera::executor {
 
 enum class CallKind : std::uint8_t {
@@ -76,6 +81,8 @@ template<class T>
 constexpr graph::ElementType element_type() noexcept {
   using graph::ElementType;
   if constexpr (std::is_same_v<T, bool>) return ElementType::pred;
+  if constexpr (std::is_same_v<T, Eigen::half>) return ElementType::f16;
+  if constexpr (std::is_same_v<T, Eigen::bfloat16>) return ElementType::bf16;
   if constexpr (std::is_same_v<T, float>) return ElementType::f32;
   if constexpr (std::is_same_v<T, double>) return ElementType::f64;
   if constexpr (std::is_same_v<T, std::complex<float>>) return ElementType::c64;
