@@ -245,7 +245,8 @@ class Prover {
       return true;
     remove_costly(domains_, bound, kept_);
     if (!Propagator<Int>(component()).run(domains_, proof_)) return false;
-    const Guide guide = widened(*relaxation_, restricted_, kept_);
+    Guide guide = widened(*relaxation_, restricted_, kept_);
+    guide.lambda = relaxation_->best_lambda();
     const double step = relaxation_->step();
     relax_domains();
     load(*relaxation_, guide, restricted_, kept_);
