@@ -5,6 +5,7 @@
 #pragma once
 #include <algorithm>
 #include <chrono>
+#include <concepts>
 #include <cstdint>
 #include <limits>
 #include <vector>
@@ -44,9 +45,10 @@ inline solver::Problem feasibility_problem(const solver::Problem& problem, Exten
 }
 
 // Finds the least limit in (low, high] that has a solution.  @pre high has one, low has none
+template<std::same_as<solver::Problem> P>  // a template for the reason that solve() is one
 class LeastLimit {
  public:
-  LeastLimit(const solver::Problem& problem, const solver::Options& options)
+  LeastLimit(const P& problem, const solver::Options& options)
       : problem_(problem), options_(options), deadline_(options) {}
 
   solver::Status try_limit(Extent limit, Extent* used = nullptr) {
@@ -79,7 +81,7 @@ class LeastLimit {
   }
 
  private:
-  const solver::Problem& problem_;
+  const P& problem_;
   const solver::Options& options_;
   solver::Deadline deadline_;
 };
@@ -87,8 +89,9 @@ class LeastLimit {
 }  // namespace detail
 
 // @pre the formulation has no solution within its usage limit.  Spends at most options.time_limit.
-inline Shortage find_shortage(const graph::Graph& graph, const Formulation& formulation,
-                              const solver::Options& options) {
+template<std::same_as<Formulation> F>
+Shortage find_shortage(const graph::Graph& graph, const F& formulation,
+                       const solver::Options& options) {
   Shortage shortage;
   shortage.peak = memory_peak(graph, formulation.lifetimes, [&](graph::Value value) {
     Extent least = std::numeric_limits<Extent>::max();

@@ -13,9 +13,11 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "tessera/solver/component.hpp"
+#include "tessera/solver/kernels.hpp"
 
 namespace tessera::solver {
 
@@ -133,7 +135,7 @@ Bound<Int> exact_bound(const Component<Int>& component, const std::vector<Int>& 
   // From the last variable to the first.  By the time v is reached, every higher neighbour has sent
   // its message down.  v's belief is shared out over the tables to its lower neighbours; each then
   // sends down what it can, and keeps its minimum as part of the bound.
-  std::vector<Int> share, down, up;
+  std::vector<Int> share, down, up, kept;
   for (auto v = static_cast<std::uint32_t>(component.size()); v-- > 0;) {
     const std::uint32_t first = component.first[v], width = component.value_count(v);
     const auto lower = static_cast<std::int64_t>(component.lower[v].size());
@@ -154,29 +156,23 @@ Bound<Int> exact_bound(const Component<Int>& component, const std::vector<Int>& 
       const Int* cost = component.cost_of(table);
       const std::uint32_t rows = component.value_count(table.u);
       up.resize(width);
-      for (std::uint32_t y = 0; y < width; ++y) up[y] = share[y] - forward[message_at[e] + y];
-      down.assign(rows, Int(0));
-      for (std::uint32_t x = 0; x < rows; ++x) {
-        Int best = up[0] + cost[std::size_t{x} * width];
-        for (std::uint32_t y = 1; y < width; ++y)
-          best = std::min<Int>(best, up[y] + cost[std::size_t{x} * width + y]);
-        down[x] = best;
-      }
+      for (std::uint32_t y = 0; y < width; ++y) up[y] = forward[message_at[e] + y] - share[y];
+      down.resize(rows);
+      for (std::uint32_t x = 0; x < rows; ++x)
+        down[x] = -kernels::largest_difference(up.data(), cost + std::size_t{x} * width, width);
       const Int lowest = *std::min_element(down.begin(), down.end());
       bound.value += lowest;
       Int* below = belief.data() + component.first[table.u];
       for (std::uint32_t x = 0; x < rows; ++x) below[x] += down[x] - lowest;
       if (used != nullptr) {
-        for (const Int& message : up) used->to_v[e].push_back(-message);
+        used->to_v[e] = up;
         for (const Int& message : down) used->to_u[e].push_back(message - lowest);
       }
       // What the table keeps of each of v's values, over the best that each row has left.
-      for (std::uint32_t y = 0; y < width; ++y) {
-        Int kept = up[y] + cost[y] - down[0];
-        for (std::uint32_t x = 1; x < rows; ++x)
-          kept = std::min<Int>(kept, up[y] + cost[std::size_t{x} * width + y] - down[x]);
-        reduced[y] += kept;
-      }
+      kept.assign(width, std::numeric_limits<Int>::max());
+      for (std::uint32_t x = 0; x < rows; ++x)
+        kernels::lower_to(kept.data(), cost + std::size_t{x} * width, down[x], width);
+      for (std::uint32_t y = 0; y < width; ++y) reduced[y] += kept[y] - up[y];
     }
   }
   return bound;

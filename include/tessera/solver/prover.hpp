@@ -125,14 +125,21 @@ class Prover {
       return;
     }
     domains_ = std::move(domains);
-    restricted_ = restrict_to(component(), domains_, kept_);
-    weights_.emplace(restricted_);
-    relaxation_.emplace(*weights_, Pace{});
+    relax_domains();
     root_bound_ = bound_without_guide(restricted_);
     raise_root_bound();
     sweeps_ = 0;
     next_look_ = first_look;
     phase_ = Phase::root;
+  }
+
+  // A relaxation of what the domains leave, with messages and multipliers at zero.
+  void relax_domains() {
+    relaxation_.reset();
+    weights_.reset();
+    restricted_ = restrict_to(component(), domains_, kept_);
+    weights_.emplace(restricted_);
+    relaxation_.emplace(*weights_, Pace{});
   }
 
   // Presolves what `domains` leaves of the component.
@@ -221,11 +228,29 @@ class Prover {
     if (stages_.size() == 1) lambda_ = relaxation_->lambda();
     const Bound<Int> bound = bound_of(restricted_, *relaxation_, root_bound_);
     work_ += sweep_work(*weights_);
+    const bool is_better = bound.value > root_bound_;  // and so in the certificate
     root_bound_ = std::max(root_bound_, bound.value);
     raise_root_bound();
     if (!closes(root_bound_)) round_and_offer(restricted_, *weights_, *relaxation_, kept_, true);
-    if (!closes(root_bound_)) return false;
+    if (!closes(root_bound_) && (!is_better || thin_out(bound))) return false;
     finish();
+    return true;
+  }
+
+  // Where many values can not be part of anything cheaper they go at once, and the ascent goes on
+  // over the rest: the sooner, the cheaper its sweeps.  False where nothing cheaper is left.
+  bool thin_out(const Bound<Int>& bound) {
+    constexpr std::size_t worthwhile = 4;  // a fourth
+    if (costly_values(bound, kept_).size() * worthwhile < kept_.size() - restricted_.size())
+      return true;
+    remove_costly(domains_, bound, kept_);
+    if (!Propagator<Int>(component()).run(domains_, proof_)) return false;
+    Guide guide = widened(*relaxation_, restricted_, kept_);
+    guide.lambda = relaxation_->best_lambda();
+    const double step = relaxation_->step();
+    relax_domains();
+    load(*relaxation_, guide, restricted_, kept_);
+    relaxation_->start_from(guide.lambda, step);
     return true;
   }
 
@@ -394,15 +419,23 @@ class Prover {
   // A value whose own bound reaches the incumbent goes.
   std::size_t remove_costly(Domains& domains, const Bound<Int>& bound,
                             const std::vector<std::uint32_t>& kept) const {
-    const auto incumbent = incumbent_cost();
-    if (!incumbent) return 0;
-    const Wide limit = *incumbent - incumbent_.unit() + 1;
-    std::vector<std::uint32_t> costly;
-    for (std::size_t x = 0; x < kept.size(); ++x)
-      if (bound.value + bound.reduced_costs[x] >= limit) costly.push_back(kept[x]);
+    const std::vector<std::uint32_t> costly = costly_values(bound, kept);
     for (const std::uint32_t x : costly) domains[x] = 0;
-    if (proof_ != nullptr && !costly.empty()) write_costly(limit, costly);
+    if (proof_ != nullptr && !costly.empty()) write_costly(*limit_of_use(), costly);
     return costly.size();
+  }
+  std::vector<std::uint32_t> costly_values(const Bound<Int>& bound,
+                                           const std::vector<std::uint32_t>& kept) const {
+    std::vector<std::uint32_t> costly;
+    if (const auto limit = limit_of_use())
+      for (std::size_t x = 0; x < kept.size(); ++x)
+        if (bound.value + bound.reduced_costs[x] >= *limit) costly.push_back(kept[x]);
+    return costly;
+  }
+  // What costs as much can not be cheaper than the incumbent.
+  std::optional<Wide> limit_of_use() const {
+    const auto incumbent = incumbent_cost();
+    return incumbent ? std::optional(*incumbent - incumbent_.unit() + 1) : std::nullopt;
   }
   void write_costly(Wide limit, const std::vector<std::uint32_t>& costly) const {
     proof_->step("costly") << limit;
@@ -439,12 +472,15 @@ class Prover {
   std::shared_ptr<const Guide> save(const Relaxation<Int>& relaxation,
                                     const Component<Int>& restricted,
                                     const std::vector<std::uint32_t>& kept) const {
-    auto wide = std::make_shared<Guide>();
-    wide->lambda = relaxation.lambda();
-    if (!keeps_messages()) return wide;
+    return std::make_shared<Guide>(keeps_messages() ? widened(relaxation, restricted, kept)
+                                                    : Guide{{}, {}, relaxation.lambda()});
+  }
+  Guide widened(const Relaxation<Int>& relaxation, const Component<Int>& restricted,
+                const std::vector<std::uint32_t>& kept) const {
     const Guide narrow = relaxation.guide();
-    widen(narrow.forward, wide->forward, restricted, kept, &Component<Int>::Table::v);
-    widen(narrow.backward, wide->backward, restricted, kept, &Component<Int>::Table::u);
+    Guide wide{{}, {}, narrow.lambda};
+    widen(narrow.forward, wide.forward, restricted, kept, &Component<Int>::Table::v);
+    widen(narrow.backward, wide.backward, restricted, kept, &Component<Int>::Table::u);
     return wide;
   }
   void load(Relaxation<Int>& relaxation, const Guide& wide, const Component<Int>& restricted,

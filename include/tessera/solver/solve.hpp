@@ -6,6 +6,7 @@
 // that of evaluate.hpp, which shares nothing with the search.
 #pragma once
 #include <algorithm>
+#include <concepts>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -187,7 +188,10 @@ class Solve {
 
 // The cheapest assignment, or the best found within the limits.  @post the result is consistent:
 // its cost is evaluate()'s, and lower_bound <= cost
-inline Result solve(const Problem& problem, const Options& options = {}) {
+//
+// A template only so that who includes this without calling it does not compile the solver, twice.
+template<std::same_as<Problem> P = Problem>
+Result solve(const P& problem, const Options& options = {}) {
   const Wide magnitude = magnitude_of(problem);
   if (const int shift = spare_bits<std::int64_t>(magnitude); shift >= 0)
     return detail::Solve<std::int64_t>(problem, options, shift).run();
