@@ -16,7 +16,7 @@ set(pipeline_may core mesh sharding graph)
 set(plan_may core mesh sharding notation graph cost strategy solver pipeline)
 set(executor_may core mesh sharding notation graph cost strategy solver pipeline plan)
 set(io_may core mesh sharding notation graph cost strategy solver pipeline plan)
-set(report_may core mesh sharding notation graph cost strategy solver pipeline plan)
+set(report_may core mesh sharding notation graph cost strategy solver pipeline plan executor)
 
 file(GLOB_RECURSE headers RELATIVE ${INCLUDE}/tessera ${INCLUDE}/tessera/*/*.hpp)
 set(faults)

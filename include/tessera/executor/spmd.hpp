@@ -98,8 +98,11 @@ class DevicePlan {
   }
 
   // The outputs' shards, in order, from those of the parameters.  Throws what kernels and the
-  // communicator do, and std::logic_error where steps do not lead to what an op needs.
-  std::vector<OwnedPart> operator()(std::vector<OwnedPart> parameters) {
+  // communicator do, and std::logic_error where steps do not lead to what an op needs.  `observe`
+  // sees what every op hands on.
+  template<class Observe = Unobserved>
+  std::vector<OwnedPart> operator()(std::vector<OwnedPart> parameters,
+                                    const Observe& observe = {}) {
     values_.assign(graph_.op_count(), {});
     memory_.now = 0;
     std::size_t next = 0;
@@ -107,11 +110,16 @@ class DevicePlan {
       if (graph_.op(id).is_parameter) hold(id, finished(id, std::move(parameters.at(next++))));
     for (graph::OpId id = 0; id < graph_.op_count(); ++id) {
       if (!graph_.op(id).is_parameter) run(id);
+      observe(id, values_[id]);
       let_go_after(id);
     }
     std::vector<OwnedPart> outputs;
-    for (const graph::Value output : graph_.outputs)
-      outputs.push_back(values_[output.op][output.result]);
+    for (std::size_t i = 0; i < graph_.outputs.size(); ++i) {
+      const auto at = graph_.outputs.begin() + static_cast<std::ptrdiff_t>(i);
+      const bool comes_again = std::find(at + 1, graph_.outputs.end(), *at) != graph_.outputs.end();
+      OwnedPart& part = values_[at->op][at->result];
+      outputs.push_back(comes_again ? part : std::move(part));
+    }
     values_.clear();
     return outputs;
   }

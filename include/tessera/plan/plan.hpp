@@ -82,17 +82,17 @@ struct Plan {
 };
 
 struct Options {
-  std::optional<Extent> memory_budget;  // bytes per device
+  std::optional<Extent> memory_budget = {};  // bytes per device
   // Off: no strategy is left out for being replaceable, and it takes longer (FormulateOptions).
   bool prune = true;
   // Shardings that results must have.  Where one can not be had, plan() throws InvalidAnnotation.
   std::vector<strategy::Annotation> annotations = {};
   // Its time limit and cancellation are for the whole plan(); where they end it before the solver
   // begins, the plan's status is unknown.
-  solver::Options solver;
-  std::string problem_name;
+  solver::Options solver = {};
+  std::string problem_name = {};
   // Called with what is to be solved, before it is.
-  std::function<void(const Formulation&)> on_formulated;
+  std::function<void(const Formulation&)> on_formulated = {};
 };
 
 namespace detail {
