@@ -24,7 +24,7 @@ using namespace tessera;
 using namespace tessera::executor;
 
 using Clock = std::chrono::steady_clock;
-constexpr int rounds = 15;
+constexpr int rounds = 9;
 
 // What a device has: as many elements in one buffer as in the other.
 struct Buffers {
@@ -86,8 +86,8 @@ struct Measured {
 Measured measure(Extent devices, const Contender& contender, std::size_t count) {
   std::vector<Device> group(static_cast<std::size_t>(devices));
   std::iota(group.begin(), group.end(), 0);
-  // Enough calls between two looks at the clock to make its own time and one meeting small.
-  const int calls = static_cast<int>(std::clamp<std::size_t>((1U << 22U) / count, 1, 200));
+  // Enough calls between two looks at the clock for its own time not to show.
+  const int calls = static_cast<int>(std::clamp<std::size_t>((1U << 20U) / count, 1, 20));
   std::vector<double> collective, memcpy;
   const std::vector<Traffic> traffic = run_on_threads(devices, [&](ThreadCommunicator& comm) {
     Buffers own{std::vector<float>(count, 1.0F), std::vector<float>(count, 2.0F)};
@@ -137,11 +137,12 @@ int main(int argc, char** argv) {
               static_cast<long long>(devices), rounds, "collective", "bytes/buffer", "us/call",
               "GB/s sent", "memcpy's GB/s x");
   for (const Contender& contender : contenders())
-    for (const std::size_t count :
-         {std::size_t{1} << 10U, std::size_t{1} << 16U, std::size_t{1} << 22U}) {
-      const Measured it = measure(devices, contender, count * static_cast<std::size_t>(devices));
+    for (const std::size_t block : {1U << 10U, 1U << 16U, 1U << 22U}) {
+      const std::size_t count = block * static_cast<std::size_t>(devices);
+      const Measured it = measure(devices, contender, count);
       std::printf("%-15s %12zu %12.1f %12.2f %14.2f\n", to_string(contender.kind),
-                  count * static_cast<std::size_t>(devices) * sizeof(float), it.collective * 1e6,
-                  it.bytes / it.collective * 1e-9, it.memcpy / it.collective);
+                  count * sizeof(float), it.collective * 1e6, it.bytes / it.collective * 1e-9,
+                  it.memcpy / it.collective);
+      std::fflush(stdout);
     }
 }

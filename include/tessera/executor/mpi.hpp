@@ -175,12 +175,12 @@ class MpiTransport {
       if (member != rank_) transfers.send(member, Stream::data, inout);
   }
 
-  void permute(Party& party, const Call& call, Exchange own, ConstBytes in, Bytes out) {
+  void permute(Party& party, const Call& call, Role role, ConstBytes in, Bytes out) {
     open(party, call);
     Transfers transfers(comm_);
-    const auto is_other = [&](std::size_t i) { return i != Exchange::nobody && i != party.own; };
-    if (is_other(own.source)) transfers.receive(party.members[own.source], Stream::data, out);
-    if (is_other(own.target)) transfers.send(party.members[own.target], Stream::data, in);
+    const auto is_other = [&](std::size_t i) { return i != Role::nobody && i != party.own; };
+    if (is_other(role.source)) transfers.receive(party.members[role.source], Stream::data, out);
+    if (is_other(role.target)) transfers.send(party.members[role.target], Stream::data, in);
   }
 
   void barrier(Party& party, const Call& call) { open(party, call); }

@@ -293,10 +293,10 @@ class ThreadTransport {
     meet(party);
   }
 
-  void permute(Party& party, const Call& call, Exchange exchange, ConstBytes in, Bytes out) {
+  void permute(Party& party, const Call& call, Role role, ConstBytes in, Bytes out) {
     open(party, call, in.data());
-    if (exchange.source != Exchange::nobody && exchange.source != party.own)
-      copy(out.data(), data(party, exchange.source), out.size());
+    if (role.source != Role::nobody && role.source != party.own)
+      copy(out.data(), data(party, role.source), out.size());
     meet(party);
   }
 
