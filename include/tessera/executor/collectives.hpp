@@ -71,9 +71,10 @@ struct DevicesLess {
 template<class Transport>
 class Collectives {
  public:
-  explicit Collectives(Transport transport) : transport_(std::move(transport)) {}
-  Collectives(Collectives&&) = default;
-  Collectives& operator=(Collectives&&) = default;
+  // One for each transport, which must outlive it.
+  explicit Collectives(Transport& transport) : transport_(transport) {}
+  Collectives(const Collectives&) = delete;
+  Collectives& operator=(const Collectives&) = delete;
 
   Device rank() const noexcept { return transport_.rank(); }
   Extent size() const noexcept { return transport_.size(); }
@@ -294,7 +295,7 @@ class Collectives {
       refuse(rank(), " calls, but is not in the group");
   }
 
-  Transport transport_;
+  Transport& transport_;
   Traffic traffic_;
   std::map<std::vector<Device>, Party, detail::DevicesLess> parties_;
 };
