@@ -87,6 +87,13 @@ class PlanWriter {
     if (plan_.has_ops()) {
       raw("peak_bytes", to_string(plan_.memory.bytes));
       if (program_.graph.op_count() > 0) string("at", program_.graph.op(plan_.memory.at).name);
+      json_.Key("peak_bytes_of");
+      json_.StartObject();
+      for (std::size_t kind = 0; kind < plan::memory_kinds; ++kind)
+        if (plan_.memory.of_kind[kind] != 0)
+          raw(to_string(static_cast<plan::MemoryKind>(kind)),
+              to_string(plan_.memory.of_kind[kind]));
+      json_.EndObject();
     }
     if (plan_.memory_budget) raw("budget_bytes", std::to_string(*plan_.memory_budget));
     if (plan_.memory_capacity) raw("capacity_bytes", std::to_string(*plan_.memory_capacity));
@@ -141,8 +148,9 @@ class PlanWriter {
       json_.Key("collectives");
       json_.StartArray();
       for (const graph::OpId op : ops)
-        for (const plan::PlannedCollective& collective : plan_.ops[op].collectives)
-          put(collective, ops.size() > 1 ? &program_.graph.op(op).name : nullptr);
+        for (const plan::PlannedStep& planned : plan_.ops[op].steps)
+          if (planned.is_collective())
+            put(planned, ops.size() > 1 ? &program_.graph.op(op).name : nullptr);
       json_.EndArray();
       json_.EndObject();
     }
@@ -172,16 +180,16 @@ class PlanWriter {
     return work;
   }
 
-  void put(const plan::PlannedCollective& collective, const std::string* op) {
+  void put(const plan::PlannedStep& collective, const std::string* op) {
     json_.StartObject();
     if (op != nullptr) string("op", *op);
-    string("kind", to_string(collective.kind));
+    string("kind", to_string(collective.step.kind));
     json_.Key("axes");
     json_.StartArray();
-    json_.Uint(collective.axis);
+    json_.Uint(collective.step.axis);
     json_.EndArray();
     json_.Key("bytes");
-    json_.Int64(collective.bytes);
+    json_.Int64(collective.bytes());
     cost("cost", collective.price);
     if (collective.operand) {
       json_.Key("operand");

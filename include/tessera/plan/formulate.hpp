@@ -29,6 +29,7 @@
 #include "tessera/cost/workload.hpp"
 #include "tessera/graph/graph.hpp"
 #include "tessera/graph/liveness.hpp"
+#include "tessera/plan/buffers.hpp"
 #include "tessera/solver/problem.hpp"
 #include "tessera/strategy/column.hpp"
 
@@ -38,7 +39,7 @@ struct Formulation {
   solver::Problem problem;
   std::vector<std::shared_ptr<const strategy::Column>> columns;  // by op; ops that are alike share
   std::vector<std::vector<solver::NodeId>> nodes;  // by op, then by result; the first decides
-  graph::Lifetimes lifetimes;
+  graph::Lifetimes lifetimes;  // of what results take of memory (plan/buffers.hpp)
 };
 
 struct FormulateOptions {
@@ -228,7 +229,7 @@ class Formulator {
 
   Formulation run() {
     result_.problem.usage_limit = options_.memory_budget;
-    result_.lifetimes = graph::lifetimes_of(graph_);
+    result_.lifetimes = buffers_of(graph_);
     make_columns();
     for (graph::OpId id = 0; id < graph_.op_count(); ++id) add_nodes(id);
     for (graph::OpId id = 0; id < graph_.op_count(); ++id)

@@ -4,7 +4,7 @@
 //
 //   const plan::Plan plan = plan::plan(graph, Mesh<2, 4>(), cost::Alpa::with_defaults(2));
 //   plan.ops[id].results[0]      // a DynamicSharding
-//   plan.ops[id].collectives     // what must run before and after the op
+//   plan.ops[id].steps           // what must run before and after the op
 //   plan.cost, plan.lower_bound  // equal when plan.status is optimal
 #pragma once
 #include <algorithm>
@@ -12,6 +12,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,27 +25,37 @@
 #include "tessera/plan/memory.hpp"
 #include "tessera/plan/shortage.hpp"
 #include "tessera/plan/tidy.hpp"
+#include "tessera/solver/evaluate.hpp"
 #include "tessera/solver/solve.hpp"
 #include "tessera/strategy/text.hpp"
 
 namespace tessera::plan {
 
-struct PlannedCollective {
-  StepKind kind{};
-  Axis axis = 0;
-  Extent bytes = 0;  // of the tensor as it is local to the other axes, rounded up
+// What runs before an op, to bring an operand in the sharding that it needs, or after it, to finish
+// its result: a collective, or a slice or a mask, which move nothing and cost nothing.
+struct PlannedStep {
+  Step step;  // of a halo exchange: along step.from_dim, over all axes that split it
+  // The tensor's sharding, and what the step makes of it: the same, for a halo exchange.
+  DynamicSharding before, after;
+  cost::Message message;  // what a collective moves
   Cost price = 0;
   // The operand that is resharded before the op runs; nothing where the op's own result is
   // finished.
   std::optional<std::uint32_t> operand;
+
+  bool is_collective() const noexcept { return tessera::is_collective(step.kind); }
+  // Of the tensor as it is local to the other axes, rounded up.
+  Extent bytes() const noexcept { return message.rounded_up(); }
 };
 
 struct PlannedOp {
-  std::string strategy;  // in words
-  std::vector<DynamicSharding> operands, results;
-  std::vector<Extent> result_bytes;            // per device
-  std::vector<PlannedCollective> collectives;  // in the order they run
-  Cost work = 0;                               // of the op itself, where the model prices that
+  std::string strategy;                   // in words
+  std::vector<DynamicSharding> operands;  // as the op needs them
+  std::vector<DynamicSharding> computed;  // the results, as the op itself leaves them
+  std::vector<DynamicSharding> results;   // and as they are handed on
+  std::vector<Extent> result_bytes;       // per device, as they are handed on
+  std::vector<PlannedStep> steps;         // in the order they run
+  Cost work = 0;                          // of the op itself, where the model prices that
 };
 
 struct Plan {
@@ -104,7 +115,23 @@ class Planner {
     return std::move(plan_);
   }
 
+  // All but the search: the plan of an assignment of somebody else's.
+  void formulate_only() {
+    if (!formulate_in_time()) throw std::invalid_argument("the time for a formulation is over");
+  }
   const Formulation& formulation() const noexcept { return formulation_; }
+  Plan plan_of(const solver::Assignment& assignment) {
+    const solver::Evaluation evaluation = evaluate(formulation_.problem, assignment);
+    if (!evaluation.is_feasible())
+      throw std::invalid_argument("the assignment breaks a limit, or ties between ops");
+    Plan plan = plan_;
+    std::swap(plan, plan_);
+    plan_.status = solver::Status::feasible;
+    plan_.cost = evaluation.cost;
+    fill_ops(assignment);
+    std::swap(plan, plan_);
+    return plan;
+  }
 
  private:
   struct OutOfTime {};
@@ -258,31 +285,36 @@ class Planner {
     const strategy::Choice& choice = choices[id];
     PlannedOp op{strategy::to_string(rule, choice),
                  choice.operands,
+                 {},
                  choice.results,
                  choice.result_bytes,
                  {},
                  choice.work};
+    for (std::size_t r = 0; r < rule.result_count(); ++r)
+      op.computed.push_back(sharding_of(rule, choice.strategy, rule.operand_count() + r));
     for (std::uint32_t i = 0; i < graph_.operand_count(id); ++i) {
       const graph::Value value = graph_.operand(id, i);
       add_steps(op, graph_.type_of(value), choices[value.op].results[value.result],
                 choice.operands[i], i);
     }
-    for (const strategy::PricedHalo& halo : choice.halos)
-      op.collectives.push_back({StepKind::halo_exchange, halo.axis, halo.message.rounded_up(),
-                                halo.price, halo.operand});
+    for (const strategy::PricedHalo& halo : choice.halos) {
+      const DynamicSharding sharding = choice.operands[halo.operand];
+      const Step step{StepKind::halo_exchange, halo.axis, halo.dim, halo.dim};
+      op.steps.push_back({step, sharding, sharding, halo.message, halo.price, halo.operand});
+    }
     if (rule.result_count() == 1)
-      add_steps(op, graph_.op(id).results[0],
-                sharding_of(rule, choice.strategy, rule.operand_count()), choice.results[0],
-                std::nullopt);
+      add_steps(op, graph_.op(id).results[0], op.computed[0], choice.results[0], std::nullopt);
     return op;
   }
 
   void add_steps(PlannedOp& op, const graph::TensorType& type, DynamicSharding from,
                  DynamicSharding to, std::optional<std::uint32_t> operand) {
-    for (const cost::PricedStep& step : resharding_.of(type).path(from, to))
-      if (is_collective(step.step.kind))
-        op.collectives.push_back(
-            {step.step.kind, step.step.axis, step.message.rounded_up(), step.price, operand});
+    for (const cost::PricedStep& step : resharding_.of(type).path(from, to)) {
+      const Reduction reduction = to.reduction();  // that a mask introduces
+      const DynamicSharding after = apply(step.step, from, reduction);
+      op.steps.push_back({step.step, from, after, step.message, step.price, operand});
+      from = after;
+    }
   }
 
   const graph::Graph& graph_;
@@ -295,6 +327,35 @@ class Planner {
 };
 
 }  // namespace detail
+
+// All plans that there are of a program, of which plan() is to find the cheapest: for those who
+// want another one, to compare or to try out.  Pruned columns lack what a cheapest plan does not
+// need.
+//
+//   plan::PlanSpace space(graph, mesh, model, {.prune = false});
+//   space.plan_of(assignment)   // a strategy for each node of space.formulation().problem
+//
+// The graph must outlive it.
+template<cost::CostModel Model, MeshLike M>
+class PlanSpace {
+ public:
+  // Throws what plan() does, and std::invalid_argument where the time limit ends it.
+  PlanSpace(const graph::Graph& graph, const M& mesh, const Model& model, Options options = {})
+      : options_(std::move(options)), planner_(graph, mesh, model, options_) {
+    planner_.formulate_only();
+  }
+  PlanSpace(const PlanSpace&) = delete;
+  PlanSpace& operator=(const PlanSpace&) = delete;
+
+  const Formulation& formulation() const noexcept { return planner_.formulation(); }
+  // Throws std::invalid_argument where the assignment is infeasible, or is none of the problem's.
+  // @post status is feasible, lower_bound 0: nothing is known about others
+  Plan plan_of(const solver::Assignment& assignment) { return planner_.plan_of(assignment); }
+
+ private:
+  Options options_;
+  detail::Planner<Model, M> planner_;
+};
 
 // The cheapest plan, or the best found within the limits.  Throws std::invalid_argument where the
 // model lacks coefficients for an axis, InvalidAnnotation where a result can not have the sharding

@@ -94,11 +94,12 @@ class PlanTable {
   // "all-reduce @ 0 of 64.00 KiB (operand 1)"
   static std::string collectives_of(const plan::PlannedOp& op) {
     std::string text;
-    for (const plan::PlannedCollective& collective : op.collectives) {
+    for (const plan::PlannedStep& planned : op.steps) {
+      if (!planned.is_collective()) continue;
       if (!text.empty()) text += ", ";
-      text += std::string(to_string(collective.kind)) + " @ " + std::to_string(collective.axis) +
-              " of " + bytes_text(collective.bytes);
-      if (collective.operand) text += " (operand " + std::to_string(*collective.operand) + ')';
+      text += std::string(to_string(planned.step.kind)) + " @ " +
+              std::to_string(planned.step.axis) + " of " + bytes_text(planned.bytes());
+      if (planned.operand) text += " (operand " + std::to_string(*planned.operand) + ')';
     }
     return text;
   }
@@ -119,11 +120,12 @@ class PlanTable {
     for (graph::OpId id = 0; id < graph_.op_count(); ++id) {
       const graph::Op& op = graph_.op(id);
       if (op.is_parameter) continue;
-      if (!options_.all_ops && !op.is_heavy && plan_.ops[id].collectives.empty()) {
+      const std::string collectives = collectives_of(plan_.ops[id]);
+      if (!options_.all_ops && !op.is_heavy && collectives.empty()) {
         ++silent;
         continue;
       }
-      rows.add({op.name, shape(id), plan_.ops[id].strategy, collectives_of(plan_.ops[id])});
+      rows.add({op.name, shape(id), plan_.ops[id].strategy, collectives});
     }
     std::string text = options_.all_ops ? "\nops\n" : "\nheavy ops, and ops that communicate\n";
     text += rows.text();
@@ -138,11 +140,12 @@ class PlanTable {
     };
     std::map<std::pair<StepKind, Axis>, Total> totals;
     for (const plan::PlannedOp& op : plan_.ops)
-      for (const plan::PlannedCollective& collective : op.collectives) {
-        Total& total = totals[{collective.kind, collective.axis}];
+      for (const plan::PlannedStep& planned : op.steps) {
+        if (!planned.is_collective()) continue;
+        Total& total = totals[{planned.step.kind, planned.step.axis}];
         ++total.count;
-        total.bytes += collective.bytes;
-        total.price += collective.price;
+        total.bytes += planned.bytes();
+        total.price += planned.price;
       }
     if (totals.empty()) return "\nno communication at all\n";
     Columns rows;
@@ -166,7 +169,20 @@ class PlanTable {
   std::string memory() const {
     if (plan_.memory.live.empty()) return "";
     return "\nlargest tensors on each device at the peak, while " +
-           graph_.op(plan_.memory.at).name + " runs\n" + live_tensors(plan_.memory, 5);
+           graph_.op(plan_.memory.at).name + " runs\n" + live_tensors(plan_.memory, 5) + "in all " +
+           kinds(plan_.memory) + '\n';
+  }
+
+  // "4.00 MiB of weights, 8.00 MiB of optimizer state"
+  static std::string kinds(const plan::MemoryPeak& peak) {
+    std::string text;
+    for (std::size_t kind = 0; kind < plan::memory_kinds; ++kind) {
+      if (peak.of_kind[kind] == 0) continue;
+      if (!text.empty()) text += ", ";
+      text += bytes_text(peak.of_kind[kind]) + " of ";
+      text += to_string(static_cast<plan::MemoryKind>(kind));
+    }
+    return text;
   }
 
   std::string shortage() const {

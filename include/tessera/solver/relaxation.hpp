@@ -63,6 +63,7 @@ class Relaxation {
 
   const std::vector<double>& lambda() const noexcept { return lambda_; }
   double best() const noexcept { return best_; }
+  const std::vector<double>& best_lambda() const noexcept { return best_lambda_; }
   double step() const noexcept { return step_; }
   bool is_converged() const noexcept { return is_converged_; }
 

@@ -30,6 +30,7 @@ namespace tessera::strategy {
 // A halo exchange that an op needs before it can run.
 struct PricedHalo {
   std::uint32_t operand = 0;
+  std::uint8_t dim = 0;
   Axis axis = 0;  // of those that split the dim, the one over which it takes longest
   cost::Message message;
   Cost price = 0;
@@ -220,19 +221,25 @@ class ColumnMaker {
       const Halo halo = halo_of(rule, factors[0], tiles);
       if (halo.width() == 0) continue;
       const cost::Message row{shard.bytes / factor.size, shard.divided_by / tiles};
-      add_halo(operand, sharding.axes(dim), {row.bytes * halo.width(), row.divided_by}, choice);
+      add_halo({operand,
+                static_cast<std::uint8_t>(dim),
+                0,
+                {row.bytes * halo.width(), row.divided_by},
+                -1},
+               sharding.axes(dim), choice);
       const Extent extended = std::min(factor.size, ceil_div(factor.size, tiles) + halo.width());
       shard = {row.bytes * extended, row.divided_by};
     }
   }
-  void add_halo(std::uint32_t operand, const AxisList& axes, cost::Message message,
-                Choice& choice) {
-    PricedHalo dearest{operand, axes[0], message, -1};
+  void add_halo(PricedHalo dearest, const AxisList& axes, Choice& choice) {
+    dearest.axis = axes[0];
     for (const Axis axis : axes) {
       if (resharding_.mesh().extent(axis) == 1) continue;
-      const Cost price = resharding_.model().price(StepKind::halo_exchange, axis,
-                                                   resharding_.mesh().extent(axis), message);
-      if (price > dearest.price) dearest = {operand, axis, message, price};
+      const Cost price = resharding_.model().price(
+          StepKind::halo_exchange, axis, resharding_.mesh().extent(axis), dearest.message);
+      if (price <= dearest.price) continue;
+      dearest.axis = axis;
+      dearest.price = price;
     }
     choice.price = saturating_add(choice.price, dearest.price);
     choice.halos.push_back(dearest);
