@@ -7,9 +7,9 @@
 # what to install.
 
 apt_build="g++ cmake ninja-build libboost-dev rapidjson-dev libcli11-dev"
-apt_test="doctest-dev clang libopenmpi-dev openmpi-bin"
+apt_test="doctest-dev clang libclang-rt-dev libopenmpi-dev openmpi-bin"
 dnf_build="gcc-c++ cmake ninja-build boost-devel rapidjson-devel cli11-devel"
-dnf_test="doctest-devel clang openmpi-devel"
+dnf_test="doctest-devel clang compiler-rt openmpi-devel"
 brew_build="cmake ninja boost rapidjson cli11"
 brew_test="doctest open-mpi"
 
@@ -27,6 +27,10 @@ has_header() {
   return 1
 }
 
+has_sanitizers() {
+  echo "int main() {}" | clang++ -fsanitize=address,undefined -x c++ - -o /dev/null >/dev/null 2>&1
+}
+
 missing() {
   for what in "$@"; do
     case $what in
@@ -41,6 +45,7 @@ missing() {
       test)
         has_header doctest/doctest.h || echo "doctest"
         has_program clang++ || [ "$(uname)" != Linux ] || echo "Clang"
+        has_sanitizers || [ "$(uname)" != Linux ] || echo "Clang's sanitizers (compiler-rt)"
         has_program mpirun || [ -x /usr/lib64/openmpi/bin/mpirun ] || echo "Open MPI"
         ;;
     esac
