@@ -2,6 +2,7 @@
 //
 // plan(): the whole road in one call, and what can be asked of a plan.
 #pragma once
+#include "tessera/plan/buffers.hpp"
 #include "tessera/plan/formulate.hpp"
 #include "tessera/plan/memory.hpp"
 #include "tessera/plan/plan.hpp"

@@ -337,12 +337,12 @@ TEST_CASE("a budget below any plan names the bytes needed, and just that many su
   }
 }
 
-TEST_CASE("property: the memory reported is that of the shards that are live") {
+TEST_CASE("property: the memory reported is that of the shards that are live in memory") {
   for (std::uint64_t seed = 0; seed < 40; ++seed) {
     CAPTURE(seed);
     const Graph graph = random_program(seed, small);
     const plan::Plan plan = plan::plan(graph, DynamicMesh{2, 2}, alpa("1", "0.1"));
-    const Lifetimes lifetimes = lifetimes_of(graph);
+    const Lifetimes lifetimes = plan::buffers_of(graph);
     Wide peak = 0;
     for (OpId point = 0; point < graph.op_count(); ++point) {
       Wide now = 0;
@@ -359,6 +359,9 @@ TEST_CASE("property: the memory reported is that of the shards that are live") {
     Wide listed = 0;
     for (const plan::LiveTensor& tensor : plan.memory.live) listed += tensor.bytes;
     CHECK(listed == plan.memory.bytes);
+    Wide of_all_kinds = 0;
+    for (const Wide bytes : plan.memory.of_kind) of_all_kinds += bytes;
+    CHECK(of_all_kinds == plan.memory.bytes);
   }
 }
 

@@ -140,9 +140,14 @@ inline bool is_product(const graph::Op& op) {
   return op.is_heavy && op.rule.operand_count() >= 2 && op.rule.result_count() == 1;
 }
 
+// By op, whether what it computes reaches memory.  O(ops and uses)
+inline std::vector<char> ops_in_memory(const graph::Graph& graph) {
+  return detail::FusionFinder(graph).ops_that_reach_memory();
+}
+
 // What every op asks of memory, by op.  O(ops and uses)
 inline std::vector<Workload> workloads_of(const graph::Graph& graph) {
-  const std::vector<char> reach = detail::FusionFinder(graph).ops_that_reach_memory();
+  const std::vector<char> reach = ops_in_memory(graph);
   std::vector<Workload> loads(graph.op_count());
   for (graph::OpId id = 0; id < graph.op_count(); ++id) {
     const graph::Op& op = graph.op(id);

@@ -10,12 +10,12 @@
 #include <complex>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <vector>
 
 #include "tessera/core/integer.hpp"
 #include "tessera/core/text.hpp"
@@ -181,11 +181,38 @@ class CommunicationError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// What is wrong when two members of a group meet in different calls.
+// What is wrong when two devices meet in different calls.
 inline std::string mismatch_text(Device a, const Call& of_a, Device b, const Call& of_b) {
+  if (b < a) return mismatch_text(b, of_b, a, of_a);
+  const bool is_letter = of_a.kind == CallKind::send || of_b.kind == CallKind::send;
   return "mismatched calls: device " + std::to_string(a) + " calls " + to_string(of_a) +
          ", device " + std::to_string(b) + " calls " + to_string(of_b) +
-         "; all members of a group must make the same calls in the same order";
+         (is_letter ? "; what is received must be what was sent"
+                    : "; all members of a group must make the same calls in the same order");
+}
+
+// That a device can not go on before another one does.
+struct Wait {
+  Device device = 0;
+  Device awaited = 0;
+  Call call;
+};
+
+// What is wrong when each device waits for the next one in the list, and the last one for the
+// first, or for one that has returned.
+inline std::string deadlock_text(std::vector<Wait> waits, bool has_last_returned) {
+  if (!has_last_returned)  // a circle begins anywhere: with the same one for all who see it
+    std::rotate(waits.begin(),
+                std::min_element(waits.begin(), waits.end(),
+                                 [](const Wait& a, const Wait& b) { return a.device < b.device; }),
+                waits.end());
+  std::string text = "deadlock: " + joined(waits, "; ", [](const Wait& wait) {
+                       return "device " + std::to_string(wait.device) + " waits for device " +
+                              std::to_string(wait.awaited) + " in " + to_string(wait.call);
+                     });
+  if (has_last_returned)
+    text += "; device " + std::to_string(waits.back().awaited) + " has returned";
+  return text;
 }
 
 }  // namespace tessera::executor

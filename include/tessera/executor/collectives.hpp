@@ -52,7 +52,7 @@ constexpr std::size_t block_begin(std::size_t count, std::size_t n, std::size_t 
 
 // What a permute means for one member: the numbers of the members that it gets its result from and
 // sends its operand to.
-struct Exchange {
+struct Role {
   static constexpr std::size_t nobody = static_cast<std::size_t>(-1);
   std::size_t source = nobody;
   std::size_t target = nobody;
@@ -71,9 +71,10 @@ struct DevicesLess {
 template<class Transport>
 class Collectives {
  public:
-  explicit Collectives(Transport transport) : transport_(std::move(transport)) {}
-  Collectives(Collectives&&) = default;
-  Collectives& operator=(Collectives&&) = default;
+  // One for each transport, which must outlive it.
+  explicit Collectives(Transport& transport) : transport_(transport) {}
+  Collectives(const Collectives&) = delete;
+  Collectives& operator=(const Collectives&) = delete;
 
   Device rank() const noexcept { return transport_.rank(); }
   Extent size() const noexcept { return transport_.size(); }
@@ -146,7 +147,7 @@ class Collectives {
     call.partner = root;
     Party& party = party_of(group, call);
     const std::size_t root_number = number_in(party, root);
-    if (root_number == detail::Exchange::nobody)
+    if (root_number == detail::Role::nobody)
       throw std::invalid_argument(to_string(call) + ": the root is not in the group");
     if (party.size() > 1) transport_.broadcast(party, call, root_number, writable(inout));
     tally(call, label, inout.size_bytes(),
@@ -163,12 +164,11 @@ class Collectives {
         call.routes = mix_bits(call.routes ^ static_cast<std::uint64_t>(end));
     Party& party = party_of(group, call);
     check_size(call, "result", out.size(), in.size());
-    detail::Exchange exchange = exchange_of(party, call, arrows);
-    const bool sends = exchange.target != detail::Exchange::nobody && exchange.target != party.own;
-    if (exchange.source == party.own) copy(in, out);
-    if (exchange.source == detail::Exchange::nobody) std::fill(out.begin(), out.end(), T{});
-    if (party.size() > 1)
-      transport_.permute(party, call, exchange, std::as_bytes(in), writable(out));
+    const detail::Role role = role_of(party, call, arrows);
+    const bool sends = role.target != detail::Role::nobody && role.target != party.own;
+    if (role.source == party.own) copy(in, out);
+    if (role.source == detail::Role::nobody) std::fill(out.begin(), out.end(), T{});
+    if (party.size() > 1) transport_.permute(party, call, role, std::as_bytes(in), writable(out));
     tally(call, label, in.size_bytes(), sends ? in.size_bytes() : 0);
   }
 
@@ -242,27 +242,27 @@ class Collectives {
                                   " is not another one of " + std::to_string(size()));
   }
 
-  detail::Exchange exchange_of(const Party& party, const Call& call,
-                               std::span<const SourceTarget> arrows) const {
-    constexpr std::size_t nobody = detail::Exchange::nobody;
-    std::vector<detail::Exchange> exchanges(party.size());
+  detail::Role role_of(const Party& party, const Call& call,
+                       std::span<const SourceTarget> arrows) const {
+    constexpr std::size_t nobody = detail::Role::nobody;
+    std::vector<detail::Role> roles(party.size());
     for (const SourceTarget& arrow : arrows) {
       const std::size_t source = number_in(party, arrow.source);
       const std::size_t target = number_in(party, arrow.target);
       const std::string text = std::to_string(arrow.source) + " -> " + std::to_string(arrow.target);
       if (source == nobody || target == nobody)
         throw std::invalid_argument(to_string(call) + ": " + text + " leads out of the group");
-      if (exchanges[source].target != nobody || exchanges[target].source != nobody)
+      if (roles[source].target != nobody || roles[target].source != nobody)
         throw std::invalid_argument(to_string(call) + ": at " + text +
                                     " a device is a source or a target for the second time");
-      exchanges[source].target = target;
-      exchanges[target].source = source;
+      roles[source].target = target;
+      roles[target].source = source;
     }
-    return exchanges[party.own];
+    return roles[party.own];
   }
   static std::size_t number_in(const Party& party, Device device) {
     const auto at = std::find(party.members.begin(), party.members.end(), device);
-    return at == party.members.end() ? detail::Exchange::nobody
+    return at == party.members.end() ? detail::Role::nobody
                                      : static_cast<std::size_t>(at - party.members.begin());
   }
 
@@ -294,7 +294,7 @@ class Collectives {
       refuse(rank(), " calls, but is not in the group");
   }
 
-  Transport transport_;
+  Transport& transport_;
   Traffic traffic_;
   std::map<std::vector<Device>, Party, detail::DevicesLess> parties_;
 };

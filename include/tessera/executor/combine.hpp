@@ -6,12 +6,16 @@
 // meets its like.  Integers wrap around as HLO's do, `and` and `or` of integers go bit by bit, and
 // a NaN wins over any number in max and min.
 #pragma once
+#include <algorithm>
+#include <array>
 #include <complex>
 #include <cstddef>
-#include <limits>
+#include <cstring>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
+#include <utility>
 
 #include "tessera/executor/call.hpp"
 
@@ -87,6 +91,21 @@ Combiner combiner_of(const Call& call) {
     throw std::invalid_argument(to_string(call) + ": " + std::string(to_string(call.element)) +
                                 " has no such reduction");
   return found;
+}
+
+// result = the n operands that operand_of(0), operand_of(1), ... point at, combined in that order.
+// Piece by piece, so that what is read again is still in the cache; the result may be one of them.
+template<class OperandOf>
+void combine_in_order(std::size_t n, OperandOf&& operand_of, std::span<std::byte> result,
+                      Combiner combiner) {
+  alignas(64) std::array<std::byte, 4096> piece;
+  for (std::size_t at = 0; at < result.size(); at += piece.size()) {
+    const std::size_t bytes = std::min(piece.size(), result.size() - at);
+    std::memcpy(piece.data(), operand_of(0) + at, bytes);
+    for (std::size_t i = 1; i < n; ++i)
+      combiner.combine(piece.data(), operand_of(i) + at, bytes / combiner.element_bytes);
+    std::memcpy(result.data() + at, piece.data(), bytes);
+  }
 }
 
 }  // namespace tessera::executor::detail

@@ -9,8 +9,8 @@
 // elements in the order of the group, first to last, whatever the timing and whatever carries the
 // data: the same numbers bit for bit, run after run.
 //
-// send() copies and does not wait; receive() waits.  Messages between two devices with one tag
-// arrive in the order sent.
+// send() copies and does not wait; receive() waits.  What one device sends another with one tag
+// arrives in the order sent; what nobody receives is dropped when the run ends.
 //
 // Any call may be given a label (a plan's collective, say): traffic() counts by it, and an error
 // names it.  It is part of the call: all members give the same.

@@ -5,6 +5,7 @@
 #include <exception>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "tessera/executor/call.hpp"
 
@@ -60,6 +61,26 @@ inline void rethrow(const DeviceException& failure) {
   } catch (...) {
     throw DeviceError(failure.device, "an exception that is none of std's", failure.exception);
   }
+}
+
+// Whether it is one device's alone, and not something between devices.
+inline bool is_own(const DeviceException& failure) {
+  try {
+    rethrow(failure);
+  } catch (const DeviceError&) {
+    return true;
+  } catch (...) {
+  }
+  return false;
+}
+// @pre there is an exception
+inline std::string text_of(const DeviceException& failure) {
+  try {
+    rethrow(failure);
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+  return "";
 }
 
 }  // namespace detail

@@ -17,7 +17,7 @@
 // nothing will ever happen: whoever comes last finds that out (Fabric::find_deadlock) and says who
 // waits for whom in what call.  So neither a forgotten nor a mismatched call hangs.
 #pragma once
-#include <array>
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -199,37 +199,37 @@ class Fabric {
     for (std::size_t d = 0; d < stations_.size(); ++d)
       if (stations_[d].epoch.load() != epochs[d]) return;
     if (!does_any_wait || has_failed_.load()) return;
-    stop(-1, std::make_exception_ptr(CommunicationError(deadlock_text())));
+    stop(-1, std::make_exception_ptr(CommunicationError(deadlock())));
   }
 
   // Follows who waits for whom, from the first device that waits, to a device that has returned or
   // that was met before.  @pre all devices wait or have returned
-  std::string deadlock_text() {
+  std::string deadlock() {
     Device at = 0;
     while (station(at).has_returned) ++at;
     std::vector<bool> is_met(stations_.size(), false);
-    std::string text = "deadlock:";
-    const char* separator = " ";
+    std::vector<Wait> waits;
     while (!station(at).has_returned && !is_met[static_cast<std::size_t>(at)]) {
       is_met[static_cast<std::size_t>(at)] = true;
-      const auto [next, call] = waits_for(at);
-      text += separator + ("device " + std::to_string(at)) + " waits for device " +
-              std::to_string(next) + " in " + to_string(call);
-      separator = "; ";
-      at = next;
+      waits.push_back(wait_of(at));
+      at = waits.back().awaited;
     }
-    if (station(at).has_returned) text += "; device " + std::to_string(at) + " has returned";
-    return text;
+    const auto is_at = [at](const Wait& wait) { return wait.device == at; };
+    // What leads to a circle is no part of it, nor to one that waits for one that has returned.
+    waits.erase(waits.begin(), station(at).has_returned
+                                   ? waits.end() - 1
+                                   : std::find_if(waits.begin(), waits.end(), is_at));
+    return deadlock_text(std::move(waits), station(at).has_returned);
   }
-  // The first one, and the call.  @pre `device` waits
-  std::pair<Device, Call> waits_for(Device device) {
+  // For the first one, where it waits for several.  @pre `device` waits
+  Wait wait_of(Device device) {
     const Station& own = station(device);
-    if (own.meeting == nullptr) return {own.call.partner, own.call};
+    if (own.meeting == nullptr) return {device, own.call.partner, own.call};
     const Meeting& meeting = *own.meeting;
     std::size_t here = 0, missing = 0;
     while (meeting.members[here] != device) ++here;
     while (meeting.posts[missing].arrivals >= meeting.posts[here].arrivals) ++missing;
-    return {meeting.members[missing], meeting.posts[here].call};
+    return {device, meeting.members[missing], meeting.posts[here].call};
   }
 
   std::vector<Station> stations_;
@@ -293,10 +293,10 @@ class ThreadTransport {
     meet(party);
   }
 
-  void permute(Party& party, const Call& call, Exchange exchange, ConstBytes in, Bytes out) {
+  void permute(Party& party, const Call& call, Role role, ConstBytes in, Bytes out) {
     open(party, call, in.data());
-    if (exchange.source != Exchange::nobody && exchange.source != party.own)
-      copy(out.data(), data(party, exchange.source), out.size());
+    if (role.source != Role::nobody && role.source != party.own)
+      copy(out.data(), data(party, role.source), out.size());
     meet(party);
   }
 
@@ -387,19 +387,10 @@ class ThreadTransport {
     throw error;
   }
 
-  // --- Reducing ----------------------------------------------------------------------------------
-
-  // The members' bytes from `begin` on, combined in the order of the group, piece by piece so that
-  // what is read again is still in the cache.
-  void reduce(const Party& party, std::size_t begin, Bytes result, Combiner combiner) {
-    alignas(64) std::array<std::byte, 4096> piece;
-    for (std::size_t at = 0; at < result.size(); at += piece.size()) {
-      const std::size_t bytes = std::min(piece.size(), result.size() - at);
-      copy(piece.data(), data(party, 0) + begin + at, bytes);
-      for (std::size_t i = 1; i < party.size(); ++i)
-        combiner.combine(piece.data(), data(party, i) + begin + at, bytes / combiner.element_bytes);
-      copy(result.data() + at, piece.data(), bytes);
-    }
+  // The members' bytes from `begin` on, combined.
+  static void reduce(const Party& party, std::size_t begin, Bytes result, Combiner combiner) {
+    combine_in_order(
+        party.size(), [&](std::size_t i) { return data(party, i) + begin; }, result, combiner);
   }
 
   // --- Letters -----------------------------------------------------------------------------------
@@ -442,7 +433,8 @@ std::vector<Traffic> run_on_threads(Extent devices, Body&& body, std::stop_token
   detail::Fabric fabric(devices);
   std::vector<Traffic> traffic(static_cast<std::size_t>(devices));
   const auto run_one = [&](Device device) {
-    ThreadCommunicator communicator(detail::ThreadTransport(fabric, device));
+    detail::ThreadTransport transport(fabric, device);
+    ThreadCommunicator communicator(transport);
     try {
       body(communicator);
       fabric.leave(device);

@@ -87,6 +87,13 @@ class PlanWriter {
     if (plan_.has_ops()) {
       raw("peak_bytes", to_string(plan_.memory.bytes));
       if (program_.graph.op_count() > 0) string("at", program_.graph.op(plan_.memory.at).name);
+      json_.Key("peak_bytes_of");
+      json_.StartObject();
+      for (std::size_t kind = 0; kind < plan::memory_kinds; ++kind)
+        if (plan_.memory.of_kind[kind] != 0)
+          raw(to_string(static_cast<plan::MemoryKind>(kind)),
+              to_string(plan_.memory.of_kind[kind]));
+      json_.EndObject();
     }
     if (plan_.memory_budget) raw("budget_bytes", std::to_string(*plan_.memory_budget));
     if (plan_.memory_capacity) raw("capacity_bytes", std::to_string(*plan_.memory_capacity));

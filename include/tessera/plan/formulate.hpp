@@ -29,6 +29,7 @@
 #include "tessera/cost/workload.hpp"
 #include "tessera/graph/graph.hpp"
 #include "tessera/graph/liveness.hpp"
+#include "tessera/plan/buffers.hpp"
 #include "tessera/solver/problem.hpp"
 #include "tessera/strategy/column.hpp"
 
@@ -38,7 +39,7 @@ struct Formulation {
   solver::Problem problem;
   std::vector<std::shared_ptr<const strategy::Column>> columns;  // by op; ops that are alike share
   std::vector<std::vector<solver::NodeId>> nodes;  // by op, then by result; the first decides
-  graph::Lifetimes lifetimes;
+  graph::Lifetimes lifetimes;  // of what results take of memory (plan/buffers.hpp)
 };
 
 struct FormulateOptions {
@@ -228,7 +229,7 @@ class Formulator {
 
   Formulation run() {
     result_.problem.usage_limit = options_.memory_budget;
-    result_.lifetimes = graph::lifetimes_of(graph_);
+    result_.lifetimes = buffers_of(graph_);
     make_columns();
     for (graph::OpId id = 0; id < graph_.op_count(); ++id) add_nodes(id);
     for (graph::OpId id = 0; id < graph_.op_count(); ++id)
@@ -310,9 +311,9 @@ class Formulator {
     add_edge(a, b);
   }
 
-  void add_edge(solver::NodeId a, solver::NodeId b) {
+  solver::EdgeId add_edge(solver::NodeId a, solver::NodeId b) {
     const solver::NodeId nodes[] = {a, b};
-    result_.problem.add_edge(nodes, costs_);
+    return result_.problem.add_edge(nodes, costs_);
   }
 
   void add_operand_edge(graph::OpId reader, std::size_t i) {
@@ -320,16 +321,15 @@ class Formulator {
     check();
     // What the costs depend on: the two columns, and which of their tensors it is.
     const std::array<std::size_t, 4> key{alike_[value.op], value.result, alike_[reader], i};
+    const solver::NodeId nodes[] = {result_.nodes[value.op][0], result_.nodes[reader][0]};
     const auto [at, is_new] = edges_.try_emplace(key, std::nullopt);
-    if (is_new) {
-      price_operand(value, reader, i);
-      const bool matters = std::any_of(costs_.begin(), costs_.end(), [](Cost c) { return c != 0; });
-      if (matters) at->second = static_cast<solver::EdgeId>(result_.problem.edge_count());
-    } else if (at->second) {
-      const auto known = result_.problem.edge_costs(*at->second);
-      costs_.assign(known.begin(), known.end());
+    if (!is_new) {
+      if (at->second) result_.problem.add_edge(nodes, *at->second);
+      return;
     }
-    if (at->second) add_edge(result_.nodes[value.op][0], result_.nodes[reader][0]);
+    price_operand(value, reader, i);
+    if (std::any_of(costs_.begin(), costs_.end(), [](Cost cost) { return cost != 0; }))
+      at->second = result_.problem.edge_costs_id(add_edge(nodes[0], nodes[1]));
   }
 
   // Of every pair of strategies, into costs_.
@@ -387,8 +387,8 @@ class Formulator {
   M mesh_;
   strategy::ColumnMaker<Model, M> maker_;
   std::vector<graph::OpId> alike_;  // by op: the first one that has the same column
-  // By the columns and tensors at both ends: an edge that is there already, if there is a need.
-  std::map<std::array<std::size_t, 4>, std::optional<solver::EdgeId>> edges_;
+  // By the columns and tensors at both ends: what an edge between them costs, if anything.
+  std::map<std::array<std::size_t, 4>, std::optional<solver::CostsId>> edges_;
   std::vector<Cost> costs_;  // of the edge at hand
   Formulation result_;
 };

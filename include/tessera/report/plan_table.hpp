@@ -169,7 +169,20 @@ class PlanTable {
   std::string memory() const {
     if (plan_.memory.live.empty()) return "";
     return "\nlargest tensors on each device at the peak, while " +
-           graph_.op(plan_.memory.at).name + " runs\n" + live_tensors(plan_.memory, 5);
+           graph_.op(plan_.memory.at).name + " runs\n" + live_tensors(plan_.memory, 5) + "in all " +
+           kinds(plan_.memory) + '\n';
+  }
+
+  // "4.00 MiB of weights, 8.00 MiB of optimizer state"
+  static std::string kinds(const plan::MemoryPeak& peak) {
+    std::string text;
+    for (std::size_t kind = 0; kind < plan::memory_kinds; ++kind) {
+      if (peak.of_kind[kind] == 0) continue;
+      if (!text.empty()) text += ", ";
+      text += bytes_text(peak.of_kind[kind]) + " of ";
+      text += to_string(static_cast<plan::MemoryKind>(kind));
+    }
+    return text;
   }
 
   std::string shortage() const {

@@ -26,6 +26,8 @@ using UsageSum = Wide;
 
 // The values that each variable still may take: one flag per value of the component.
 using Domains = std::vector<char>;
+// The value of each variable, counted from its first.
+using Choice = std::vector<std::uint32_t>;
 
 template<class Int>
 struct Component {
