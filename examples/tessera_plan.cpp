@@ -9,6 +9,7 @@
 #include <system_error>
 
 #include "command_line.hpp"
+#include "execute.hpp"
 #include "tessera/cost/alpa.hpp"
 #include "tessera/cost/cluster_model.hpp"
 #include "tessera/cost/presets.hpp"
@@ -34,9 +35,9 @@ using examples::ExitCode;
 struct Arguments {
   std::string file, model, mesh, alpha, beta, memory_budget, cost_model = "alpa", emit = "table";
   std::string cluster, hidden_communication = "0";
-  std::string output, problem, time_limit, seed = "0", annotations = "all";
+  std::string output, problem, time_limit, seed = "0", annotations = "all", tolerance, inputs;
   int threads = 1;
-  bool lenient = false, all = false, verbose = false, refine_axes = false;
+  bool lenient = false, all = false, verbose = false, refine_axes = false, execute = false;
 };
 
 constexpr const char* about = R"(Plans how to split a program over a mesh of devices.
@@ -57,6 +58,9 @@ constexpr const char* epilogue = R"(Examples:
   tessera-plan --model gpt:layers=8,hidden=1024,heads=16,step=infer --mesh 2x4 --problem gpt.json
       a model in place of a file, and the 0-1 program that its plan solves
 
+  tessera-plan --model gpt:layers=2,hidden=64,heads=4,seq=32,vocab=128,batch=8 --mesh 2x4 --execute
+      the plan is run, a thread for each device, and held against the program on one device
+
 Prices without --cluster (--cost-model alpa), over one axis of n devices, B bytes local to others:
   all-gather      floor(alpha + beta (n-1)/n B) + 0.1
   all-reduce      floor(alpha + beta 2(n-1)/n B) + 0.01
@@ -64,7 +68,8 @@ Prices without --cluster (--cost-model alpa), over one axis of n devices, B byte
   all-to-all      floor(alpha + beta (n-1)/n/n B 1.5) + 0.001
   halo-exchange   floor(alpha + beta b) + 0.001, for the b bytes that one device sends
 
-Exit codes: 0 planned, 1 bad input, 2 no plan fits the memory budget, 3 nothing found in time.)";
+Exit codes: 0 planned, 1 bad input, 2 no plan fits the memory budget, 3 nothing found in time, 4 the
+plan was executed, and is not true.)";
 
 void describe(CLI::App& app, Arguments& arguments) {
   app.description(about);
@@ -113,7 +118,21 @@ void describe(CLI::App& app, Arguments& arguments) {
   app.add_option("--threads", arguments.threads, "threads of the search")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
-  app.add_option("--seed", arguments.seed, "breaks ties in the search")->capture_default_str();
+  app.add_option("--seed", arguments.seed, "breaks ties in the search; draws inputs for --execute")
+      ->capture_default_str();
+  auto* const execute = app.add_flag(
+      "--execute", arguments.execute,
+      "run the plan on random inputs, a thread for each device, and compare outputs, bytes and "
+      "memory with what was planned; what differs is exit code 4");
+  app.add_option(
+         "--tolerance", arguments.tolerance,
+         "how far an output may be off, relative to its largest element (default: ten times "
+         "what rounding does to the unsharded run)")
+      ->needs(execute);
+  app.add_option("--inputs", arguments.inputs,
+                 "a folder of NumPy files to run on: NAME.npy for a parameter of that name; others "
+                 "stay random")
+      ->needs(execute);
   app.add_flag("--all", arguments.all, "the table lists every op");
   app.add_flag("--refine-axes", arguments.refine_axes,
                "cut every mesh axis into its prime factors, so that a dim can be split over a part "
@@ -254,10 +273,29 @@ plan::Plan plan_or_blame(const io::hlo::Module& module, const io::hlo::Program& 
   }
 }
 
+examples::ExecuteOptions execute_options_of(const Arguments& arguments) {
+  examples::ExecuteOptions options;
+  options.seed = examples::parse_seed("--seed", arguments.seed);
+  options.inputs = arguments.inputs;
+  if (!arguments.tolerance.empty())
+    options.tolerance = examples::parse_tolerance("--tolerance", arguments.tolerance);
+  return options;
+}
+
+// Beside a table, what came of it goes to standard output, too; else to standard error.
+ExitCode run_plan(const Arguments& arguments, const graph::Graph& graph, const plan::Plan& plan) {
+  const examples::Execution execution =
+      examples::execute(graph, plan, execute_options_of(arguments));
+  const bool is_table = arguments.emit == "table" && arguments.output.empty();
+  std::fputs(execution.text.c_str(), is_table ? stdout : stderr);
+  return execution.is_true ? ExitCode::solved : ExitCode::differs;
+}
+
 template<cost::CostModel Model>
 ExitCode run_with(const Arguments& arguments, const DynamicMesh& mesh, const Model& model,
                   plan::Options options) {
   check_outputs(arguments);
+  execute_options_of(arguments);  // a mistake in them is told before the work begins
 
   const io::hlo::Module module = read_module(arguments);
   const io::hlo::Program program = io::hlo::import_module(module, import_options_of(arguments));
@@ -283,7 +321,7 @@ ExitCode run_with(const Arguments& arguments, const DynamicMesh& mesh, const Mod
     write(arguments, io::hlo::emit(module, program, plan));
   else
     write(arguments, report::plan_table(program.graph, plan, {.all_ops = arguments.all}));
-  return ExitCode::solved;
+  return arguments.execute ? run_plan(arguments, program.graph, plan) : ExitCode::solved;
 }
 
 ExitCode run(const Arguments& arguments) {

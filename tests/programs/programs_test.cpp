@@ -163,6 +163,46 @@ TEST_CASE("a model by name is planned like its text") {
   CHECK(line(again.out, "cost  ") == line(table.out, "cost  "));
 }
 
+TEST_CASE("tessera-plan executes a plan: exit code 4 where it is not true") {
+  const std::string step = "--model mlp:layers=2,width=16,classes=4,batch=8 --mesh 2x2";
+  const Ran ran = run("tessera-plan", step + " --execute --seed 3");
+  CHECK(ran.code == 0);
+  CHECK(ran.out.find("executed on 4 threads") != std::string::npos);
+  CHECK(ran.out.find(" agree, to ") != std::string::npos);
+  CHECK(ran.out.find("bytes    as predicted in all ") != std::string::npos);
+  const Ran json = run("tessera-plan", step + " --execute --emit json");
+  CHECK(json.code == 0);
+  CHECK(json.out.starts_with('{'));
+  CHECK(json.out.find("executed") == std::string::npos);
+  CHECK(json.err.find("executed on 4 threads") != std::string::npos);
+  // No sum in float comes out the same in every order.
+  const Ran strict = run("tessera-plan", step + " --execute --tolerance 0");
+  CHECK(strict.code == 4);
+  CHECK(strict.out.find("differ from the unsharded run") != std::string::npos);
+  // Inputs of one's own: NumPy's header is a line of Python.
+  std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 2), }";
+  header.resize(117, ' ');
+  const std::string numpy = std::string("\x93NUMPY\x01\x00\x76\x00", 10) + header + '\n';
+  const std::string square = file_with("square.hlo",
+                                       "HloModule m\nENTRY e {\n x = f32[2,2] parameter(0)\n"
+                                       " ROOT y = f32[2,2] dot(x, x), lhs_contracting_dims={1}, "
+                                       "rhs_contracting_dims={0}\n}") +
+                             " --mesh 2 --execute --inputs " + scratch.string();
+  file_with("x.npy", numpy + std::string(16, '\0'));
+  CHECK(run("tessera-plan", square).code == 0);
+  file_with("x.npy", numpy + std::string(15, '\0'));
+  const Ran short_of_bytes = run("tessera-plan", square);
+  CHECK(short_of_bytes.code == 1);
+  CHECK(short_of_bytes.err.find("x.npy: it has 15 bytes of data where 16 are due") !=
+        std::string::npos);
+  const std::string unknown = file_with("unknown.hlo",
+                                        "HloModule m\nENTRY e {\n x = c64[4] parameter(0)\n"
+                                        " ROOT y = c64[4] fft(x), fft_type=FFT, fft_length={4}\n}");
+  const Ran refused = run("tessera-plan", unknown + " --mesh 2 --execute");
+  CHECK(refused.code == 1);
+  CHECK(refused.err.find("can not be computed") != std::string::npos);
+}
+
 TEST_CASE("bad arguments: exit code 1 and one line") {
   for (const auto& test :
        {std::pair<std::string, const char*>{"--mesh 2x4", "give a HLO file, or a model by --model"},
@@ -173,6 +213,8 @@ TEST_CASE("bad arguments: exit code 1 and one line") {
         {"--model gpt:heads=5 --mesh 2x4", "hidden is no multiple of heads"},
         {"--model gpt:step=run --mesh 2x4", "step='run': there is train, accumulate, infer"},
         {mlp, "--mesh: give it, or --cluster"},
+        {mlp + " --mesh 2 --tolerance 1e-3", "--tolerance requires --execute"},
+        {mlp + " --mesh 2 --execute --tolerance -1", "'-1' is no number that is 0 or more"},
         {mlp + " --cluster cray-1:8", "--cluster: no cluster is called 'cray-1'; there are alpa-"},
         {mlp + " --cluster dgx-h200", "does not say how many devices; write dgx-h200:8"},
         {mlp + " --cluster dgx-h200:8 --mesh 4x4", "--mesh: mesh 4x4 has 16 devices, and cluster "},

@@ -95,8 +95,8 @@ struct Report {
   std::vector<OutputReport> outputs;
   std::vector<CollectiveReport> collectives;
   Wide predicted_peak = 0;
-  Extent held_peak = 0;              // of the device that held most
-  Extent held_peak_with_copies = 0;  // with what no plan counts: working copies
+  Extent held_peak = 0;         // of the device that held most
+  Extent held_peak_in_all = 0;  // with what no plan counts: working copies
 
   bool memory_agrees() const noexcept { return held_peak <= predicted_peak; }
   bool outputs_agree() const {
@@ -238,7 +238,7 @@ Report verify(const graph::Graph& graph, const plan::Plan& plan, const Expectati
     largest[i] += moved(places[i]);
   }
   largest.push_back(device.memory().peak);
-  largest.push_back(device.memory().peak_with_copies);
+  largest.push_back(device.memory().peak_in_all);
 
   DevicePlan<C> exact(expected.graph_in_double, plan, comm);
   const std::vector<OwnedPart> exact_outputs = exact(exact.shards_of(expected.inputs_in_double));
@@ -266,7 +266,7 @@ Report verify(const graph::Graph& graph, const plan::Plan& plan, const Expectati
         detail::collective_report(plan, places[i], payloads[i], largest[i]));
   report.predicted_peak = plan.memory.bytes;
   report.held_peak = largest[places.size()];
-  report.held_peak_with_copies = largest[places.size() + 1];
+  report.held_peak_in_all = largest[places.size() + 1];
   return report;
 }
 

@@ -74,7 +74,7 @@ inline std::string execution_table(const graph::Graph& graph, const executor::Re
   std::string text = detail::outputs_text(graph, report);
   text += "memory   predicted " + bytes_text(report.predicted_peak) + ", held " +
           bytes_text(report.held_peak) + " per device at its peak (" +
-          bytes_text(report.held_peak_with_copies) + " with working copies)";
+          bytes_text(report.held_peak_in_all) + " with working copies and what is not fused)";
   text += report.memory_agrees() ? "\n" : ": MORE THAN PREDICTED\n";
   return text + detail::collectives_text(graph, report);
 }
