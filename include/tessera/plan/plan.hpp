@@ -86,6 +86,133 @@ struct Options {
 
 namespace detail {
 
+// Whether the model is one of real devices, and tells of them.
+template<class Model>
+inline constexpr bool has_devices = requires(const Model& model) {
+  model.device().memory_bytes;
+};
+
+// What follows from the strategies that were chosen: collectives, memory, how well devices are
+// used.
+template<cost::CostModel Model, MeshLike M>
+class PlanWriter {
+ public:
+  PlanWriter(const graph::Graph& graph, const graph::Lifetimes& lifetimes,
+             cost::Resharding<Model, M>& resharding, Plan& plan)
+      : graph_(graph), lifetimes_(lifetimes), resharding_(resharding), plan_(plan) {}
+
+  // `is_second`, by op where it is not empty: work that is done a second time.
+  void run(std::vector<strategy::Choice> choices, bool leaves_partial,
+           const std::vector<char>& is_second = {}) {
+    if (leaves_partial)
+      for (graph::OpId id = 0; id < graph_.op_count(); ++id) finish_early(id, choices);
+    for (graph::OpId id = 0; id < graph_.op_count(); ++id)
+      plan_.ops.push_back(planned(id, choices));
+    plan_.memory = memory_peak(graph_, lifetimes_, [&](graph::Value value) {
+      return plan_.ops[value.op].result_bytes[value.result];
+    });
+    if constexpr (has_devices<Model>)
+      plan_.utilisation = utilisation(choices, is_second, resharding_.model().device());
+  }
+
+ private:
+  cost::Utilisation utilisation(const std::vector<strategy::Choice>& choices,
+                                const std::vector<char>& is_second,
+                                const cost::Accelerator& device) const {
+    cost::Utilisation result;
+    result.time = plan_.cost;
+    result.devices = plan_.mesh.device_count();
+    std::map<graph::ElementType, Wide> flops_of_type;
+    for (graph::OpId id = 0; id < graph_.op_count(); ++id) {
+      const graph::Op& op = graph_.op(id);
+      if (!cost::is_product(op)) continue;
+      const cost::Product local = cost::product_of(op.rule, [&](std::size_t factor) {
+        return strategy::local_size(op.rule, plan_.mesh, choices[id].strategy, factor);
+      });
+      result.hardware_flops += local.flops() * result.devices;
+      if (!is_second.empty() && is_second[id] != 0) continue;
+      const Wide flops = cost::flops_of(op);
+      result.model_flops += flops;
+      flops_of_type[graph_.type_of(graph_.operand(id, 0)).element] += flops;
+    }
+    Wide most = 0;
+    for (const auto& [type, flops] : flops_of_type)
+      if (flops > most) {
+        most = flops;
+        result.peak = device.peak_rate(type);
+      }
+    return result;
+  }
+
+  // Where a partial result was left to its only reader, to finish as it pleases
+  // (strategy::Pruning), the op itself takes the steps up to where least is held: the price in all
+  // is the same.
+  void finish_early(graph::OpId id, std::vector<strategy::Choice>& choices) {
+    strategy::Choice& choice = choices[id];
+    if (choice.results.size() != 1 || choice.results[0].partial_axes().empty()) return;
+    std::optional<DynamicSharding> wanted;
+    std::size_t uses = 0;
+    graph_.for_each_use(id, [&](graph::OpId reader, const graph::Use& use) {
+      ++uses;
+      wanted = choices[reader].operands[use.operand];
+    });
+    if (uses != 1) return;
+    auto& tensor = resharding_.of(graph_.op(id).results[0]);
+    DynamicSharding best = choice.results[0], at = best;
+    Cost paid = 0, price = 0;
+    for (const cost::PricedStep& step : tensor.path(at, *wanted)) {
+      at = apply(step.step, at, wanted->reduction());
+      paid += step.price;
+      const auto rank = [&](DynamicSharding sharding) {
+        return std::pair(tensor.local_bytes(sharding), sharding.partial_axes().size());
+      };
+      if (rank(at) >= rank(best)) continue;
+      best = at;
+      price = paid;
+    }
+    choice.strategy.handed_on = choice.results[0] = best;
+    choice.result_bytes[0] = tensor.local_bytes(best);
+    choice.price += price;
+  }
+
+  PlannedOp planned(graph::OpId id, const std::vector<strategy::Choice>& choices) {
+    const graph::Rule& rule = graph_.op(id).rule;
+    const strategy::Choice& choice = choices[id];
+    PlannedOp op{strategy::to_string(rule, choice),
+                 choice.operands,
+                 choice.results,
+                 choice.result_bytes,
+                 {},
+                 choice.work};
+    for (std::uint32_t i = 0; i < graph_.operand_count(id); ++i) {
+      const graph::Value value = graph_.operand(id, i);
+      add_steps(op, graph_.type_of(value), choices[value.op].results[value.result],
+                choice.operands[i], i);
+    }
+    for (const strategy::PricedHalo& halo : choice.halos)
+      op.collectives.push_back({StepKind::halo_exchange, halo.axis, halo.message.rounded_up(),
+                                halo.price, halo.operand});
+    if (rule.result_count() == 1)
+      add_steps(op, graph_.op(id).results[0],
+                sharding_of(rule, choice.strategy, rule.operand_count()), choice.results[0],
+                std::nullopt);
+    return op;
+  }
+
+  void add_steps(PlannedOp& op, const graph::TensorType& type, DynamicSharding from,
+                 DynamicSharding to, std::optional<std::uint32_t> operand) {
+    for (const cost::PricedStep& step : resharding_.of(type).path(from, to))
+      if (is_collective(step.step.kind))
+        op.collectives.push_back(
+            {step.step.kind, step.step.axis, step.message.rounded_up(), step.price, operand});
+  }
+
+  const graph::Graph& graph_;
+  const graph::Lifetimes& lifetimes_;
+  cost::Resharding<Model, M>& resharding_;
+  Plan& plan_;
+};
+
 template<cost::CostModel Model, MeshLike M>
 class Planner {
  public:
@@ -95,7 +222,7 @@ class Planner {
     plan_.denominator = model.denominator();
     plan_.unit = model.unit();
     plan_.memory_budget = options.memory_budget;
-    if constexpr (has_devices) plan_.memory_capacity = model.device().memory_bytes;
+    if constexpr (has_devices<Model>) plan_.memory_capacity = model.device().memory_bytes;
   }
 
   Plan run() {
@@ -106,10 +233,8 @@ class Planner {
 
   const Formulation& formulation() const noexcept { return formulation_; }
 
- private:
+ protected:
   struct OutOfTime {};
-  // Whether the model is one of real devices, and tells of them.
-  static constexpr bool has_devices = requires(const Model& model) { model.device().memory_bytes; };
 
   // False where the time is over.
   bool formulate_in_time() {
@@ -185,105 +310,11 @@ class Planner {
     std::vector<strategy::Choice> choices;
     for (graph::OpId id = 0; id < graph_.op_count(); ++id)
       choices.push_back(chosen(assignment, id));
-    if (options_.prune && !options_.memory_budget)
-      for (graph::OpId id = 0; id < graph_.op_count(); ++id) finish_early(id, choices);
-    for (graph::OpId id = 0; id < graph_.op_count(); ++id)
-      plan_.ops.push_back(planned(id, choices));
-    plan_.memory = memory_peak(graph_, formulation_.lifetimes, [&](graph::Value value) {
-      return plan_.ops[value.op].result_bytes[value.result];
-    });
-    if constexpr (has_devices)
-      plan_.utilisation = utilisation(assignment, resharding_.model().device());
+    PlanWriter<Model, M>(graph_, formulation_.lifetimes, resharding_, plan_)
+        .run(std::move(choices), leaves_partial());
   }
-
-  cost::Utilisation utilisation(const solver::Assignment& assignment,
-                                const cost::Accelerator& device) const {
-    cost::Utilisation result;
-    result.time = plan_.cost;
-    result.devices = plan_.mesh.device_count();
-    std::map<graph::ElementType, Wide> flops_of_type;
-    for (graph::OpId id = 0; id < graph_.op_count(); ++id) {
-      const graph::Op& op = graph_.op(id);
-      if (!cost::is_product(op)) continue;
-      const cost::Product local = cost::product_of(op.rule, [&](std::size_t factor) {
-        return strategy::local_size(op.rule, plan_.mesh, chosen(assignment, id).strategy, factor);
-      });
-      const Wide flops = cost::flops_of(op);
-      result.model_flops += flops;
-      result.hardware_flops += local.flops() * result.devices;
-      flops_of_type[graph_.type_of(graph_.operand(id, 0)).element] += flops;
-    }
-    Wide most = 0;
-    for (const auto& [type, flops] : flops_of_type)
-      if (flops > most) {
-        most = flops;
-        result.peak = device.peak_rate(type);
-      }
-    return result;
-  }
-
-  // Where a partial result was left to its only reader, to finish as it pleases
-  // (strategy::Pruning), the op itself takes the steps up to where least is held: the price in all
-  // is the same.
-  void finish_early(graph::OpId id, std::vector<strategy::Choice>& choices) {
-    strategy::Choice& choice = choices[id];
-    if (choice.results.size() != 1 || choice.results[0].partial_axes().empty()) return;
-    std::optional<DynamicSharding> wanted;
-    std::size_t uses = 0;
-    graph_.for_each_use(id, [&](graph::OpId reader, const graph::Use& use) {
-      ++uses;
-      wanted = choices[reader].operands[use.operand];
-    });
-    if (uses != 1) return;
-    auto& tensor = resharding_.of(graph_.op(id).results[0]);
-    DynamicSharding best = choice.results[0], at = best;
-    Cost paid = 0, price = 0;
-    for (const cost::PricedStep& step : tensor.path(at, *wanted)) {
-      at = apply(step.step, at, wanted->reduction());
-      paid += step.price;
-      const auto rank = [&](DynamicSharding sharding) {
-        return std::pair(tensor.local_bytes(sharding), sharding.partial_axes().size());
-      };
-      if (rank(at) >= rank(best)) continue;
-      best = at;
-      price = paid;
-    }
-    choice.strategy.handed_on = choice.results[0] = best;
-    choice.result_bytes[0] = tensor.local_bytes(best);
-    choice.price += price;
-  }
-
-  PlannedOp planned(graph::OpId id, const std::vector<strategy::Choice>& choices) {
-    const graph::Rule& rule = graph_.op(id).rule;
-    const strategy::Choice& choice = choices[id];
-    PlannedOp op{strategy::to_string(rule, choice),
-                 choice.operands,
-                 choice.results,
-                 choice.result_bytes,
-                 {},
-                 choice.work};
-    for (std::uint32_t i = 0; i < graph_.operand_count(id); ++i) {
-      const graph::Value value = graph_.operand(id, i);
-      add_steps(op, graph_.type_of(value), choices[value.op].results[value.result],
-                choice.operands[i], i);
-    }
-    for (const strategy::PricedHalo& halo : choice.halos)
-      op.collectives.push_back({StepKind::halo_exchange, halo.axis, halo.message.rounded_up(),
-                                halo.price, halo.operand});
-    if (rule.result_count() == 1)
-      add_steps(op, graph_.op(id).results[0],
-                sharding_of(rule, choice.strategy, rule.operand_count()), choice.results[0],
-                std::nullopt);
-    return op;
-  }
-
-  void add_steps(PlannedOp& op, const graph::TensorType& type, DynamicSharding from,
-                 DynamicSharding to, std::optional<std::uint32_t> operand) {
-    for (const cost::PricedStep& step : resharding_.of(type).path(from, to))
-      if (is_collective(step.step.kind))
-        op.collectives.push_back(
-            {step.step.kind, step.step.axis, step.message.rounded_up(), step.price, operand});
-  }
+  // Whether columns leave it to single readers to finish partial results.
+  bool leaves_partial() const { return options_.prune && !options_.memory_budget; }
 
   const graph::Graph& graph_;
   cost::Resharding<Model, M> resharding_;
