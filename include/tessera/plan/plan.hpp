@@ -45,6 +45,9 @@ struct PlannedOp {
   std::vector<Extent> result_bytes;            // per device
   std::vector<PlannedCollective> collectives;  // in the order they run
   Cost work = 0;                               // of the op itself, where the model prices that
+  // What operands and the result are on their way to the shardings in which they are needed, at
+  // most, beside what is in memory before and after.
+  Wide buffer_bytes = 0;
 };
 
 struct Plan {
@@ -55,7 +58,10 @@ struct Plan {
   std::string unit;
   DynamicMesh mesh;
   std::vector<PlannedOp> ops;  // by op; empty unless status is optimal or feasible
-  MemoryPeak memory;           // of the plan
+  MemoryPeak memory;           // of the plan; the budget is for this
+  // At its peak with all that stands beside it for a while: operands in other shardings than they
+  // were handed on in, and what is in between.
+  Wide memory_with_buffers = 0;
   std::optional<Extent> memory_budget;
   // Under a model of a real cluster, where cost is time: what a device has room for, and how well
   // the plan uses the devices.
@@ -97,9 +103,14 @@ inline constexpr bool has_devices = requires(const Model& model) {
 template<cost::CostModel Model, MeshLike M>
 class PlanWriter {
  public:
-  PlanWriter(const graph::Graph& graph, const graph::Lifetimes& lifetimes,
+  // `in_memory`: by op, whether its results reach memory.
+  PlanWriter(const graph::Graph& graph, const std::vector<char>& in_memory,
              cost::Resharding<Model, M>& resharding, Plan& plan)
-      : graph_(graph), lifetimes_(lifetimes), resharding_(resharding), plan_(plan) {}
+      : graph_(graph),
+        owns_(owners_of(graph, in_memory)),
+        lifetimes_(buffers_of(graph, in_memory)),
+        resharding_(resharding),
+        plan_(plan) {}
 
   // `is_second`, by op where it is not empty: work that is done a second time.
   void run(std::vector<strategy::Choice> choices, bool leaves_partial,
@@ -108,9 +119,11 @@ class PlanWriter {
       for (graph::OpId id = 0; id < graph_.op_count(); ++id) finish_early(id, choices);
     for (graph::OpId id = 0; id < graph_.op_count(); ++id)
       plan_.ops.push_back(planned(id, choices));
-    plan_.memory = memory_peak(graph_, lifetimes_, [&](graph::Value value) {
+    const auto bytes_of = [&](graph::Value value) {
       return plan_.ops[value.op].result_bytes[value.result];
-    });
+    };
+    plan_.memory = memory_peak(graph_, lifetimes_, bytes_of);
+    add_buffers(memory_in_use(graph_, lifetimes_, bytes_of));
     if constexpr (has_devices<Model>)
       plan_.utilisation = utilisation(choices, is_second, resharding_.model().device());
   }
@@ -183,7 +196,8 @@ class PlanWriter {
                  choice.results,
                  choice.result_bytes,
                  {},
-                 choice.work};
+                 choice.work,
+                 buffers_of_op(id, choices)};
     for (std::uint32_t i = 0; i < graph_.operand_count(id); ++i) {
       const graph::Value value = graph_.operand(id, i);
       add_steps(op, graph_.type_of(value), choices[value.op].results[value.result],
@@ -199,6 +213,63 @@ class PlanWriter {
     return op;
   }
 
+  // The most that `type` takes on its way, beside its ends where those are counted already.
+  Wide most_on_the_way(const graph::TensorType& type, DynamicSharding from, DynamicSharding to,
+                       bool is_begin_counted, bool is_end_counted) {
+    auto& tensor = resharding_.of(type);
+    const std::vector<cost::PricedStep> path = tensor.path(from, to);
+    Wide most = 0;
+    for (std::size_t i = 0; i < path.size(); ++i) {
+      const DynamicSharding next = apply(path[i].step, from, to.reduction());
+      const Wide before = i == 0 && is_begin_counted ? 0 : tensor.local_bytes(from);
+      const Wide after = i + 1 == path.size() && is_end_counted ? 0 : tensor.local_bytes(next);
+      most = std::max(most, before + after);
+      from = next;
+    }
+    return most;
+  }
+
+  // Operands are brought one after the other and held until the op has run; then its result is
+  // handed on.
+  Wide buffers_of_op(graph::OpId id, const std::vector<strategy::Choice>& choices) {
+    const strategy::Choice& choice = choices[id];
+    Wide held = 0, most = 0;
+    for (std::size_t i = 0; i < graph_.operand_count(id); ++i) {
+      const graph::Value value = graph_.operand(id, i);
+      const graph::TensorType& type = graph_.type_of(value);
+      const DynamicSharding from = choices[value.op].results[value.result];
+      const Wide bytes =
+          most_on_the_way(type, from, choice.operands[i], owns_[value.op] != 0, false);
+      most = std::max(most, held + bytes);
+      if (bytes > 0) held += resharding_.of(type).local_bytes(choice.operands[i]);
+    }
+    const graph::Rule& rule = graph_.op(id).rule;
+    if (rule.result_count() != 1) return most;
+    const DynamicSharding computed = sharding_of(rule, choice.strategy, rule.operand_count());
+    return std::max(most, held + most_on_the_way(graph_.op(id).results[0], computed,
+                                                 choice.results[0], false, owns_[id] != 0));
+  }
+
+  // What an op needs that runs where it is read, is held until then.
+  void add_buffers(const std::vector<Wide>& in_use) {
+    std::vector<graph::OpId> until(graph_.op_count());
+    std::vector<Wide> change(graph_.op_count() + 1, Wide(0));
+    for (graph::OpId id = graph_.op_count(); id-- > 0;) {
+      until[id] = id;
+      if (owns_[id] == 0)
+        graph_.for_each_use(id, [&](graph::OpId reader, const graph::Use& use) {
+          if (!use.is_next) until[id] = std::max(until[id], until[reader]);
+        });
+      change[id] += plan_.ops[id].buffer_bytes;
+      change[until[id] + 1] -= plan_.ops[id].buffer_bytes;
+    }
+    Wide buffers = 0;
+    for (graph::OpId id = 0; id < graph_.op_count(); ++id) {
+      buffers += change[id];
+      plan_.memory_with_buffers = std::max(plan_.memory_with_buffers, in_use[id] + buffers);
+    }
+  }
+
   void add_steps(PlannedOp& op, const graph::TensorType& type, DynamicSharding from,
                  DynamicSharding to, std::optional<std::uint32_t> operand) {
     for (const cost::PricedStep& step : resharding_.of(type).path(from, to))
@@ -208,7 +279,8 @@ class PlanWriter {
   }
 
   const graph::Graph& graph_;
-  const graph::Lifetimes& lifetimes_;
+  std::vector<char> owns_;  // by op: whether its results take memory of their own
+  graph::Lifetimes lifetimes_;
   cost::Resharding<Model, M>& resharding_;
   Plan& plan_;
 };
@@ -310,7 +382,7 @@ class Planner {
     std::vector<strategy::Choice> choices;
     for (graph::OpId id = 0; id < graph_.op_count(); ++id)
       choices.push_back(chosen(assignment, id));
-    PlanWriter<Model, M>(graph_, formulation_.lifetimes, resharding_, plan_)
+    PlanWriter<Model, M>(graph_, cost::ops_in_memory(graph_), resharding_, plan_)
         .run(std::move(choices), leaves_partial());
   }
   // Whether columns leave it to single readers to finish partial results.
