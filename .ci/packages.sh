@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 # Sourced by examples/run and tests/run: sees that what a build needs is there.
 #
-#   need WHAT...    each of: build (compiler, CMake, Ninja, libraries), test (doctest, Clang)
+#   need WHAT...    each of: build (compiler, CMake, Ninja, libraries), test (doctest, Clang, MPI)
 #
 # Installs what is missing where it can (apt-get, as root or by sudo), and otherwise says exactly
 # what to install.
 
 apt_build="g++ cmake ninja-build libboost-dev rapidjson-dev libcli11-dev"
-apt_test="doctest-dev clang"
+apt_test="doctest-dev clang libclang-rt-dev libopenmpi-dev openmpi-bin"
 dnf_build="gcc-c++ cmake ninja-build boost-devel rapidjson-devel cli11-devel"
-dnf_test="doctest-devel clang"
+dnf_test="doctest-devel clang compiler-rt openmpi-devel"
 brew_build="cmake ninja boost rapidjson cli11"
-brew_test="doctest"
+brew_test="doctest open-mpi"
 
 has_program() { command -v "$1" >/dev/null 2>&1; }
 
@@ -25,6 +25,10 @@ has_header() {
     fi
   done
   return 1
+}
+
+has_sanitizers() {
+  echo "int main() {}" | clang++ -fsanitize=address,undefined -x c++ - -o /dev/null >/dev/null 2>&1
 }
 
 missing() {
@@ -41,6 +45,8 @@ missing() {
       test)
         has_header doctest/doctest.h || echo "doctest"
         has_program clang++ || [ "$(uname)" != Linux ] || echo "Clang"
+        has_sanitizers || [ "$(uname)" != Linux ] || echo "Clang's sanitizers (compiler-rt)"
+        has_program mpirun || [ -x /usr/lib64/openmpi/bin/mpirun ] || echo "Open MPI"
         ;;
     esac
   done

@@ -14,6 +14,7 @@ set(strategy_may core mesh sharding notation graph cost)
 set(solver_may core)
 set(pipeline_may core mesh sharding graph)
 set(plan_may core mesh sharding notation graph cost strategy solver pipeline)
+set(executor_may core mesh sharding notation graph cost strategy solver pipeline plan)
 set(io_may core mesh sharding notation graph cost strategy solver pipeline plan)
 set(report_may core mesh sharding notation graph cost strategy solver pipeline plan)
 

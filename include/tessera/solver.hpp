@@ -4,6 +4,7 @@
 #pragma once
 #include "tessera/solver/arithmetic.hpp"
 #include "tessera/solver/bound.hpp"
+#include "tessera/solver/branching.hpp"
 #include "tessera/solver/component.hpp"
 #include "tessera/solver/condensed.hpp"
 #include "tessera/solver/descent.hpp"
@@ -25,5 +26,6 @@
 #include "tessera/solver/request.hpp"
 #include "tessera/solver/search.hpp"
 #include "tessera/solver/solve.hpp"
+#include "tessera/solver/squeeze.hpp"
 #include "tessera/solver/standing.hpp"
 #include "tessera/solver/weights.hpp"

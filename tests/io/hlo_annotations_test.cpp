@@ -262,8 +262,8 @@ TEST_CASE("an image split over space: rims are exchanged, statistics reduced, no
       DynamicMesh{4});
   std::vector<std::pair<StepKind, Extent>> moved;
   for (const plan::PlannedOp& op : image.plan.ops)
-    for (const plan::PlannedCollective& collective : op.collectives)
-      moved.emplace_back(collective.kind, collective.bytes);
+    for (const plan::PlannedStep& step : op.steps)
+      if (step.is_collective()) moved.emplace_back(step.step.kind, step.bytes());
   // A row above and a row below, of 512 pixels of 64 bytes; and two vectors of sums.
   CHECK(moved == std::vector<std::pair<StepKind, Extent>>{{StepKind::halo_exchange, 65536},
                                                           {StepKind::all_reduce, 64},

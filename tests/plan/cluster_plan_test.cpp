@@ -34,7 +34,7 @@ Wide work_in(const plan::Plan& plan) {
 Wide communication_in(const plan::Plan& plan) {
   Wide time = 0;
   for (const plan::PlannedOp& op : plan.ops)
-    for (const plan::PlannedCollective& collective : op.collectives) time += collective.price;
+    for (const plan::PlannedStep& step : op.steps) time += step.price;
   return time;
 }
 

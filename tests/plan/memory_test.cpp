@@ -169,6 +169,11 @@ TEST_CASE("weights and what optimizers remember take the bytes that ZeRO's autho
   const plan::MemoryPeak peak = peak_on_one_device(models::build(size + ",step=accumulate"));
   CHECK(of_kind(peak, MemoryKind::state) == 4 * count);
   CHECK(of_kind(peak, MemoryKind::input) == 2 * count + 2 * 4 * 32 * 4);
+  // And the optimizer alone has weights, its own, and the sums; nothing is written beside them.
+  const plan::MemoryPeak apply = peak_on_one_device(models::build(size + ",step=apply"));
+  CHECK(of_kind(apply, MemoryKind::state) == (2 + 12 + 4) * count + 4);
+  CHECK(of_kind(apply, MemoryKind::input) == 0);
+  CHECK(of_kind(apply, MemoryKind::activation) == 0);
 }
 
 TEST_CASE("gradients are told from what the backward pass hands on") {

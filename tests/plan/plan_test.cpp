@@ -38,7 +38,7 @@ void check_plan(const Graph& graph, const plan::Plan& plan) {
   REQUIRE(plan.has_ops());
   Wide total = 0;
   for (const plan::PlannedOp& op : plan.ops)
-    for (const plan::PlannedCollective& collective : op.collectives) total += collective.price;
+    for (const plan::PlannedStep& step : op.steps) total += step.price;
   CHECK(total == plan.cost);
   CHECK(plan.lower_bound <= plan.cost);
   for (OpId id = 0; id < graph.op_count(); ++id)

@@ -59,7 +59,7 @@ void check_plan(const Graph& graph, const RecomputingPlan& again) {
   Wide total = 0;
   for (const plan::PlannedOp& op : again.plan.ops) {
     total += op.work;
-    for (const plan::PlannedCollective& collective : op.collectives) total += collective.price;
+    for (const plan::PlannedStep& step : op.steps) total += step.price;
   }
   CHECK(total == again.plan.cost);
   if (again.plan.memory_budget) CHECK(again.plan.memory.bytes <= *again.plan.memory_budget);

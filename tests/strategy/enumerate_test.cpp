@@ -249,6 +249,77 @@ TEST_CASE_FIXTURE(OneOp, "pruning leaves out what another strategy can stand in 
     }
 }
 
+// What pruning is to find, pair by pair and without any shortcut.
+class StandIn {
+ public:
+  StandIn(const Graph& graph, OpId id, cost::Resharding<cost::Alpa, DynamicMesh>& resharding,
+          const strategy::ColumnNeeds& needs)
+      : graph_(graph), id_(id), resharding_(resharding), needs_(needs) {}
+
+  bool can_replace(const strategy::Choice& y, const strategy::Choice& x) const {
+    Cost total = y.price;
+    for (std::size_t r = 0; r < x.results.size(); ++r) {
+      if (needs_.is_tied && y.results[r] != x.results[r]) return false;
+      if (y.result_bytes[r] > x.result_bytes[r]) return false;
+      const Cost each = resharding_.of(graph_.op(id_).results[r]).price(y.results[r], x.results[r]);
+      total += each * static_cast<Cost>(needs_.uses[r]);
+    }
+    for (std::size_t i = 0; i < x.operands.size(); ++i)
+      total += resharding_.of(graph_.type_of(graph_.operand(id_, i)))
+                   .price(x.operands[i], y.operands[i]);
+    return total <= x.price;
+  }
+
+ private:
+  const Graph& graph_;
+  OpId id_;
+  cost::Resharding<cost::Alpa, DynamicMesh>& resharding_;
+  const strategy::ColumnNeeds& needs_;
+};
+
+TEST_CASE("a pruned column is what comparing all pairs leaves, on three axes too") {
+  Builder b;
+  const Tensor x = b.parameter("x", f32, {16, 64}), w = b.parameter("w", f32, {64, 8});
+  const Tensor h = einsum<"mk,kn->mn">(x, w);
+  const OpId ids[] = {h.value().op,
+                      exp(h).value().op,
+                      (h * h).value().op,
+                      reduce_sum(x, {1}).value().op,
+                      transpose(x, {1, 0}).value().op,
+                      x.value().op};
+  for (const DynamicMesh& mesh : {DynamicMesh{2, 4}, DynamicMesh{2, 2, 2}}) {
+    cost::Resharding<cost::Alpa, DynamicMesh> resharding(mesh,
+                                                         cost::Alpa::with_defaults(mesh.rank()));
+    const auto column = [&](OpId id, const strategy::ColumnNeeds& needs,
+                            strategy::Pruning pruning) {
+      return strategy::ColumnMaker<cost::Alpa, DynamicMesh>(resharding,
+                                                            reduction_set(Reduction::sum), pruning)
+          .make(b.graph(), id, needs);
+    };
+    for (const OpId id : ids)
+      for (std::size_t uses = 0; uses < 4; ++uses)
+        for (const bool is_tied : {false, true}) {
+          CAPTURE(to_string(mesh));
+          CAPTURE(b.graph().op(id).kind);
+          CAPTURE(uses);
+          CAPTURE(is_tied);
+          const strategy::ColumnNeeds needs{{uses}, {0}, is_tied};
+          const StandIn judge(b.graph(), id, resharding, needs);
+          const auto all = column(id, needs, strategy::Pruning::none);
+          const auto kept = column(id, needs, strategy::Pruning::within_memory);
+          for (const auto& choice : all)
+            CHECK(std::any_of(kept.begin(), kept.end(), [&](const strategy::Choice& other) {
+              return other.strategy == choice.strategy || judge.can_replace(other, choice);
+            }));
+          std::size_t replaceable = 0;
+          for (const auto& choice : kept)
+            for (const auto& other : kept)
+              if (&choice != &other && judge.can_replace(other, choice)) ++replaceable;
+          CHECK(replaceable == 0);
+        }
+  }
+}
+
 TEST_CASE_FIXTURE(OneOp, "an output is never left partial") {
   for (const auto& choice : column(false, 0, true)) CHECK(choice.results[0].partial_axes().empty());
 }

@@ -136,9 +136,24 @@ struct TopK {
   friend bool operator==(const TopK&, const TopK&) = default;
 };
 
+// An importer takes a batch normalisation apart (io/hlo_import.hpp): its parts.
+enum class NormalisationPart : std::uint8_t {
+  whole,           // an inference
+  sum,             // over all dims but the feature's
+  squares,         // the sum of squares
+  mean,            // from the sum
+  variance,        // from the sum of squares and the mean
+  normalised,      // from x, mean, variance, scale and offset
+  products,        // the sum of x less its mean, times the gradient
+  scale_gradient,  // from those products and the variance
+  gradient,        // from x, scale, mean, variance, the result's gradient, its sum, those products
+};
+
 struct Normalisation {
   double epsilon = 0;
   Extent feature = 0;
+  NormalisationPart part = NormalisationPart::whole;
+  Extent count = 0;  // how many elements share a feature; of parts
   friend bool operator==(const Normalisation&, const Normalisation&) = default;
 };
 

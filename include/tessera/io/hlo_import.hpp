@@ -498,8 +498,10 @@ class Importer {
   // --- Batch normalisation -----------------------------------------------------------------------
 
   // A part of a normalisation, named after it: one of its sums, or element by element.
-  Value add_part(const Site& site, const char* part, const graph::TensorType& type,
-                 std::span<const Value> operands, bool is_sum) {
+  Value add_part(const Site& site, const char* name, graph::NormalisationPart part,
+                 const graph::TensorType& type, std::initializer_list<Value> operands) {
+    using Part = graph::NormalisationPart;
+    const bool is_sum = part == Part::sum || part == Part::squares || part == Part::products;
     const auto feature = static_cast<std::size_t>(site.attributes.integer("feature_index", 0));
     std::vector<Dims> dims;
     for (const Value operand : operands) dims.push_back(program_.graph.type_of(operand).dims);
@@ -507,16 +509,15 @@ class Importer {
     graph::Rule rule = is_sum    ? graph::feature_sum_rule(dims, feature)
                        : is_full ? graph::per_feature_rule(dims, type.dims, feature)
                                  : graph::elementwise_rule(dims, type.dims);
-    return add_to_graph({site.name + '/' + part, site.instruction.opcode, {type}, std::move(rule)},
-                        operands);
-  }
-  Value add_sum(const Site& site, const char* part, const graph::TensorType& type,
-                std::initializer_list<Value> operands) {
-    return add_part(site, part, type, {operands.begin(), operands.size()}, true);
-  }
-  Value add_elementwise(const Site& site, const char* part, const graph::TensorType& type,
-                        std::initializer_list<Value> operands) {
-    return add_part(site, part, type, {operands.begin(), operands.size()}, false);
+    graph::Op op{site.name + '/' + name, site.instruction.opcode, {type}, std::move(rule)};
+    if (const graph::Attributes held = attributes_of(module_, site.instruction, 0);
+        const auto* const whole = held.find<graph::Normalisation>()) {
+      const Dims& image = program_.graph.type_of(site.operand(0)[0]).dims;
+      const Extent features = image[feature];
+      op.attributes = graph::Normalisation{whole->epsilon, whole->feature, part,
+                                           features == 0 ? 0 : element_count(image) / features};
+    }
+    return add_to_graph(std::move(op), {operands.begin(), operands.size()});
   }
 
   // y, mean, variance of x: the variance is the mean square less the square of the mean.
@@ -524,12 +525,13 @@ class Importer {
     const Tensors in = tensors_of(site);
     const Value x = in.operands[0], scale = in.operands[1], offset = in.operands[2];
     const graph::TensorType full = in.results[0], vector = in.results[1];
-    const Value sum = add_sum(site, "sum", vector, {x});
-    const Value squares = add_sum(site, "squares", vector, {x});
-    const Value mean = add_elementwise(site, "mean", vector, {sum});
-    const Value variance = add_elementwise(site, "variance", vector, {squares, mean});
-    return {add_elementwise(site, "result", full, {x, mean, variance, scale, offset}), mean,
-            variance};
+    using Part = graph::NormalisationPart;
+    const Value sum = add_part(site, "sum", Part::sum, vector, {x});
+    const Value squares = add_part(site, "squares", Part::squares, vector, {x});
+    const Value mean = add_part(site, "mean", Part::mean, vector, {sum});
+    const Value variance = add_part(site, "variance", Part::variance, vector, {squares, mean});
+    return {add_part(site, "result", Part::normalised, full, {x, mean, variance, scale, offset}),
+            mean, variance};
   }
 
   // The gradients of x, scale and offset, from x, scale, mean, variance and y's gradient.
@@ -538,12 +540,14 @@ class Importer {
     const Value x = in.operands[0], scale = in.operands[1], mean = in.operands[2];
     const Value variance = in.operands[3], gradient = in.operands[4];
     const graph::TensorType full = in.results[0], vector = in.results[1];
-    const Value sum = add_sum(site, "sum", vector, {gradient});
-    const Value products = add_sum(site, "products", vector, {x, mean, gradient});
-    const Value of_scale = add_elementwise(site, "scale", vector, {products, variance});
-    return {
-        add_elementwise(site, "result", full, {x, scale, mean, variance, gradient, sum, products}),
-        of_scale, sum};
+    using Part = graph::NormalisationPart;
+    const Value sum = add_part(site, "sum", Part::sum, vector, {gradient});
+    const Value products = add_part(site, "products", Part::products, vector, {x, mean, gradient});
+    const Value of_scale =
+        add_part(site, "scale", Part::scale_gradient, vector, {products, variance});
+    return {add_part(site, "result", Part::gradient, full,
+                     {x, scale, mean, variance, gradient, sum, products}),
+            of_scale, sum};
   }
 
   // --- Rules -------------------------------------------------------------------------------------

@@ -142,6 +142,9 @@ class Writer {
         info->op_class == OpClass::constant ||
         (!info->required[0].empty() && info->op_class != OpClass::dynamic_slice);
     if (needs_attributes && op.attributes.empty()) refuse("what it computes is not known");
+    const auto* const normalisation = op.attributes.find<graph::Normalisation>();
+    if (normalisation != nullptr && normalisation->part != graph::NormalisationPart::whole)
+      refuse("it is a part of a normalisation, for which there is no opcode");
   }
 
   // A name that no op has and that was not given out before.

@@ -150,8 +150,9 @@ class PlanWriter {
       json_.Key("collectives");
       json_.StartArray();
       for (const graph::OpId op : ops)
-        for (const plan::PlannedCollective& collective : plan_.ops[op].collectives)
-          put(collective, ops.size() > 1 ? &program_.graph.op(op).name : nullptr);
+        for (const plan::PlannedStep& planned : plan_.ops[op].steps)
+          if (planned.is_collective())
+            put(planned, ops.size() > 1 ? &program_.graph.op(op).name : nullptr);
       json_.EndArray();
       json_.EndObject();
     }
@@ -181,16 +182,16 @@ class PlanWriter {
     return work;
   }
 
-  void put(const plan::PlannedCollective& collective, const std::string* op) {
+  void put(const plan::PlannedStep& collective, const std::string* op) {
     json_.StartObject();
     if (op != nullptr) string("op", *op);
-    string("kind", to_string(collective.kind));
+    string("kind", to_string(collective.step.kind));
     json_.Key("axes");
     json_.StartArray();
-    json_.Uint(collective.axis);
+    json_.Uint(collective.step.axis);
     json_.EndArray();
     json_.Key("bytes");
-    json_.Int64(collective.bytes);
+    json_.Int64(collective.bytes());
     cost("cost", collective.price);
     if (collective.operand) {
       json_.Key("operand");

@@ -311,9 +311,9 @@ class Formulator {
     add_edge(a, b);
   }
 
-  void add_edge(solver::NodeId a, solver::NodeId b) {
+  solver::EdgeId add_edge(solver::NodeId a, solver::NodeId b) {
     const solver::NodeId nodes[] = {a, b};
-    result_.problem.add_edge(nodes, costs_);
+    return result_.problem.add_edge(nodes, costs_);
   }
 
   void add_operand_edge(graph::OpId reader, std::size_t i) {
@@ -321,16 +321,15 @@ class Formulator {
     check();
     // What the costs depend on: the two columns, and which of their tensors it is.
     const std::array<std::size_t, 4> key{alike_[value.op], value.result, alike_[reader], i};
+    const solver::NodeId nodes[] = {result_.nodes[value.op][0], result_.nodes[reader][0]};
     const auto [at, is_new] = edges_.try_emplace(key, std::nullopt);
-    if (is_new) {
-      price_operand(value, reader, i);
-      const bool matters = std::any_of(costs_.begin(), costs_.end(), [](Cost c) { return c != 0; });
-      if (matters) at->second = static_cast<solver::EdgeId>(result_.problem.edge_count());
-    } else if (at->second) {
-      const auto known = result_.problem.edge_costs(*at->second);
-      costs_.assign(known.begin(), known.end());
+    if (!is_new) {
+      if (at->second) result_.problem.add_edge(nodes, *at->second);
+      return;
     }
-    if (at->second) add_edge(result_.nodes[value.op][0], result_.nodes[reader][0]);
+    price_operand(value, reader, i);
+    if (std::any_of(costs_.begin(), costs_.end(), [](Cost cost) { return cost != 0; }))
+      at->second = result_.problem.edge_costs_id(add_edge(nodes[0], nodes[1]));
   }
 
   // Of every pair of strategies, into costs_.
@@ -388,8 +387,8 @@ class Formulator {
   M mesh_;
   strategy::ColumnMaker<Model, M> maker_;
   std::vector<graph::OpId> alike_;  // by op: the first one that has the same column
-  // By the columns and tensors at both ends: an edge that is there already, if there is a need.
-  std::map<std::array<std::size_t, 4>, std::optional<solver::EdgeId>> edges_;
+  // By the columns and tensors at both ends: what an edge between them costs, if anything.
+  std::map<std::array<std::size_t, 4>, std::optional<solver::CostsId>> edges_;
   std::vector<Cost> costs_;  // of the edge at hand
   Formulation result_;
 };

@@ -4,7 +4,7 @@
 //
 //   const plan::Plan plan = plan::plan(graph, Mesh<2, 4>(), cost::Alpa::with_defaults(2));
 //   plan.ops[id].results[0]      // a DynamicSharding
-//   plan.ops[id].collectives     // what must run before and after the op
+//   plan.ops[id].steps           // what must run before and after the op
 //   plan.cost, plan.lower_bound  // equal when plan.status is optimal
 #pragma once
 #include <algorithm>
@@ -12,6 +12,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,27 +25,37 @@
 #include "tessera/plan/memory.hpp"
 #include "tessera/plan/shortage.hpp"
 #include "tessera/plan/tidy.hpp"
+#include "tessera/solver/evaluate.hpp"
 #include "tessera/solver/solve.hpp"
 #include "tessera/strategy/text.hpp"
 
 namespace tessera::plan {
 
-struct PlannedCollective {
-  StepKind kind{};
-  Axis axis = 0;
-  Extent bytes = 0;  // of the tensor as it is local to the other axes, rounded up
+// What runs before an op, to bring an operand in the sharding that it needs, or after it, to finish
+// its result: a collective, or a slice or a mask, which move nothing and cost nothing.
+struct PlannedStep {
+  Step step;  // of a halo exchange: along step.from_dim, over all axes that split it
+  // The tensor's sharding, and what the step makes of it: the same, for a halo exchange.
+  DynamicSharding before, after;
+  cost::Message message;  // what a collective moves
   Cost price = 0;
   // The operand that is resharded before the op runs; nothing where the op's own result is
   // finished.
   std::optional<std::uint32_t> operand;
+
+  bool is_collective() const noexcept { return tessera::is_collective(step.kind); }
+  // Of the tensor as it is local to the other axes, rounded up.
+  Extent bytes() const noexcept { return message.rounded_up(); }
 };
 
 struct PlannedOp {
-  std::string strategy;  // in words
-  std::vector<DynamicSharding> operands, results;
-  std::vector<Extent> result_bytes;            // per device
-  std::vector<PlannedCollective> collectives;  // in the order they run
-  Cost work = 0;                               // of the op itself, where the model prices that
+  std::string strategy;                   // in words
+  std::vector<DynamicSharding> operands;  // as the op needs them
+  std::vector<DynamicSharding> computed;  // the results, as the op itself leaves them
+  std::vector<DynamicSharding> results;   // and as they are handed on
+  std::vector<Extent> result_bytes;       // per device, as they are handed on
+  std::vector<PlannedStep> steps;         // in the order they run
+  Cost work = 0;                          // of the op itself, where the model prices that
   // What operands and the result are on their way to the shardings in which they are needed, at
   // most, beside what is in memory before and after.
   Wide buffer_bytes = 0;
@@ -108,7 +119,7 @@ class PlanWriter {
              cost::Resharding<Model, M>& resharding, Plan& plan)
       : graph_(graph),
         owns_(owners_of(graph, in_memory)),
-        lifetimes_(buffers_of(graph, in_memory)),
+        lifetimes_(plan::buffers_of(graph, in_memory)),
         resharding_(resharding),
         plan_(plan) {}
 
@@ -193,61 +204,52 @@ class PlanWriter {
     const strategy::Choice& choice = choices[id];
     PlannedOp op{strategy::to_string(rule, choice),
                  choice.operands,
+                 {},
                  choice.results,
                  choice.result_bytes,
                  {},
-                 choice.work,
-                 buffers_of_op(id, choices)};
+                 choice.work};
+    for (std::size_t r = 0; r < rule.result_count(); ++r)
+      op.computed.push_back(sharding_of(rule, choice.strategy, rule.operand_count() + r));
     for (std::uint32_t i = 0; i < graph_.operand_count(id); ++i) {
       const graph::Value value = graph_.operand(id, i);
       add_steps(op, graph_.type_of(value), choices[value.op].results[value.result],
                 choice.operands[i], i);
     }
-    for (const strategy::PricedHalo& halo : choice.halos)
-      op.collectives.push_back({StepKind::halo_exchange, halo.axis, halo.message.rounded_up(),
-                                halo.price, halo.operand});
-    if (rule.result_count() == 1)
-      add_steps(op, graph_.op(id).results[0],
-                sharding_of(rule, choice.strategy, rule.operand_count()), choice.results[0],
-                std::nullopt);
-    return op;
-  }
-
-  // The most that `type` takes on its way, beside its ends where those are counted already.
-  Wide most_on_the_way(const graph::TensorType& type, DynamicSharding from, DynamicSharding to,
-                       bool is_begin_counted, bool is_end_counted) {
-    auto& tensor = resharding_.of(type);
-    const std::vector<cost::PricedStep> path = tensor.path(from, to);
-    Wide most = 0;
-    for (std::size_t i = 0; i < path.size(); ++i) {
-      const DynamicSharding next = apply(path[i].step, from, to.reduction());
-      const Wide before = i == 0 && is_begin_counted ? 0 : tensor.local_bytes(from);
-      const Wide after = i + 1 == path.size() && is_end_counted ? 0 : tensor.local_bytes(next);
-      most = std::max(most, before + after);
-      from = next;
+    for (const strategy::PricedHalo& halo : choice.halos) {
+      const DynamicSharding sharding = choice.operands[halo.operand];
+      const Step step{StepKind::halo_exchange, halo.axis, halo.dim, halo.dim};
+      op.steps.push_back({step, sharding, sharding, halo.message, halo.price, halo.operand});
     }
-    return most;
+    if (rule.result_count() == 1)
+      add_steps(op, graph_.op(id).results[0], op.computed[0], choice.results[0], std::nullopt);
+    op.buffer_bytes = buffers_of(id, op.steps);
+    return op;
   }
 
   // Operands are brought one after the other and held until the op has run; then its result is
   // handed on.
-  Wide buffers_of_op(graph::OpId id, const std::vector<strategy::Choice>& choices) {
-    const strategy::Choice& choice = choices[id];
+  Wide buffers_of(graph::OpId id, const std::vector<PlannedStep>& steps) {
+    const auto bytes = [&](const PlannedStep& step, DynamicSharding sharding) {
+      const graph::TensorType& type = step.operand
+                                          ? graph_.type_of(graph_.operand(id, *step.operand))
+                                          : graph_.op(id).results[0];
+      return Wide(resharding_.of(type).local_bytes(sharding));
+    };
     Wide held = 0, most = 0;
-    for (std::size_t i = 0; i < graph_.operand_count(id); ++i) {
-      const graph::Value value = graph_.operand(id, i);
-      const graph::TensorType& type = graph_.type_of(value);
-      const DynamicSharding from = choices[value.op].results[value.result];
-      const Wide bytes =
-          most_on_the_way(type, from, choice.operands[i], owns_[value.op] != 0, false);
-      most = std::max(most, held + bytes);
-      if (bytes > 0) held += resharding_.of(type).local_bytes(choice.operands[i]);
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+      const PlannedStep& step = steps[i];
+      if (step.step.kind == StepKind::halo_exchange) continue;
+      const bool is_first = i == 0 || steps[i - 1].operand != step.operand;
+      const bool is_last = i + 1 == steps.size() || steps[i + 1].operand != step.operand;
+      const bool is_from_memory = is_first && step.operand &&
+                                  owns_[graph_.operand(id, *step.operand).op] != 0;
+      const bool is_to_memory = is_last && !step.operand && owns_[id] != 0;
+      most = std::max(most, held + (is_from_memory ? 0 : bytes(step, step.before)) +
+                                (is_to_memory ? 0 : bytes(step, step.after)));
+      if (is_last && step.operand) held += bytes(step, step.after);
     }
-    const graph::Rule& rule = graph_.op(id).rule;
-    if (rule.result_count() != 1) return most;
-    const DynamicSharding computed = sharding_of(rule, choice.strategy, rule.operand_count());
-    return std::max(most, held + most_on_the_way(graph_.op(id).results[0], computed,
-                                                 choice.results[0], false, owns_[id] != 0));
+    return most;
   }
 
   // What an op needs that runs where it is read, is held until then.
@@ -272,10 +274,12 @@ class PlanWriter {
 
   void add_steps(PlannedOp& op, const graph::TensorType& type, DynamicSharding from,
                  DynamicSharding to, std::optional<std::uint32_t> operand) {
-    for (const cost::PricedStep& step : resharding_.of(type).path(from, to))
-      if (is_collective(step.step.kind))
-        op.collectives.push_back(
-            {step.step.kind, step.step.axis, step.message.rounded_up(), step.price, operand});
+    for (const cost::PricedStep& step : resharding_.of(type).path(from, to)) {
+      const Reduction reduction = to.reduction();  // that a mask introduces
+      const DynamicSharding after = apply(step.step, from, reduction);
+      op.steps.push_back({step.step, from, after, step.message, step.price, operand});
+      from = after;
+    }
   }
 
   const graph::Graph& graph_;
@@ -303,7 +307,23 @@ class Planner {
     return std::move(plan_);
   }
 
+  // All but the search: the plan of an assignment of somebody else's.
+  void formulate_only() {
+    if (!formulate_in_time()) throw std::invalid_argument("the time for a formulation is over");
+  }
   const Formulation& formulation() const noexcept { return formulation_; }
+  Plan plan_of(const solver::Assignment& assignment) {
+    const solver::Evaluation evaluation = evaluate(formulation_.problem, assignment);
+    if (!evaluation.is_feasible())
+      throw std::invalid_argument("the assignment breaks a limit, or ties between ops");
+    Plan plan = plan_;
+    std::swap(plan, plan_);
+    plan_.status = solver::Status::feasible;
+    plan_.cost = evaluation.cost;
+    fill_ops(assignment);
+    std::swap(plan, plan_);
+    return plan;
+  }
 
  protected:
   struct OutOfTime {};
@@ -398,6 +418,35 @@ class Planner {
 };
 
 }  // namespace detail
+
+// All plans that there are of a program, of which plan() is to find the cheapest: for those who
+// want another one, to compare or to try out.  Pruned columns lack what a cheapest plan does not
+// need.
+//
+//   plan::PlanSpace space(graph, mesh, model, {.prune = false});
+//   space.plan_of(assignment)   // a strategy for each node of space.formulation().problem
+//
+// The graph must outlive it.
+template<cost::CostModel Model, MeshLike M>
+class PlanSpace {
+ public:
+  // Throws what plan() does, and std::invalid_argument where the time limit ends it.
+  PlanSpace(const graph::Graph& graph, const M& mesh, const Model& model, Options options = {})
+      : options_(std::move(options)), planner_(graph, mesh, model, options_) {
+    planner_.formulate_only();
+  }
+  PlanSpace(const PlanSpace&) = delete;
+  PlanSpace& operator=(const PlanSpace&) = delete;
+
+  const Formulation& formulation() const noexcept { return planner_.formulation(); }
+  // Throws std::invalid_argument where the assignment is infeasible, or is none of the problem's.
+  // @post status is feasible, lower_bound 0: nothing is known about others
+  Plan plan_of(const solver::Assignment& assignment) { return planner_.plan_of(assignment); }
+
+ private:
+  Options options_;
+  detail::Planner<Model, M> planner_;
+};
 
 // The cheapest plan, or the best found within the limits.  Throws std::invalid_argument where the
 // model lacks coefficients for an axis, InvalidAnnotation where a result can not have the sharding

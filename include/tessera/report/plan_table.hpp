@@ -96,11 +96,12 @@ class PlanTable {
   // "all-reduce @ 0 of 64.00 KiB (operand 1)"
   static std::string collectives_of(const plan::PlannedOp& op) {
     std::string text;
-    for (const plan::PlannedCollective& collective : op.collectives) {
+    for (const plan::PlannedStep& planned : op.steps) {
+      if (!planned.is_collective()) continue;
       if (!text.empty()) text += ", ";
-      text += std::string(to_string(collective.kind)) + " @ " + std::to_string(collective.axis) +
-              " of " + bytes_text(collective.bytes);
-      if (collective.operand) text += " (operand " + std::to_string(*collective.operand) + ')';
+      text += std::string(to_string(planned.step.kind)) + " @ " +
+              std::to_string(planned.step.axis) + " of " + bytes_text(planned.bytes());
+      if (planned.operand) text += " (operand " + std::to_string(*planned.operand) + ')';
     }
     return text;
   }
@@ -121,11 +122,12 @@ class PlanTable {
     for (graph::OpId id = 0; id < graph_.op_count(); ++id) {
       const graph::Op& op = graph_.op(id);
       if (op.is_parameter) continue;
-      if (!options_.all_ops && !op.is_heavy && plan_.ops[id].collectives.empty()) {
+      const std::string collectives = collectives_of(plan_.ops[id]);
+      if (!options_.all_ops && !op.is_heavy && collectives.empty()) {
         ++silent;
         continue;
       }
-      rows.add({op.name, shape(id), plan_.ops[id].strategy, collectives_of(plan_.ops[id])});
+      rows.add({op.name, shape(id), plan_.ops[id].strategy, collectives});
     }
     std::string text = options_.all_ops ? "\nops\n" : "\nheavy ops, and ops that communicate\n";
     text += rows.text();
@@ -140,11 +142,12 @@ class PlanTable {
     };
     std::map<std::pair<StepKind, Axis>, Total> totals;
     for (const plan::PlannedOp& op : plan_.ops)
-      for (const plan::PlannedCollective& collective : op.collectives) {
-        Total& total = totals[{collective.kind, collective.axis}];
+      for (const plan::PlannedStep& planned : op.steps) {
+        if (!planned.is_collective()) continue;
+        Total& total = totals[{planned.step.kind, planned.step.axis}];
         ++total.count;
-        total.bytes += collective.bytes;
-        total.price += collective.price;
+        total.bytes += planned.bytes();
+        total.price += planned.price;
       }
     if (totals.empty()) return "\nno communication at all\n";
     Columns rows;

@@ -13,9 +13,11 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "tessera/solver/component.hpp"
+#include "tessera/solver/kernels.hpp"
 
 namespace tessera::solver {
 
@@ -105,6 +107,96 @@ Multipliers rounded_multipliers(const Component<Int>& component,
   return result;
 }
 
+namespace detail {
+
+// From the last variable to the first.  By the time v is reached, every higher neighbour has sent
+// its message down.  v's belief is shared out over the tables to its lower neighbours; each then
+// sends down what it can, and keeps its minimum as part of the bound.
+template<class Int>
+class BoundPass {
+ public:
+  BoundPass(const Component<Int>& component, const std::vector<Int>& forward,
+            const Multipliers& multipliers, Messages<Int>* used)
+      : component_(component), forward_(forward), used_(used) {
+    bound_.value = -refund(component, multipliers);
+    bound_.reduced_costs.assign(component.total_values(), Int(0));
+    belief_ = usage_costs(component, multipliers);
+    for (std::size_t x = 0; x < belief_.size(); ++x) belief_[x] += component.cost[x];
+    std::size_t at = 0;
+    for (const auto& table : component.tables) {
+      message_at_.push_back(at);
+      for (std::uint32_t y = 0; y < component.value_count(table.v); ++y)
+        belief_[component.first[table.v] + y] += forward[at + y];
+      at += component.value_count(table.v);
+    }
+    if (used == nullptr) return;
+    used->to_u.resize(component.tables.size());
+    used->to_v.resize(component.tables.size());
+  }
+
+  Bound<Int> run() {
+    for (auto v = static_cast<std::uint32_t>(component_.size()); v-- > 0;) {
+      share_out(v);
+      for (const std::uint32_t e : component_.lower[v]) send_down(e);
+    }
+    return std::move(bound_);
+  }
+
+ private:
+  // Each table to a lower neighbour gets as much of v's belief as any other; v keeps the rest.
+  void share_out(std::uint32_t v) {
+    const std::uint32_t first = component_.first[v], width = component_.value_count(v);
+    const auto lower = static_cast<std::int64_t>(component_.lower[v].size());
+    const auto parts =
+        std::max<std::int64_t>({lower, static_cast<std::int64_t>(component_.higher[v].size()), 1});
+    share_.resize(width);
+    Int* reduced = bound_.reduced_costs.data() + first;
+    for (std::uint32_t y = 0; y < width; ++y) {
+      share_[y] = belief_[first + y] / parts;
+      reduced[y] = belief_[first + y] - share_[y] * lower;
+    }
+    const Int least = *std::min_element(reduced, reduced + width);
+    for (std::uint32_t y = 0; y < width; ++y) reduced[y] -= least;
+    bound_.value += least;
+  }
+
+  void send_down(std::uint32_t e) {
+    const auto& table = component_.tables[e];
+    const Int* cost = component_.cost_of(table);
+    const std::uint32_t rows = component_.value_count(table.u);
+    const std::uint32_t width = component_.value_count(table.v);
+    to_v_.resize(width);
+    for (std::uint32_t y = 0; y < width; ++y) to_v_[y] = forward_[message_at_[e] + y] - share_[y];
+    down_.resize(rows);
+    for (std::uint32_t x = 0; x < rows; ++x)
+      down_[x] = -kernels::largest_difference(to_v_.data(), cost + std::size_t{x} * width, width);
+    const Int lowest = *std::min_element(down_.begin(), down_.end());
+    bound_.value += lowest;
+    Int* below = belief_.data() + component_.first[table.u];
+    for (std::uint32_t x = 0; x < rows; ++x) below[x] += down_[x] - lowest;
+    if (used_ != nullptr) {
+      used_->to_v[e] = to_v_;
+      for (const Int& message : down_) used_->to_u[e].push_back(message - lowest);
+    }
+    // What the table keeps of each of v's values, over the best that each row has left.
+    kept_.assign(width, std::numeric_limits<Int>::max());
+    for (std::uint32_t x = 0; x < rows; ++x)
+      kernels::lower_to(kept_.data(), cost + std::size_t{x} * width, down_[x], width);
+    Int* reduced = bound_.reduced_costs.data() + component_.first[table.v];
+    for (std::uint32_t y = 0; y < width; ++y) reduced[y] += kept_[y] - to_v_[y];
+  }
+
+  const Component<Int>& component_;
+  const std::vector<Int>& forward_;
+  Messages<Int>* used_;
+  std::vector<std::size_t> message_at_;  // where each table's forward message begins
+  std::vector<Int> belief_;              // by value
+  std::vector<Int> share_, to_v_, down_, kept_;
+  Bound<Int> bound_;
+};
+
+}  // namespace detail
+
 // `forward` holds, for each table u < v in turn, the message from u to v by v's values.
 // Messages may be any integers of at most the tables' magnitude.  O(entries of all tables).
 // `used` receives what the bound rests on, if it is asked for.
@@ -112,74 +204,7 @@ Multipliers rounded_multipliers(const Component<Int>& component,
 template<class Int>
 Bound<Int> exact_bound(const Component<Int>& component, const std::vector<Int>& forward,
                        const Multipliers& multipliers, Messages<Int>* used = nullptr) {
-  if (used != nullptr) {
-    used->to_u.resize(component.tables.size());
-    used->to_v.resize(component.tables.size());
-  }
-  Bound<Int> bound;
-  bound.value = -detail::refund(component, multipliers);
-  bound.reduced_costs.assign(component.total_values(), Int(0));
-
-  std::vector<Int> belief = detail::usage_costs(component, multipliers);
-  for (std::size_t x = 0; x < belief.size(); ++x) belief[x] += component.cost[x];
-  std::vector<std::size_t> message_at;  // where each table's forward message begins
-  for (std::size_t at = 0; const auto& table : component.tables) {
-    message_at.push_back(at);
-    for (std::uint32_t y = 0; y < component.value_count(table.v); ++y)
-      belief[component.first[table.v] + y] += forward[at + y];
-    at += component.value_count(table.v);
-  }
-
-  // From the last variable to the first.  By the time v is reached, every higher neighbour has sent
-  // its message down.  v's belief is shared out over the tables to its lower neighbours; each then
-  // sends down what it can, and keeps its minimum as part of the bound.
-  std::vector<Int> share, down, up;
-  for (auto v = static_cast<std::uint32_t>(component.size()); v-- > 0;) {
-    const std::uint32_t first = component.first[v], width = component.value_count(v);
-    const auto lower = static_cast<std::int64_t>(component.lower[v].size());
-    const auto parts =
-        std::max<std::int64_t>({lower, static_cast<std::int64_t>(component.higher[v].size()), 1});
-    share.resize(width);
-    Int* reduced = bound.reduced_costs.data() + first;
-    for (std::uint32_t y = 0; y < width; ++y) {
-      share[y] = belief[first + y] / parts;
-      reduced[y] = belief[first + y] - share[y] * lower;
-    }
-    const Int least = *std::min_element(reduced, reduced + width);
-    for (std::uint32_t y = 0; y < width; ++y) reduced[y] -= least;
-    bound.value += least;
-
-    for (const std::uint32_t e : component.lower[v]) {
-      const auto& table = component.tables[e];
-      const Int* cost = component.cost_of(table);
-      const std::uint32_t rows = component.value_count(table.u);
-      up.resize(width);
-      for (std::uint32_t y = 0; y < width; ++y) up[y] = share[y] - forward[message_at[e] + y];
-      down.assign(rows, Int(0));
-      for (std::uint32_t x = 0; x < rows; ++x) {
-        Int best = up[0] + cost[std::size_t{x} * width];
-        for (std::uint32_t y = 1; y < width; ++y)
-          best = std::min<Int>(best, up[y] + cost[std::size_t{x} * width + y]);
-        down[x] = best;
-      }
-      const Int lowest = *std::min_element(down.begin(), down.end());
-      bound.value += lowest;
-      Int* below = belief.data() + component.first[table.u];
-      for (std::uint32_t x = 0; x < rows; ++x) below[x] += down[x] - lowest;
-      if (used != nullptr) {
-        for (const Int& message : up) used->to_v[e].push_back(-message);
-        for (const Int& message : down) used->to_u[e].push_back(message - lowest);
-      }
-      // What the table keeps of each of v's values, over the best that each row has left.
-      for (std::uint32_t y = 0; y < width; ++y) {
-        Int kept = up[y] + cost[y] - down[0];
-        for (std::uint32_t x = 1; x < rows; ++x)
-          kept = std::min<Int>(kept, up[y] + cost[std::size_t{x} * width + y] - down[x]);
-        reduced[y] += kept;
-      }
-    }
-  }
-  return bound;
+  return detail::BoundPass<Int>(component, forward, multipliers, used).run();
 }
 
 // A step of a certificate: the component costs at least this.

@@ -26,6 +26,8 @@ using UsageSum = Wide;
 
 // The values that each variable still may take: one flag per value of the component.
 using Domains = std::vector<char>;
+// The value of each variable, counted from its first.
+using Choice = std::vector<std::uint32_t>;
 
 template<class Int>
 struct Component {
@@ -183,10 +185,14 @@ Wide easy_bound(const Component<Int>& component) {
   for (std::uint32_t i = 0; i < component.size(); ++i)
     total += *std::min_element(component.cost.begin() + component.first[i],
                                component.cost.begin() + component.first[i + 1]);
+  std::map<std::pair<std::size_t, std::size_t>, Int> least_of;  // equal tables are one
   for (const auto& table : component.tables) {
+    const std::size_t size = std::size_t{component.value_count(table.u)} *
+                             component.value_count(table.v);
+    const auto [least, is_new] = least_of.try_emplace({table.cost, size});
     const Int* cost = component.cost_of(table);
-    total += *std::min_element(
-        cost, cost + std::size_t{component.value_count(table.u)} * component.value_count(table.v));
+    if (is_new) least->second = *std::min_element(cost, cost + size);
+    total += least->second;
   }
   return total;
 }

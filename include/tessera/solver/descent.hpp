@@ -12,9 +12,6 @@
 
 namespace tessera::solver {
 
-// The value of each variable, counted from its first.
-using Choice = std::vector<std::uint32_t>;
-
 // The cost of a choice; nothing where it takes a pair that is forbidden.
 template<class Int>
 std::optional<Wide> cost_of(const Component<Int>& component, const Choice& choice) {

@@ -13,7 +13,6 @@
 #include <limits>
 #include <numeric>
 #include <span>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -84,13 +83,7 @@ class Dominance {
     const std::size_t width = tables_[t].size() / cost_.size();
     const Int* of_y = tables_[t].data() + y * width;
     const Int* of_x = if_allowed_[t].data() + x * width;
-    if constexpr (std::is_same_v<Int, std::int64_t>) {
-      return kernels::largest_difference(of_y, of_x, width);
-    } else {
-      Int largest = of_y[0] - of_x[0];
-      for (std::size_t z = 1; z < width; ++z) largest = std::max<Int>(largest, of_y[z] - of_x[z]);
-      return largest;
-    }
+    return kernels::largest_difference(of_y, of_x, width);
   }
 
   const std::vector<Int>& cost_;

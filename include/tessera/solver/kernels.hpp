@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The inner loops: minima over rows of doubles for all that guides the search, and the comparison
-// of rows of integers for dominance.
+// The inner loops: sums and minima over rows of doubles for all that guides the search, and the
+// comparison of rows of integers for dominance and bounds.
 //
 // Rows are padded to whole groups of four with a huge value, so no loop has a remainder.  On x86
 // each kernel exists twice, and the one for AVX2 is taken where the processor has it: a header
@@ -21,6 +21,16 @@ inline constexpr double huge = 1e30;  // stands for infinity: finite, so that su
 constexpr std::size_t padded(std::size_t size) noexcept {
   return (size + lanes - 1) / lanes * lanes;
 }
+
+// What a variable has to share out over one of its tables: a part of its belief, less what the
+// table told it.
+struct Share {
+  const double* belief;
+  double weight;
+  const double* received;
+  std::size_t count;  // of the variable's values
+  double* outgoing;   // room for as many, padded
+};
 
 namespace detail {
 
@@ -68,6 +78,10 @@ TESSERA_KERNEL void min_plus(const double* in, std::size_t rows, const double* t
   }
 }
 
+TESSERA_KERNEL double least_of(const Lanes& best) {
+  return std::min(std::min(best[0], best[1]), std::min(best[2], best[3]));
+}
+
 TESSERA_KERNEL double minimum(const double* row, std::size_t stride) {
   Lanes best, next;
   load(best, row);
@@ -75,7 +89,51 @@ TESSERA_KERNEL double minimum(const double* row, std::size_t stride) {
     load(next, row + y);
     best = next < best ? next : best;
   }
-  return std::min(std::min(best[0], best[1]), std::min(best[2], best[3]));
+  return least_of(best);
+}
+
+TESSERA_KERNEL double send(const Share& share, const double* table, std::size_t stride,
+                           double* message) {
+  Lanes belief, received;
+  for (std::size_t x = 0; x < share.count; x += lanes) {
+    load(belief, share.belief + x);
+    load(received, share.received + x);
+    store(share.outgoing + x, share.weight * belief - received);
+  }
+  min_plus(share.outgoing, share.count, table, stride, message);
+  const double least = minimum(message, stride);
+  Lanes entries;
+  for (std::size_t y = 0; y < stride; y += lanes) {
+    load(entries, message + y);
+    store(message + y, entries - least);
+  }
+  return least;
+}
+
+TESSERA_KERNEL double sum(const double* base, const double* const* rows, std::size_t count,
+                          std::size_t stride, double* out) {
+  Lanes best = Lanes{} + huge * 1e10, total, next;
+  for (std::size_t y = 0; y < stride; y += lanes) {
+    load(total, base + y);
+    for (std::size_t i = 0; i < count; ++i) {
+      load(next, rows[i] + y);
+      total += next;
+    }
+    store(out + y, total);
+    best = total < best ? total : best;
+  }
+  return least_of(best);
+}
+
+TESSERA_KERNEL void carry_on(double factor, double* now, double* last, std::size_t size) {
+  Lanes here, before;
+  for (std::size_t i = 0; i < size; i += lanes) {
+    load(here, now + i);
+    load(before, last + i);
+    const auto is_number = (here < huge / 2) & (before < huge / 2);
+    store(now + i, is_number ? here + factor * (here - before) : here);
+    store(last + i, here);
+  }
 }
 
 TESSERA_KERNEL double minimum_of_sum(const double* base, const double* const* rows,
@@ -89,7 +147,7 @@ TESSERA_KERNEL double minimum_of_sum(const double* base, const double* const* ro
     }
     best = sum < best ? sum : best;
   }
-  return std::min(std::min(best[0], best[1]), std::min(best[2], best[3]));
+  return least_of(best);
 }
 
 // The largest of a[z] - b[z].  Rows of integers come unpadded, as presolve has them.
@@ -114,16 +172,40 @@ TESSERA_KERNEL std::int64_t largest_difference(const std::int64_t* a, const std:
   return largest;
 }
 
+TESSERA_KERNEL void lower_to(std::int64_t* least, const std::int64_t* row, std::int64_t by,
+                             std::size_t size) {
+  std::size_t z = 0;
+  for (Integers best, next; z + lanes <= size; z += lanes) {
+    load(best, least + z);
+    load(next, row + z);
+    next -= by;
+    best = next < best ? next : best;
+    std::memcpy(least + z, &best, sizeof best);
+  }
+  for (; z < size; ++z) least[z] = std::min(least[z], row[z] - by);
+}
+
 #undef TESSERA_KERNEL
 
 #if defined(__x86_64__)
 
 inline const bool has_avx2 = __builtin_cpu_supports("avx2") != 0;
 
-[[gnu::target("avx2")]] inline void min_plus_avx2(const double* in, std::size_t rows,
-                                                  const double* table, std::size_t stride,
-                                                  double* out) {
-  min_plus(in, rows, table, stride, out);
+[[gnu::target("avx2")]] inline double send_avx2(const Share& share, const double* table,
+                                                std::size_t stride, double* message) {
+  return send(share, table, stride, message);
+}
+[[gnu::target("avx2")]] inline double sum_avx2(const double* base, const double* const* rows,
+                                               std::size_t count, std::size_t stride, double* out) {
+  return sum(base, rows, count, stride, out);
+}
+[[gnu::target("avx2")]] inline void carry_on_avx2(double factor, double* now, double* last,
+                                                  std::size_t size) {
+  carry_on(factor, now, last, size);
+}
+[[gnu::target("avx2")]] inline void lower_to_avx2(std::int64_t* least, const std::int64_t* row,
+                                                  std::int64_t by, std::size_t size) {
+  lower_to(least, row, by, size);
 }
 [[gnu::target("avx2")]] inline double minimum_avx2(const double* row, std::size_t stride) {
   return minimum(row, stride);
@@ -147,10 +229,20 @@ inline const bool has_avx2 = __builtin_cpu_supports("avx2") != 0;
 
 }  // namespace detail
 
-// out[y] = min over x of in[x] + table[x][y], for rows of `stride`.  @pre rows > 0
-inline void min_plus(const double* in, std::size_t rows, const double* table, std::size_t stride,
-                     double* out) {
-  TESSERA_DISPATCH(min_plus, in, rows, table, stride, out);
+// A message: message[y] = min over x of the share's entry x + table[x][y], for rows of `stride`,
+// less the least of all, which is returned.  @pre share.count > 0
+inline double send(const Share& share, const double* table, std::size_t stride, double* message) {
+  TESSERA_DISPATCH(send, share, table, stride, message);
+}
+// out = base + rows[0] + rows[1] + ..., column by column.  Returns the least.
+inline double sum(const double* base, const double* const* rows, std::size_t count,
+                  std::size_t stride, double* out) {
+  TESSERA_DISPATCH(sum, base, rows, count, stride, out);
+}
+// Takes every entry of `now` on by `factor` times what it has moved since `last`, which becomes
+// what `now` was.  Infinite ones stay.
+inline void carry_on(double factor, double* now, double* last, std::size_t size) {
+  TESSERA_DISPATCH(carry_on, factor, now, last, size);
 }
 // The least of a row.
 inline double minimum(const double* row, std::size_t stride) {
@@ -166,7 +258,24 @@ inline std::int64_t largest_difference(const std::int64_t* a, const std::int64_t
                                        std::size_t size) {
   TESSERA_DISPATCH(largest_difference, a, b, size);
 }
+// least[z] = min(least[z], row[z] - by)
+inline void lower_to(std::int64_t* least, const std::int64_t* row, std::int64_t by,
+                     std::size_t size) {
+  TESSERA_DISPATCH(lower_to, least, row, by, size);
+}
 
 #undef TESSERA_DISPATCH
+
+// The same in wider arithmetic.
+template<class Int>
+Int largest_difference(const Int* a, const Int* b, std::size_t size) {
+  Int largest = a[0] - b[0];
+  for (std::size_t z = 1; z < size; ++z) largest = std::max<Int>(largest, a[z] - b[z]);
+  return largest;
+}
+template<class Int>
+void lower_to(Int* least, const Int* row, Int by, std::size_t size) {
+  for (std::size_t z = 0; z < size; ++z) least[z] = std::min<Int>(least[z], row[z] - by);
+}
 
 }  // namespace tessera::solver::kernels

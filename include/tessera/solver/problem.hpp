@@ -87,25 +87,18 @@ class Problem {
   // two nodes, but any number may be listed, also the same one twice.  Edges over the same nodes
   // add up. Throws std::invalid_argument.
   EdgeId add_edge(std::span<const NodeId> nodes, std::span<const Cost> costs) {
-    const auto id = static_cast<EdgeId>(edge_count());
-    const std::string where = "edge " + std::to_string(id);
-    if (nodes.empty()) throw std::invalid_argument(where + " has no nodes");
-    std::size_t expected = 1;
-    for (const NodeId node : nodes) {
-      if (node >= node_count())
-        throw std::invalid_argument(where + " names node " + std::to_string(node) + " of " +
-                                    std::to_string(node_count()));
-      if (__builtin_mul_overflow(expected, strategy_count(node), &expected))
-        throw std::invalid_argument(where + " needs more costs than can be counted");
-    }
-    if (costs.size() != expected)
-      throw std::invalid_argument(where + " has " + std::to_string(costs.size()) +
-                                  " costs where its nodes' strategies need " +
-                                  std::to_string(expected));
-    edge_nodes_.insert(edge_nodes_.end(), nodes.begin(), nodes.end());
-    edge_nodes_begin_.push_back(edge_nodes_.size());
-    edge_costs_.push_back(use(costs));
-    return id;
+    check_edge(nodes, costs.size());
+    return place_edge(nodes, use(costs));
+  }
+  // At the costs of an edge that there is, by their number: nobody looks at them again, which for
+  // wide columns is most of the work.  Throws std::invalid_argument.
+  EdgeId add_edge(std::span<const NodeId> nodes, CostsId costs) {
+    if (costs >= uses_.size() || uses_[costs] == 0)
+      throw std::invalid_argument("edge " + std::to_string(edge_count()) +
+                                  " is to have the costs of an edge that there is not");
+    check_edge(nodes, distinct_costs_[costs].size());
+    ++uses_[costs];
+    return place_edge(nodes, costs);
   }
 
   // New costs in place of the old ones, for the same problem solved again; solve() can begin with
@@ -158,6 +151,30 @@ class Problem {
     if (costs.size() != expected)
       throw std::invalid_argument(std::to_string(costs.size()) + " costs in place of " +
                                   std::to_string(expected));
+  }
+
+  void check_edge(std::span<const NodeId> nodes, std::size_t costs) const {
+    const auto where = [this] { return "edge " + std::to_string(edge_count()); };
+    if (nodes.empty()) throw std::invalid_argument(where() + " has no nodes");
+    std::size_t expected = 1;
+    for (const NodeId node : nodes) {
+      if (node >= node_count())
+        throw std::invalid_argument(where() + " names node " + std::to_string(node) + " of " +
+                                    std::to_string(node_count()));
+      if (__builtin_mul_overflow(expected, strategy_count(node), &expected))
+        throw std::invalid_argument(where() + " needs more costs than can be counted");
+    }
+    if (costs != expected)
+      throw std::invalid_argument(where() + " has " + std::to_string(costs) +
+                                  " costs where its nodes' strategies need " +
+                                  std::to_string(expected));
+  }
+  EdgeId place_edge(std::span<const NodeId> nodes, CostsId costs) {
+    const auto id = static_cast<EdgeId>(edge_count());
+    edge_nodes_.insert(edge_nodes_.end(), nodes.begin(), nodes.end());
+    edge_nodes_begin_.push_back(edge_nodes_.size());
+    edge_costs_.push_back(costs);
+    return id;
   }
 
   CostsId use(std::span<const Cost> costs) {

@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "tessera/solver/bound.hpp"
+#include "tessera/solver/branching.hpp"
 #include "tessera/solver/component.hpp"
 #include "tessera/solver/descent.hpp"
 #include "tessera/solver/improver.hpp"
@@ -32,6 +33,7 @@
 #include "tessera/solver/propagator.hpp"
 #include "tessera/solver/reduce.hpp"
 #include "tessera/solver/relaxation.hpp"
+#include "tessera/solver/squeeze.hpp"
 
 namespace tessera::solver {
 
@@ -41,7 +43,8 @@ class Prover {
   // What it does is written to `proof`, if there is one.  @pre everything outlives it
   Prover(const Component<Int>& component, Incumbent<Int>& incumbent, const Deadline& deadline,
          std::uint64_t seed, bool may_presolve, Proof* proof)
-      : incumbent_(incumbent),
+      : whole_(component),
+        incumbent_(incumbent),
         deadline_(deadline),
         seed_(seed),
         may_presolve_(may_presolve),
@@ -51,8 +54,6 @@ class Prover {
       for (const Variable name : component.name) *proof_ << name;
       proof_->end();
     }
-    stages_.push_back(std::make_unique<Stage>());
-    stages_[0]->component = component;
     Domains domains;
     for (const Int& cost : component.cost) domains.push_back(Arithmetic<Int>::is_finite(cost));
     if (proof_ != nullptr) explain_infinite(domains);
@@ -80,7 +81,7 @@ class Prover {
  private:
   enum class Phase : std::uint8_t { root, tree, done };
 
-  // One round of presolve: the component that it left, and the way back.
+  // A round of presolve: the component that it left, and the way back.
   struct Stage {
     std::optional<Reduced<Int>> reduced;  // from the component of the stage before
     Component<Int> component;
@@ -94,8 +95,11 @@ class Prover {
     std::uint32_t number = 0;  // in a certificate
   };
 
-  const Component<Int>& component() const { return stages_.back()->component; }
-  Wide constant() const { return stages_.back()->constant; }
+  const Component<Int>& component_after(std::size_t stages) const {
+    return stages == 0 ? whole_ : stages_[stages - 1]->component;
+  }
+  const Component<Int>& component() const { return component_after(stages_.size()); }
+  Wide constant() const { return stages_.empty() ? Wide(0) : stages_.back()->constant; }
   bool closes(Wide bound) const { return incumbent_.closes(bound + constant()); }
   std::optional<Wide> incumbent_cost() const {
     const auto cost = incumbent_.cost();
@@ -119,20 +123,27 @@ class Prover {
   // --- Stages ------------------------------------------------------------------------------------
 
   void enter_stage(Domains domains) {
-    Propagator<Int> propagator(component());
-    if (!propagator.run(domains, proof_)) {
+    propagator_.emplace(component());
+    if (!propagator_->run(domains, proof_)) {
       finish();
       return;
     }
     domains_ = std::move(domains);
-    restricted_ = restrict_to(component(), domains_, kept_);
-    weights_.emplace(restricted_);
-    relaxation_.emplace(*weights_, Pace{});
+    relax_domains();
     root_bound_ = bound_without_guide(restricted_);
     raise_root_bound();
     sweeps_ = 0;
     next_look_ = first_look;
     phase_ = Phase::root;
+  }
+
+  // A relaxation of what the domains leave, with messages and multipliers at zero.
+  void relax_domains() {
+    relaxation_.reset();
+    weights_.reset();
+    restricted_ = restrict_to(component(), domains_, kept_);
+    weights_.emplace(restricted_);
+    relaxation_.emplace(*weights_, Pace{});
   }
 
   // Presolves what `domains` leaves of the component.
@@ -162,12 +173,12 @@ class Prover {
 
   // A choice of the present component as one of the first.
   Choice lifted(Choice choice) const {
-    for (std::size_t s = stages_.size(); s-- > 1;) {
+    for (std::size_t s = stages_.size(); s-- > 0;) {
       std::vector<Value> values(stages_[s]->reduced->nodes.size(), 0);
       for (std::uint32_t i = 0; i < choice.size(); ++i)
         values[stages_[s]->component.origin[i]] = choice[i];
       stages_[s]->reduced->undo(values);
-      values.resize(stages_[s - 1]->component.size());
+      values.resize(component_after(s).size());
       choice = std::move(values);
     }
     return choice;
@@ -218,17 +229,40 @@ class Prover {
 
   // Takes stock: an exact bound, an assignment, new multipliers.  Whether that ended the root.
   bool look_at_root() {
-    if (stages_.size() == 1) lambda_ = relaxation_->lambda();
-    const Bound<Int> bound = bound_of(restricted_, *relaxation_, root_bound_);
-    work_ += sweep_work(*weights_);
-    root_bound_ = std::max(root_bound_, bound.value);
-    raise_root_bound();
+    const Wide before = root_bound_;
+    const Bound<Int> bound = bound_root();
+    const bool is_better = bound.value > before;  // and so in the certificate
     if (!closes(root_bound_)) round_and_offer(restricted_, *weights_, *relaxation_, kept_, true);
-    if (!closes(root_bound_)) return false;
+    if (!closes(root_bound_) && (!is_better || thin_out(bound))) return false;
     finish();
     return true;
   }
 
+  // Where many values can not be part of anything cheaper they go at once, and the ascent goes on
+  // over the rest: the sooner, the cheaper its sweeps.  False where nothing cheaper is left.
+  bool thin_out(const Bound<Int>& bound) {
+    constexpr std::size_t worthwhile = 4;  // a fourth
+    if (costly_values(bound, kept_).size() * worthwhile < kept_.size() - restricted_.size())
+      return true;
+    remove_costly(domains_, bound, kept_);
+    if (!propagator_->run(domains_, proof_)) return false;
+    Guide guide = widened(*relaxation_, restricted_, kept_);
+    guide.lambda = relaxation_->best_lambda();
+    const double step = relaxation_->step();
+    relax_domains();
+    load(*relaxation_, guide, restricted_, kept_);
+    relaxation_->start_from(guide.lambda, step);
+    return true;
+  }
+
+  Bound<Int> bound_root(bool is_needed = false) {
+    if (stages_.empty()) lambda_ = relaxation_->lambda();
+    Bound<Int> bound = bound_of(restricted_, *relaxation_, root_bound_, is_needed);
+    work_ += sweep_work(*weights_);
+    root_bound_ = std::max(root_bound_, bound.value);
+    raise_root_bound();
+    return bound;
+  }
   void raise_root_bound() { incumbent_.raise_bound(bounded_by_incumbent(root_bound_)); }
   Wide bounded_by_incumbent(Wide bound) const {
     const Wide total = bound + constant();
@@ -240,13 +274,10 @@ class Prover {
   // or the tree begins.
   void leave_root() {
     relaxation_->settle();
-    if (stages_.size() == 1) lambda_ = relaxation_->lambda();
-    const Bound<Int> bound = bound_of(restricted_, *relaxation_, root_bound_, true);
-    root_bound_ = std::max(root_bound_, bound.value);
-    raise_root_bound();
+    const Bound<Int> bound = bound_root(true);
     const std::size_t before = kept_.size() - restricted_.size();
     const std::size_t removed = remove_costly(domains_, bound, kept_);
-    if (closes(root_bound_) || !Propagator<Int>(component()).run(domains_, proof_)) {
+    if (closes(root_bound_) || !propagator_->run(domains_, proof_)) {
       finish();
       return;
     }
@@ -266,7 +297,6 @@ class Prover {
   void begin_tree() {
     phase_ = Phase::tree;
     if (proof_ != nullptr) proof_->step("tree").end();
-    propagator_.emplace(component());
     message_count_ = 0;
     for (const auto& table : component().tables)
       message_count_ += component().value_count(table.u) + component().value_count(table.v);
@@ -394,15 +424,23 @@ class Prover {
   // A value whose own bound reaches the incumbent goes.
   std::size_t remove_costly(Domains& domains, const Bound<Int>& bound,
                             const std::vector<std::uint32_t>& kept) const {
-    const auto incumbent = incumbent_cost();
-    if (!incumbent) return 0;
-    const Wide limit = *incumbent - incumbent_.unit() + 1;
-    std::vector<std::uint32_t> costly;
-    for (std::size_t x = 0; x < kept.size(); ++x)
-      if (bound.value + bound.reduced_costs[x] >= limit) costly.push_back(kept[x]);
+    const std::vector<std::uint32_t> costly = costly_values(bound, kept);
     for (const std::uint32_t x : costly) domains[x] = 0;
-    if (proof_ != nullptr && !costly.empty()) write_costly(limit, costly);
+    if (proof_ != nullptr && !costly.empty()) write_costly(*limit_of_use(), costly);
     return costly.size();
+  }
+  std::vector<std::uint32_t> costly_values(const Bound<Int>& bound,
+                                           const std::vector<std::uint32_t>& kept) const {
+    std::vector<std::uint32_t> costly;
+    if (const auto limit = limit_of_use())
+      for (std::size_t x = 0; x < kept.size(); ++x)
+        if (bound.value + bound.reduced_costs[x] >= *limit) costly.push_back(kept[x]);
+    return costly;
+  }
+  // What costs as much can not be cheaper than the incumbent.
+  std::optional<Wide> limit_of_use() const {
+    const auto incumbent = incumbent_cost();
+    return incumbent ? std::optional(*incumbent - incumbent_.unit() + 1) : std::nullopt;
   }
   void write_costly(Wide limit, const std::vector<std::uint32_t>& costly) const {
     proof_->step("costly") << limit;
@@ -439,12 +477,15 @@ class Prover {
   std::shared_ptr<const Guide> save(const Relaxation<Int>& relaxation,
                                     const Component<Int>& restricted,
                                     const std::vector<std::uint32_t>& kept) const {
-    auto wide = std::make_shared<Guide>();
-    wide->lambda = relaxation.lambda();
-    if (!keeps_messages()) return wide;
+    return std::make_shared<Guide>(keeps_messages() ? widened(relaxation, restricted, kept)
+                                                    : Guide{{}, {}, relaxation.lambda()});
+  }
+  Guide widened(const Relaxation<Int>& relaxation, const Component<Int>& restricted,
+                const std::vector<std::uint32_t>& kept) const {
     const Guide narrow = relaxation.guide();
-    widen(narrow.forward, wide->forward, restricted, kept, &Component<Int>::Table::v);
-    widen(narrow.backward, wide->backward, restricted, kept, &Component<Int>::Table::u);
+    Guide wide{{}, {}, narrow.lambda};
+    widen(narrow.forward, wide.forward, restricted, kept, &Component<Int>::Table::v);
+    widen(narrow.backward, wide.backward, restricted, kept, &Component<Int>::Table::u);
     return wide;
   }
   void load(Relaxation<Int>& relaxation, const Guide& wide, const Component<Int>& restricted,
@@ -512,96 +553,27 @@ class Prover {
   }
   static constexpr double rounding_limit = 10;
 
-  // Variable by variable, the value that looks cheapest among those that leave room for the least
-  // that the rest needs.  False where there is none.
-  static bool squeeze(const Component<Int>& restricted, const Relaxation<Int>& relaxation,
-                      Choice& choice) {
-    Room<Int> room(restricted);
-    const Choice thriftiest = thriftiest_values(restricted);
-    for (std::uint32_t i = 0; i < restricted.size(); ++i) room.take(i, thriftiest[i]);
-    if (!room.is_within()) return false;
-    for (std::uint32_t i = 0; i < restricted.size(); ++i) {
-      room.give(i, thriftiest[i]);
-      std::optional<std::uint32_t> best;
-      double best_price = 0;
-      for (std::uint32_t y = 0; y < restricted.value_count(i); ++y) {
-        double price = relaxation.belief_from_above(i, y);
-        for (const std::uint32_t e : restricted.lower[i]) {
-          const auto& table = restricted.tables[e];
-          const Int& pair = restricted.cost_of(
-              table)[std::size_t{choice[table.u]} * restricted.value_count(i) + y];
-          price += Arithmetic<Int>::is_finite(pair) ? static_cast<double>(pair) : kernels::huge;
-        }
-        if ((best && price >= best_price) || !room.fits(i, y)) continue;
-        best = y;
-        best_price = price;
-      }
-      if (!best) return false;
-      choice[i] = *best;
-      room.take(i, *best);
-    }
-    return true;
-  }
-
-  // For each variable, the value that uses least over all its rows.
-  static Choice thriftiest_values(const Component<Int>& restricted) {
-    Choice result(restricted.size(), 0);
-    for (std::uint32_t i = 0; i < restricted.size(); ++i) {
-      double least = 0;
-      for (std::uint32_t y = 0; y < restricted.value_count(i); ++y) {
-        double total = 0;
-        for (std::uint32_t k = restricted.first_item[i]; k < restricted.first_item[i + 1]; ++k) {
-          const auto& item = restricted.items[k];
-          total += static_cast<double>(restricted.usages[item.usage + y]) * (item.end - item.begin);
-        }
-        if (y == 0 || total < least) {
-          least = total;
-          result[i] = y;
-        }
-      }
-    }
-    return result;
-  }
-
   // --- Branching ---------------------------------------------------------------------------------
 
   std::vector<Node> branch(const Node& node, const Component<Int>& restricted,
                            const Relaxation<Int>& relaxation, const Bound<Int>& bound,
                            const Choice& rounded, const std::vector<std::uint32_t>& kept) {
-    const std::uint32_t i = branching_variable(node, restricted, relaxation, bound, rounded, kept);
-    std::vector<std::uint32_t> values;
-    for (std::uint32_t x = restricted.first[i]; x < restricted.first[i + 1]; ++x)
-      if (node.domains[kept[x]] != 0) values.push_back(x);
-    std::vector<double> key = usage_prices(restricted, relaxation, i);
-    const auto key_of = [&](std::uint32_t x) { return key[x - restricted.first[i]]; };
-    const auto [low, high] = std::minmax_element(
-        values.begin(), values.end(),
-        [&](std::uint32_t a, std::uint32_t b) { return key_of(a) < key_of(b); });
-    const double middle = (key_of(*low) + key_of(*high)) / 2;
-    const bool by_usage = key_of(*low) < middle;
-    std::vector<std::uint32_t> first, second;
-    if (by_usage) {
-      for (const std::uint32_t x : values) (key_of(x) <= middle ? first : second).push_back(x);
-    } else {  // the value that the relaxation prefers against the rest
-      const std::uint32_t preferred =
-          *std::min_element(values.begin(), values.end(), [&](std::uint32_t a, std::uint32_t b) {
-            return bound.reduced_costs[a] < bound.reduced_costs[b];
-          });
-      for (const std::uint32_t x : values) (x == preferred ? first : second).push_back(x);
-    }
+    Domains open;
+    for (const std::uint32_t x : kept) open.push_back(node.domains[x]);
+    const auto cost = incumbent_cost();
+    const Split split = choose_split(OpenNode<Int>{restricted, relaxation, bound, rounded, open,
+                                                   cost ? *cost - bound.value : Wide(0)});
     std::vector<Node> children;
-    for (const auto* side : {&first, &second}) {
+    for (const auto* side : {&split.first, &split.second}) {
       Node child{node.domains, node.bound, node.guide, node.depth + 1};
-      for (const std::uint32_t x : values) child.domains[kept[x]] = 0;
+      for (const auto* either : {&split.first, &split.second})
+        for (const std::uint32_t x : *either) child.domains[kept[x]] = either == side;
       Wide least = bound.reduced_costs[side->front()];
-      for (const std::uint32_t x : *side) {
-        child.domains[kept[x]] = 1;
-        least = std::min<Wide>(least, bound.reduced_costs[x]);
-      }
+      for (const std::uint32_t x : *side) least = std::min<Wide>(least, bound.reduced_costs[x]);
       child.bound = std::max<Wide>(child.bound, bound.value + least);
       children.push_back(std::move(child));
     }
-    number_children(children, component().name[i], first, kept);
+    number_children(children, component().name[split.variable], split.first, kept);
     if (children[0].bound <= children[1].bound) std::swap(children[0], children[1]);
     return children;  // the most promising last
   }
@@ -615,67 +587,7 @@ class Prover {
     proof_->end();
   }
 
-  // What each value's usage costs at the multipliers.
-  static std::vector<double> usage_prices(const Component<Int>& restricted,
-                                          const Relaxation<Int>& relaxation, std::uint32_t i) {
-    std::vector<double> prices;
-    for (std::uint32_t y = 0; y < restricted.value_count(i); ++y)
-      prices.push_back(relaxation.usage_price(i, y));
-    return prices;
-  }
-
-  // Where values that cost the bound little differ most in what their usage costs: that is where
-  // the relaxation can have both, and an assignment can not.  Failing that, where the plain reading
-  // departs most from the bound; failing that, where values differ most.
-  std::uint32_t branching_variable(const Node& node, const Component<Int>& restricted,
-                                   const Relaxation<Int>& relaxation, const Bound<Int>& bound,
-                                   const Choice& rounded,
-                                   const std::vector<std::uint32_t>& kept) const {
-    const auto cost = incumbent_cost();
-    const Wide gap = cost ? *cost - bound.value : Wide(0);
-    std::uint32_t chosen = 0;
-    bool any = false;
-    double best_spread = 0;
-    Wide best_departure = -1, best_second = -1;
-    for (std::uint32_t i = 0; i < restricted.size(); ++i) {
-      Wide least = -1, second = -1;
-      double low = 0, high = 0;
-      std::size_t open = 0, cheap = 0;
-      for (std::uint32_t x = restricted.first[i]; x < restricted.first[i + 1]; ++x) {
-        if (node.domains[kept[x]] == 0) continue;
-        ++open;
-        const Wide reduced = bound.reduced_costs[x];
-        if (least < 0 || reduced < least) {
-          second = least;
-          least = reduced;
-        } else if (second < 0 || reduced < second) {
-          second = reduced;
-        }
-        if (reduced * 10 > gap) continue;
-        const double price = relaxation.usage_price(i, x - restricted.first[i]);
-        low = cheap == 0 ? price : std::min(low, price);
-        high = cheap == 0 ? price : std::max(high, price);
-        ++cheap;
-      }
-      if (open < 2) continue;
-      const double spread = high - low;
-      const Wide departure = bound.reduced_costs[restricted.first[i] + rounded[i]];
-      const auto is_better = [&] {
-        if (!any) return true;
-        if (spread != best_spread) return spread > best_spread;
-        if (departure != best_departure) return departure > best_departure;
-        return second > best_second;
-      };
-      if (!is_better()) continue;
-      any = true;
-      chosen = i;
-      best_spread = spread;
-      best_departure = departure;
-      best_second = second;
-    }
-    return chosen;
-  }
-
+  const Component<Int>& whole_;
   Incumbent<Int>& incumbent_;
   const Deadline& deadline_;
   std::uint64_t seed_;
@@ -688,6 +600,7 @@ class Prover {
   double work_ = 0;
 
   // Root.
+  std::optional<Propagator<Int>> propagator_;  // of the present component; the tree's as well
   Domains domains_;
   Component<Int> restricted_;
   std::vector<std::uint32_t> kept_;
@@ -697,7 +610,6 @@ class Prover {
   int sweeps_ = 0, next_look_ = 0;
 
   // Tree.
-  std::optional<Propagator<Int>> propagator_;
   std::vector<Node> open_;
   std::optional<Node> next_;
   std::uint32_t last_number_ = 0;  // of a node

@@ -63,6 +63,8 @@ class Relaxation {
 
   const std::vector<double>& lambda() const noexcept { return lambda_; }
   double best() const noexcept { return best_; }
+  const std::vector<double>& best_lambda() const noexcept { return best_lambda_; }
+  double step() const noexcept { return step_; }
   bool is_converged() const noexcept { return is_converged_; }
 
   // Prices usage anew.  Messages stay.
@@ -143,14 +145,12 @@ class Relaxation {
     if (measure_usage) usage_.assign(component_.capacity.size() + 1, 0);
     double bound = 0;
     for (auto v = static_cast<std::uint32_t>(component_.size()); v-- > 0;) {
-      load_beliefs(v);
+      const double least = load_beliefs(v);
       const double weight = weight_of(v);
-      const double least = kernels::minimum(belief_.data(), stride(v));
       bound += (1 - weight * static_cast<double>(component_.lower[v].size())) * least;
       for (const std::uint32_t e : component_.lower[v]) {
-        subtract(weight, forward_.data() + forward_at_[e], stride(v));
-        bound += send(component_.value_count(v), weights_.column(e, 0), component_.tables[e].u,
-                      backward_.data() + backward_at_[e]);
+        bound += send(v, weight, forward_.data() + forward_at_[e], weights_.column(e, 0),
+                      component_.tables[e].u, backward_.data() + backward_at_[e]);
       }
       if (measure_usage) add_expected_usage(v, least);
     }
@@ -223,13 +223,12 @@ class Relaxation {
   std::vector<std::uint32_t> decode() {
     std::vector<std::uint32_t> choice(component_.size(), 0);
     for (std::uint32_t v = 0; v < component_.size(); ++v) {
-      const std::size_t width = stride(v);
-      belief_.assign(unary_.begin() + static_cast<std::ptrdiff_t>(weights_.value_at(v)),
-                     unary_.begin() + static_cast<std::ptrdiff_t>(weights_.value_at(v + 1)));
+      rows_.clear();
       for (const std::uint32_t e : component_.higher[v])
-        add_row(backward_.data() + backward_at_[e], width);
+        rows_.push_back(backward_.data() + backward_at_[e]);
       for (const std::uint32_t e : component_.lower[v])
-        add_row(weights_.row(e, choice[component_.tables[e].u]), width);
+        rows_.push_back(weights_.row(e, choice[component_.tables[e].u]));
+      add_up(v);
       choice[v] = static_cast<std::uint32_t>(
           std::min_element(belief_.begin(), belief_.begin() + component_.value_count(v)) -
           belief_.begin());
@@ -247,29 +246,29 @@ class Relaxation {
     return from + count;
   }
 
-  void add_row(const double* row, std::size_t width) {
-    for (std::size_t y = 0; y < width; ++y) belief_[y] += row[y];
+  const double* unary(std::uint32_t v) const { return unary_.data() + weights_.value_at(v); }
+
+  // v's price and all rows that were collected, added up.  Returns the least.
+  double add_up(std::uint32_t v) {
+    belief_.resize(stride(v));
+    return kernels::sum(unary(v), rows_.data(), rows_.size(), stride(v), belief_.data());
   }
-  void load_beliefs(std::uint32_t v) {
-    const std::size_t width = stride(v);
-    belief_.assign(unary_.begin() + static_cast<std::ptrdiff_t>(weights_.value_at(v)),
-                   unary_.begin() + static_cast<std::ptrdiff_t>(weights_.value_at(v + 1)));
+  double load_beliefs(std::uint32_t v) {
+    rows_.clear();
     for (const std::uint32_t e : component_.lower[v])
-      add_row(forward_.data() + forward_at_[e], width);
+      rows_.push_back(forward_.data() + forward_at_[e]);
     for (const std::uint32_t e : component_.higher[v])
-      add_row(backward_.data() + backward_at_[e], width);
+      rows_.push_back(backward_.data() + backward_at_[e]);
+    return add_up(v);
   }
-  void subtract(double weight, const double* message, std::size_t width) {
-    outgoing_.resize(width);
-    for (std::size_t y = 0; y < width; ++y) outgoing_[y] = weight * belief_[y] - message[y];
-  }
-  // The message to `to` from what is outgoing, less its least entry, which is returned.
-  double send(std::uint32_t from_count, const double* table, std::uint32_t to, double* message) {
-    const std::size_t width = stride(to);
-    kernels::min_plus(outgoing_.data(), from_count, table, width, message);
-    const double least = kernels::minimum(message, width);
-    for (std::size_t y = 0; y < width; ++y) message[y] -= least;
-    return least;
+  // The message from v to `to` by a table that told v what it `received`, less its least entry,
+  // which is returned.  @pre v's beliefs are loaded
+  double send(std::uint32_t v, double weight, const double* received, const double* table,
+              std::uint32_t to, double* message) {
+    outgoing_.resize(stride(v));
+    return kernels::send(
+        {belief_.data(), weight, received, component_.value_count(v), outgoing_.data()}, table,
+        stride(to), message);
   }
 
   double weight_of(std::uint32_t v) const {
@@ -284,9 +283,8 @@ class Relaxation {
       load_beliefs(v);
       const double weight = weight_of(v);
       for (const std::uint32_t e : component_.higher[v]) {
-        subtract(weight, backward_.data() + backward_at_[e], stride(v));
-        send(component_.value_count(v), weights_.row(e, 0), component_.tables[e].v,
-             forward_.data() + forward_at_[e]);
+        send(v, weight, backward_.data() + backward_at_[e], weights_.row(e, 0),
+             component_.tables[e].v, forward_.data() + forward_at_[e]);
       }
     }
   }
@@ -301,16 +299,8 @@ class Relaxation {
     }
     constexpr double most = 0.9, slowness = 10;
     const double factor = std::min(most, rising_ / (rising_ + slowness));
-    push(factor, forward_, forward_last_);
-    push(factor, backward_, backward_last_);
-  }
-  static void push(double factor, std::vector<double>& now, std::vector<double>& last) {
-    for (std::size_t i = 0; i < now.size(); ++i) {
-      const double here = now[i];
-      if (here < kernels::huge / 2 && last[i] < kernels::huge / 2)
-        now[i] += factor * (here - last[i]);
-      last[i] = here;
-    }
+    kernels::carry_on(factor, forward_.data(), forward_last_.data(), forward_.size());
+    kernels::carry_on(factor, backward_.data(), backward_last_.data(), backward_.size());
   }
 
   // What v uses when it takes a soft minimum of its beliefs.
@@ -390,6 +380,7 @@ class Relaxation {
   std::vector<std::size_t> forward_at_, backward_at_;  // where a table's messages begin
   std::vector<double> unary_, forward_, backward_, lambda_;
   std::vector<double> belief_, outgoing_, usage_, before_;
+  std::vector<const double*> rows_;
 
   // The ascent.
   double best_ = unset, reference_ = unset, step_, temperature_ = 1e-9, decay_ = 1;

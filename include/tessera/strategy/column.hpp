@@ -11,6 +11,9 @@
 #include <algorithm>
 #include <cstdint>
 #include <functional>
+#include <map>
+#include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -27,6 +30,7 @@ namespace tessera::strategy {
 // A halo exchange that an op needs before it can run.
 struct PricedHalo {
   std::uint32_t operand = 0;
+  std::uint8_t dim = 0;
   Axis axis = 0;  // of those that split the dim, the one over which it takes longest
   cost::Message message;
   Cost price = 0;
@@ -217,19 +221,25 @@ class ColumnMaker {
       const Halo halo = halo_of(rule, factors[0], tiles);
       if (halo.width() == 0) continue;
       const cost::Message row{shard.bytes / factor.size, shard.divided_by / tiles};
-      add_halo(operand, sharding.axes(dim), {row.bytes * halo.width(), row.divided_by}, choice);
+      add_halo({operand,
+                static_cast<std::uint8_t>(dim),
+                0,
+                {row.bytes * halo.width(), row.divided_by},
+                -1},
+               sharding.axes(dim), choice);
       const Extent extended = std::min(factor.size, ceil_div(factor.size, tiles) + halo.width());
       shard = {row.bytes * extended, row.divided_by};
     }
   }
-  void add_halo(std::uint32_t operand, const AxisList& axes, cost::Message message,
-                Choice& choice) {
-    PricedHalo dearest{operand, axes[0], message, -1};
+  void add_halo(PricedHalo dearest, const AxisList& axes, Choice& choice) {
+    dearest.axis = axes[0];
     for (const Axis axis : axes) {
       if (resharding_.mesh().extent(axis) == 1) continue;
-      const Cost price = resharding_.model().price(StepKind::halo_exchange, axis,
-                                                   resharding_.mesh().extent(axis), message);
-      if (price > dearest.price) dearest = {operand, axis, message, price};
+      const Cost price = resharding_.model().price(
+          StepKind::halo_exchange, axis, resharding_.mesh().extent(axis), dearest.message);
+      if (price <= dearest.price) continue;
+      dearest.axis = axis;
+      dearest.price = price;
     }
     choice.price = saturating_add(choice.price, dearest.price);
     choice.halos.push_back(dearest);
@@ -237,13 +247,28 @@ class ColumnMaker {
 
   // --- Pruning -----------------------------------------------------------------------------------
 
+  // Strategies that hand on the same.  What one of them could hand on in place of another's is
+  // asked once for all, since there are thousands of strategies but only hundreds of these.
+  struct Group {
+    std::vector<std::uint32_t> members;
+    Cost least = 0;  // of their prices
+  };
+  // A group that could hand on in place of another one, and what its readers would pay for that.
+  struct Substitute {
+    std::uint32_t group = 0;
+    Cost extra = 0;
+  };
+
   void drop_replaceable(Column& column, const ColumnNeeds& needs) {
     number_shardings(column);
+    const std::vector<Group> groups = groups_of(column);
     std::vector<char> gone(column.size(), 0);
-    for (std::size_t x = 0; x < column.size(); ++x) {
-      check();
-      for (std::size_t y = 0; y < column.size() && gone[x] == 0; ++y)
-        if (x != y && gone[y] == 0 && replaces(y, x, needs)) gone[x] = 1;
+    for (const Group& group : groups) {
+      const std::vector<Substitute> substitutes = substitutes_for(group, groups, needs);
+      for (const std::uint32_t x : group.members) {
+        check();
+        gone[x] = is_replaceable(x, groups, substitutes, gone) ? 1 : 0;
+      }
     }
     std::size_t kept = 0;
     for (std::size_t x = 0; x < column.size(); ++x)
@@ -254,39 +279,85 @@ class ColumnMaker {
     column.resize(kept);
   }
 
-  // Pairs of strategies are compared by number, since there are so many pairs.
+  // Strategies are compared by number, since there are so many pairs of them.
   void number_shardings(const Column& column) {
-    numbers_.clear();
+    result_numbers_.clear();
+    operand_numbers_.clear();
     prices_.clear();
     for (const Choice& choice : column) {
       prices_.push_back(choice.price);
       for (std::size_t r = 0; r < results_.size(); ++r)
-        numbers_.push_back(results_[r]->number_of(choice.results[r]));
+        result_numbers_.push_back(results_[r]->number_of(choice.results[r]));
       for (std::size_t i = 0; i < operands_.size(); ++i)
-        numbers_.push_back(operands_[i]->number_of(choice.operands[i]));
+        operand_numbers_.push_back(operands_[i]->number_of(choice.operands[i]));
     }
   }
+  std::span<const Number> results_of(std::size_t x) const {
+    return {result_numbers_.data() + x * results_.size(), results_.size()};
+  }
 
-  bool replaces(std::size_t y, std::size_t x, const ColumnNeeds& needs) {
-    const Cost limit = prices_[x];
-    Cost total = prices_[y];
-    if (total > limit) return false;
-    const std::size_t results = results_.size(), operands = operands_.size();
-    const Number* const at_y = numbers_.data() + y * (results + operands);
-    const Number* const at_x = numbers_.data() + x * (results + operands);
-    for (std::size_t r = 0; r < results; ++r) {
-      Table& table = *results_[r];
-      if (needs.is_tied && at_y[r] != at_x[r]) return false;
-      if (table.local_bytes(at_y[r]) > table.local_bytes(at_x[r])) return false;
-      if (needs.uses[r] == 0) continue;
-      const Cost each = table.price(at_y[r], at_x[r]);
-      for (std::size_t use = 0; each != 0 && use < needs.uses[r] && total <= limit; ++use)
-        total = saturating_add(total, each);
-      if (total > limit) return false;
+  std::vector<Group> groups_of(const Column& column) const {
+    std::map<std::vector<Number>, std::size_t> numbers;
+    std::vector<Group> groups;
+    for (std::uint32_t x = 0; x < column.size(); ++x) {
+      const auto results = results_of(x);
+      const auto [at, is_new] =
+          numbers.try_emplace({results.begin(), results.end()}, groups.size());
+      if (is_new) groups.push_back({{}, prices_[x]});
+      Group& group = groups[at->second];
+      group.members.push_back(x);
+      group.least = std::min(group.least, prices_[x]);
     }
-    for (std::size_t i = 0; i < operands && total <= limit; ++i)
-      total = saturating_add(total, operands_[i]->price(at_x[results + i], at_y[results + i]));
-    return total <= limit;
+    return groups;
+  }
+
+  std::vector<Substitute> substitutes_for(const Group& group, const std::vector<Group>& groups,
+                                          const ColumnNeeds& needs) {
+    std::vector<Substitute> substitutes;
+    Cost most = 0;
+    for (const std::uint32_t x : group.members) most = std::max(most, prices_[x]);
+    for (std::uint32_t other = 0; other < groups.size(); ++other) {
+      if (groups[other].least > most) continue;
+      const auto extra = extra_for_readers(results_of(groups[other].members[0]),
+                                           results_of(group.members[0]), needs);
+      if (extra && saturating_add(groups[other].least, *extra) <= most)
+        substitutes.push_back({other, *extra});
+    }
+    return substitutes;
+  }
+
+  // What it costs those who read to get what x would hand on from what y does; nothing where that
+  // can not stand in, or takes more memory.
+  std::optional<Cost> extra_for_readers(std::span<const Number> y, std::span<const Number> x,
+                                        const ColumnNeeds& needs) {
+    Cost total = 0;
+    for (std::size_t r = 0; r < x.size(); ++r) {
+      Table& table = *results_[r];
+      if (needs.is_tied && y[r] != x[r]) return std::nullopt;
+      if (table.local_bytes(y[r]) > table.local_bytes(x[r])) return std::nullopt;
+      if (needs.uses[r] == 0) continue;
+      const Cost each = table.price(y[r], x[r]);
+      for (std::size_t use = 0; each != 0 && use < needs.uses[r] && is_finite(total); ++use)
+        total = saturating_add(total, each);
+    }
+    return total;
+  }
+
+  bool is_replaceable(std::uint32_t x, const std::vector<Group>& groups,
+                      const std::vector<Substitute>& substitutes, const std::vector<char>& gone) {
+    const Number* const at_x = operand_numbers_.data() + x * operands_.size();
+    for (const Substitute& substitute : substitutes) {
+      if (saturating_add(groups[substitute.group].least, substitute.extra) > prices_[x]) continue;
+      for (const std::uint32_t y : groups[substitute.group].members) {
+        if (y == x || gone[y] != 0) continue;
+        const Number* const at_y = operand_numbers_.data() + y * operands_.size();
+        Cost total = saturating_add(prices_[y], substitute.extra);
+        for (std::size_t i = 0; i < operands_.size() && total <= prices_[x]; ++i)
+          total = saturating_add(total, operands_[i]->price(at_x[i], at_y[i]));
+        if (total <= prices_[x]) return true;
+      }
+    }
+    return false;
   }
 
   cost::Resharding<Model, M>& resharding_;
@@ -294,9 +365,9 @@ class ColumnMaker {
   graph::ReductionSet passes_;
   Pruning pruning_;
   std::function<void()> checkpoint_;
-  std::vector<Table*> operands_, results_;  // of the op at hand
-  std::vector<Number> numbers_;             // of each of its strategies: results, then operands
-  std::vector<Cost> prices_;                // of each of its strategies
+  std::vector<Table*> operands_, results_;                // of the op at hand
+  std::vector<Number> result_numbers_, operand_numbers_;  // of each of its strategies in turn
+  std::vector<Cost> prices_;                              // of each of its strategies
 };
 
 }  // namespace tessera::strategy

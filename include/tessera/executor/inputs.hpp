@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Random inputs that a program can be run on.
+//
+// Numbers lie between -1 and 1.  But a program may take a logarithm or a root of what it is given,
+// and look things up by it; so what each parameter is used for is followed back from there: numbers
+// that must not be negative are not, and integers that are indices, or are compared with indices,
+// are in range.  That is guesswork, done with care: it can not know that a difference is positive.
+#pragma once
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "tessera/core/integer.hpp"
+#include "tessera/executor/interpret.hpp"
+#include "tessera/executor/tensor.hpp"
+#include "tessera/graph/graph.hpp"
+
+namespace tessera::executor {
+
+namespace detail {
+
+// What the program asks of the values of each op.
+class Demands {
+ public:
+  explicit Demands(const graph::Graph& graph)
+      : graph_(graph), below_(graph.op_count()), not_negative_(graph.op_count(), 0) {
+    // Backwards: the readers of a value come after it.
+    for (graph::OpId id = graph.op_count(); id-- > 0;) {
+      ask_by_kind(id);
+      pass_on(id);
+    }
+  }
+
+  // The integers of op `id` are below this, if anything is known.
+  std::optional<Extent> below(graph::OpId id) const { return below_[id]; }
+  bool not_negative(graph::OpId id) const { return not_negative_[id] != 0; }
+
+ private:
+  void limit(graph::OpId id, Extent end) {
+    below_[id] = std::min(below_[id].value_or(end), std::max<Extent>(end, 1));
+  }
+  graph::OpId operand(graph::OpId id, std::size_t i) const { return graph_.operand(id, i).op; }
+  const Dims& dims(graph::OpId id, std::size_t i) const {
+    return graph_.type_of(graph_.operand(id, i)).dims;
+  }
+
+  void ask_by_kind(graph::OpId id) {
+    const graph::Op& op = graph_.op(id);
+    const std::string_view kind = op.kind;
+    if (kind == "sqrt" || kind == "rsqrt" || kind == "log" || kind == "cbrt")
+      not_negative_[operand(id, 0)] = 1;
+    if (kind == "power" && !is_constant(operand(id, 1)))
+      not_negative_[operand(id, 0)] = not_negative_[operand(id, 1)] = 1;
+    if (const auto* const how = op.attributes.find<graph::GatherDims>())
+      for (const Extent d : how->start_index_map)
+        limit(operand(id, 1), dims(id, 0)[static_cast<std::size_t>(d)] -
+                                  how->slice_sizes[static_cast<std::size_t>(d)] + 1);
+    if (const auto* const how = op.attributes.find<graph::Scattering>())
+      for (const Extent d : how->dims.scatter_dims_to_operand_dims)
+        limit(operand(id, graph_.operand_count(id) / 2), dims(id, 0)[static_cast<std::size_t>(d)]);
+    if (kind == "dynamic-slice" || kind == "dynamic-update-slice")
+      for (std::size_t i = kind == "dynamic-slice" ? 1 : 2; i < graph_.operand_count(id); ++i)
+        limit(operand(id, i), max_start(id, i));
+    if (kind == "compare")
+      for (const std::size_t i : {std::size_t{0}, std::size_t{1}})
+        if (const auto end = counted_to(operand(id, 1 - i))) limit(operand(id, i), *end);
+  }
+  Extent max_start(graph::OpId id, std::size_t i) const {
+    const bool is_update = graph_.op(id).kind == "dynamic-update-slice";
+    const Dims& part = is_update ? dims(id, 1) : graph_.op(id).results[0].dims;
+    const std::size_t d = i - (is_update ? 2 : 1);
+    return d < part.size() ? dims(id, 0)[d] - part[d] + 1 : 1;
+  }
+
+  bool is_constant(graph::OpId id) const {
+    const std::string_view kind = graph_.op(id).kind;
+    if (kind == "constant") return true;
+    return (kind == "broadcast" || kind == "reshape" || kind == "convert") &&
+           is_constant(operand(id, 0));
+  }
+  // The number of places of an iota that is moved about.
+  std::optional<Extent> counted_to(graph::OpId id) const {
+    const graph::Op& op = graph_.op(id);
+    if (op.kind == "iota")
+      return op.results[0].dims[static_cast<std::size_t>(op.attributes.get<graph::Dim>().dim)];
+    if (op.kind == "broadcast" || op.kind == "reshape" || op.kind == "convert")
+      return counted_to(operand(id, 0));
+    return std::nullopt;
+  }
+
+  // What is asked of a result is asked of the operands that it is made of.
+  void pass_on(graph::OpId id) {
+    const graph::Op& op = graph_.op(id);
+    constexpr std::string_view always_positive[] = {"exponential", "logistic", "abs",
+                                                    "iota",        "constant", "compare"};
+    const std::string_view kind = op.kind;
+    if (std::find(std::begin(always_positive), std::end(always_positive), kind) !=
+        std::end(always_positive))
+      return;
+    const bool is_square = (kind == "multiply" || kind == "power") &&
+                           graph_.operand(id, 0) == graph_.operand(id, 1);
+    constexpr std::string_view movements[] = {
+        "broadcast", "reshape", "transpose", "convert", "slice",    "copy",        "concatenate",
+        "clamp",     "select",  "reverse",   "pad",     "sharding", "custom-call", "dynamic-slice"};
+    const bool moves = std::find(std::begin(movements), std::end(movements), kind) !=
+                       std::end(movements);
+    // A sum of indices is an index too, in programs that add to them at all.
+    const bool is_index = moves || kind == "add" || kind == "subtract" || kind == "remainder" ||
+                          kind == "maximum" || kind == "minimum";
+    for (std::size_t i = 0; i < graph_.operand_count(id); ++i) {
+      const graph::OpId from = operand(id, i);
+      if (is_index && below_[id]) limit(from, *below_[id]);
+      const bool may_be_negative = is_square || (kind == "power" && is_constant(operand(id, 1)));
+      if (not_negative_[id] != 0 && !may_be_negative) not_negative_[from] = 1;
+    }
+  }
+
+  const graph::Graph& graph_;
+  std::vector<std::optional<Extent>> below_;  // by op
+  std::vector<char> not_negative_;
+};
+
+}  // namespace detail
+
+// A tensor for each parameter, the same for the same seed.  O(elements + uses)
+inline std::vector<Tensor> random_inputs(const graph::Graph& graph, std::uint64_t seed) {
+  const detail::Demands demands(graph);
+  std::vector<Tensor> inputs;
+  for (const graph::OpId id : parameters_of(graph)) {
+    Tensor tensor(graph.op(id).results[0]);
+    const Extent end = demands.below(id).value_or(2);
+    with_storage(tensor.element(), [&]<class T>(std::type_identity<T>) {
+      std::uint64_t state = mix_bits(seed ^ mix_bits(inputs.size() + 1));
+      for (std::size_t i = 0; i < tensor.size(); ++i) {
+        const std::uint64_t drawn = mix_bits(++state);
+        if constexpr (std::is_integral_v<T>) {
+          tensor.data<T>()[i] = static_cast<T>(
+              drawn % static_cast<std::uint64_t>(tensor.element() == ElementType::pred ? 2 : end));
+        } else {
+          const double number = static_cast<double>(drawn >> 11U) * 0x1p-53;  // from 0 to 1
+          tensor.data<T>()[i] = static_cast<T>(demands.not_negative(id) ? number : 2 * number - 1);
+        }
+      }
+    });
+    inputs.push_back(std::move(tensor));
+  }
+  return inputs;
+}
+
+}  // namespace tessera::executor

@@ -1,0 +1,380 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What an op computes, on one device: its slice of the results from the parts of the operands that
+// it holds.
+//
+// Run on whole tensors this is the op itself, as HLO means it; run on shards it is what the op's
+// rule says can be done without the others.  A kernel knows from the slices where in the whole
+// tensors it is, so windows, indices and iota come out right under any split; what is asked for and
+// not held is an error, and not a wrong number.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "tessera/core/error.hpp"
+#include "tessera/executor/elementwise.hpp"
+#include "tessera/executor/lookup.hpp"
+#include "tessera/executor/movement.hpp"
+#include "tessera/executor/normalisation.hpp"
+#include "tessera/executor/product.hpp"
+#include "tessera/executor/reduction.hpp"
+#include "tessera/executor/tensor.hpp"
+#include "tessera/graph/graph.hpp"
+
+namespace tessera::executor {
+
+namespace detail {
+
+// The elements of a constant's slice.
+inline void run_constant(const graph::Literal& literal, OwnedPart& result) {
+  const bool is_one =
+      std::visit([](const auto& list) { return list.size() == 1; }, literal.elements);
+  OwnedPart whole;
+  if (!is_one)
+    whole = OwnedPart({result.tensor.element(), result.whole}, whole_slice(result.whole));
+  Tensor& tensor = is_one ? result.tensor : whole.tensor;
+  with_storage(tensor.element(), [&]<class T>(std::type_identity<T>) {
+    std::visit(
+        [&](const auto& list) {
+          T* const to = tensor.data<T>();
+          for (std::size_t i = 0; i < tensor.size(); ++i)
+            to[i] = static_cast<T>(list[is_one ? 0 : i]);
+        },
+        literal.elements);
+  });
+  if (!is_one) copy_common(whole.view(), result);
+}
+
+inline void run_broadcast(const std::vector<Extent>& dims, const Part& x, OwnedPart& result) {
+  std::vector<Walk> walks = walks_over(result.slice);
+  for (Walk& walk : walks) walk.from = no_dim;
+  for (std::size_t d = 0; d < dims.size(); ++d) walks[static_cast<std::size_t>(dims[d])].from = d;
+  move(x, result, walks);
+}
+
+inline void run_transpose(const std::vector<Extent>& dims, const Part& x, OwnedPart& result) {
+  std::vector<Walk> walks = walks_over(result.slice);
+  for (std::size_t d = 0; d < dims.size(); ++d) walks[d].from = static_cast<std::size_t>(dims[d]);
+  move(x, result, walks);
+}
+
+inline void run_reverse(const std::vector<Extent>& dims, const Part& x, OwnedPart& result) {
+  std::vector<Walk> walks = walks_over(result.slice);
+  for (const Extent dim : dims) {
+    Walk& walk = walks[static_cast<std::size_t>(dim)];
+    walk.from_begin = x.whole[walk.from] - 1;
+    walk.from_step = -1;
+  }
+  move(x, result, walks);
+}
+
+// Shards of a reshape's operand and result have the same elements in the same order.
+inline void run_reshape(const Part& x, OwnedPart& result) {
+  if (x.tensor->size() != result.tensor.size())
+    throw std::logic_error("a reshape's shards differ in size");
+  std::copy_n(x.tensor->bytes(), result.tensor.byte_size(), result.tensor.bytes());
+}
+
+// A dim of which a slice keeps little may be split in the operand alone: then each device fills in
+// what it has.
+inline void run_slice(const graph::Op& op, const Part& x, OwnedPart& result) {
+  const auto& ranges = op.attributes.get<graph::Slicing>().ranges;
+  std::vector<Walk> walks = walks_over(result.slice);
+  bool may_be_partial = false;
+  for (std::size_t d = 0; d < walks.size(); ++d) {
+    walks[d].from_begin = ranges[d].start;
+    walks[d].from_step = ranges[d].stride;
+    for (const graph::FactorId f : op.rule.dim(0, d))
+      may_be_partial = may_be_partial || op.rule.factor(f).kind == graph::FactorKind::reduction;
+  }
+  move(x, result, walks, may_be_partial ? Missing::is_left_out : Missing::is_an_error);
+}
+
+inline void run_pad(const std::vector<graph::PaddingRange>& ranges, const Part& x,
+                    const Tensor& padding, OwnedPart& result) {
+  fill(result.tensor, padding);
+  std::vector<Walk> walks = walks_over(whole_slice(x.whole));
+  for (std::size_t d = 0; d < walks.size(); ++d) {
+    walks[d].to_begin = ranges[d].low;
+    walks[d].to_step = ranges[d].interior + 1;
+  }
+  move(x, result, walks);
+}
+
+inline void run_concatenate(std::size_t dim, std::span<const Part> operands, OwnedPart& result) {
+  Extent begin = 0;
+  for (const Part& operand : operands) {
+    const Extent end = begin + operand.whole[dim];
+    std::vector<Walk> walks = walks_over(result.slice);
+    walks[dim].range = {std::clamp(result.slice[dim].begin, begin, end),
+                        std::clamp(result.slice[dim].end, begin, end)};
+    walks[dim].from_begin = -begin;
+    move(operand, result, walks);
+    begin = end;
+  }
+}
+
+// Bits that depend on the state and on where an element is in the whole tensor, and on nothing
+// else: devices that draw their shards draw the same.  The generator's algorithm is left to each
+// implementation where HLO's text says rng_default; this one is ours.
+inline void run_random_bits(const Part& state, std::span<OwnedPart> results) {
+  std::uint64_t seed = 0;
+  for (std::size_t i = 0; i < state.tensor->size(); ++i)
+    seed = mix_bits(seed ^ static_cast<std::uint64_t>(integer_at(*state.tensor, i)));
+  if (results.size() > 1) {
+    copy_common(state, results[0]);
+    if (results[0].tensor.size() > 0)
+      with_storage(results[0].tensor.element(), [&]<class T>(std::type_identity<T>) {
+        T& first = *results[0].tensor.data<T>();
+        first = static_cast<T>(mix_bits(seed));
+      });
+  }
+  OwnedPart& bits = results.back();
+  const Dims strides = strides_of(bits.whole);
+  with_storage(bits.tensor.element(), [&]<class T>(std::type_identity<T>) {
+    T* to = bits.tensor.data<T>();
+    for_each_place(bits.slice, [&](const Dims& at) {
+      std::uint64_t place = 0;
+      for (std::size_t d = 0; d < at.size(); ++d)
+        place += static_cast<std::uint64_t>(at[d] * strides[d]);
+      const std::uint64_t drawn = mix_bits(seed + place);
+      if constexpr (std::is_integral_v<T>)
+        *to++ = static_cast<T>(drawn >> (64 - 8 * sizeof(T)));
+      else
+        *to++ = static_cast<T>(static_cast<float>(drawn >> 40U) * 0x1p-24F);
+    });
+  });
+}
+
+// --- Custom calls --------------------------------------------------------------------------------
+
+inline double normal_density(double x) { return std::exp(-x * x / 2) * 0.3989422804014327; }
+inline double normal_distribution(double x) { return (1 + std::erf(x * 0.7071067811865476)) / 2; }
+inline double logistic(double x) { return 1 / (1 + std::exp(-x)); }
+// By way of tanh, as GPT-2 has it.
+inline double gelu_inner(double x) { return 0.7978845608028654 * (x + 0.044715 * x * x * x); }
+
+struct CustomFunction {
+  std::string_view target;
+  double (*function)(double);
+};
+inline constexpr CustomFunction custom_functions[] = {
+    {"AwsNeuronGelu", [](double x) { return x * normal_distribution(x); }},
+    {"AwsNeuronGeluBackward",
+     [](double x) { return normal_distribution(x) + x * normal_density(x); }},
+    {"AwsNeuronGeluApprxTanh", [](double x) { return x / 2 * (1 + std::tanh(gelu_inner(x))); }},
+    {"AwsNeuronGeluApprxTanhBackward",
+     [](double x) {
+       const double t = std::tanh(gelu_inner(x));
+       return (1 + t) / 2 + x / 2 * (1 - t * t) * 0.7978845608028654 * (1 + 3 * 0.044715 * x * x);
+     }},
+    {"AwsNeuronSilu", [](double x) { return x * logistic(x); }},
+    {"AwsNeuronSiluBackward", [](double x) { return logistic(x) * (1 + x * (1 - logistic(x))); }},
+};
+inline constexpr std::string_view identity_targets[] = {
+    "Sharding",   "LayoutConstraint",          "MoveToDevice",
+    "MoveToHost", "annotate_device_placement", "AwsNeuronTransferWithStaticRing"};
+
+inline void run_custom_call(const std::string& target, std::span<const Part> operands,
+                            OwnedPart& result) {
+  for (const std::string_view identity : identity_targets)
+    if (target == identity) return copy_common(operands[0], result);
+  for (const CustomFunction& known : custom_functions)
+    if (target == known.target) {
+      Tensor values = as_double(*operands[0].tensor);
+      for (std::size_t i = 0; i < values.size(); ++i)
+        values.data<double>()[i] = known.function(values.data<double>()[i]);
+      return run_convert(values, result.tensor);
+    }
+  throw Unsupported("there is no kernel for the target " + excerpt(target));
+}
+
+// --- All of them ---------------------------------------------------------------------------------
+
+using Parts = std::span<const Part>;
+using Results = std::span<OwnedPart>;
+
+struct Kernel {
+  std::string_view kind;
+  std::size_t most_operands;
+  void (*run)(const graph::Op& op, Parts in, Results out);
+};
+
+template<class Attribute>
+const Attribute& held(const graph::Op& op) {
+  return op.attributes.get<Attribute>();
+}
+inline const std::vector<Extent>& dim_list(const graph::Op& op) {
+  return held<graph::DimList>(op).dims;
+}
+inline std::size_t named_dim(const graph::Op& op) {
+  return static_cast<std::size_t>(held<graph::Dim>(op).dim);
+}
+inline void keep(const graph::Op&, Parts in, Results out) { copy_common(in[0], out[0]); }
+inline void normalise(const graph::Op& op, Parts in, Results out) {
+  run_normalisation(held<graph::Normalisation>(op), in, out[0].tensor);
+}
+inline constexpr std::size_t any_number = 64;
+
+// By opcode, sorted.  What is not here is element by element, of one operand or of two.
+inline constexpr Kernel kernels[] = {
+    {"batch-norm-grad", any_number, normalise},
+    {"batch-norm-inference", any_number, normalise},
+    {"batch-norm-training", any_number, normalise},
+    {"broadcast", 1,
+     [](const graph::Op& op, Parts in, Results out) {
+       run_broadcast(dim_list(op), in[0], out[0]);
+     }},
+    {"clamp", 3,
+     [](const graph::Op&, Parts in, Results out) {
+       run_clamp(*in[0].tensor, *in[1].tensor, *in[2].tensor, out[0].tensor);
+     }},
+    {"compare", 2,
+     [](const graph::Op& op, Parts in, Results out) {
+       run_compare(held<graph::Comparison>(op).direction, *in[0].tensor, *in[1].tensor,
+                   out[0].tensor);
+     }},
+    {"concatenate", any_number,
+     [](const graph::Op& op, Parts in, Results out) {
+       run_concatenate(named_dim(op), in, out[0]);
+     }},
+    {"constant", 0,
+     [](const graph::Op& op, Parts, Results out) {
+       run_constant(held<graph::Literal>(op), out[0]);
+     }},
+    {"convert", 1,
+     [](const graph::Op&, Parts in, Results out) { run_convert(*in[0].tensor, out[0].tensor); }},
+    {"convolution", 2,
+     [](const graph::Op& op, Parts in, Results out) {
+       run_convolution(held<graph::Convolution>(op), in[0], in[1], out[0]);
+     }},
+    {"copy", 1, keep},
+    {"custom-call", 1,
+     [](const graph::Op& op, Parts in, Results out) {
+       run_custom_call(held<graph::Target>(op).name, in, out[0]);
+     }},
+    {"dot", 2,
+     [](const graph::Op& op, Parts in, Results out) {
+       run_dot(held<graph::DotDims>(op), *in[0].tensor, *in[1].tensor, out[0].tensor);
+     }},
+    {"dynamic-slice", any_number,
+     [](const graph::Op&, Parts in, Results out) {
+       run_dynamic_slice(in[0], in.subspan(1), out[0]);
+     }},
+    {"dynamic-update-slice", any_number,
+     [](const graph::Op&, Parts in, Results out) {
+       copy_common(in[0], out[0]);
+       run_dynamic_update_slice(in[1], in.subspan(2), out[0]);
+     }},
+    {"gather", 2,
+     [](const graph::Op& op, Parts in, Results out) {
+       run_gather(held<graph::GatherDims>(op), in[0], in[1], out[0]);
+     }},
+    {"iota", 0,
+     [](const graph::Op& op, Parts, Results out) {
+       run_iota(out[0].slice, named_dim(op), out[0].tensor);
+     }},
+    {"is-finite", 1,
+     [](const graph::Op&, Parts in, Results out) { run_is_finite(*in[0].tensor, out[0].tensor); }},
+    {"pad", 2,
+     [](const graph::Op& op, Parts in, Results out) {
+       run_pad(held<graph::Padding>(op).ranges, in[0], *in[1].tensor, out[0]);
+     }},
+    {"reduce", 2,
+     [](const graph::Op& op, Parts in, Results out) {
+       run_reduce(held<graph::Reducing>(op), in[0], *in[1].tensor, out[0]);
+     }},
+    {"reduce-window", 2,
+     [](const graph::Op& op, Parts in, Results out) {
+       run_reduce_window(held<graph::WindowReducing>(op), in[0], *in[1].tensor, out[0]);
+     }},
+    {"reshape", 1, [](const graph::Op&, Parts in, Results out) { run_reshape(in[0], out[0]); }},
+    {"reverse", 1,
+     [](const graph::Op& op, Parts in, Results out) { run_reverse(dim_list(op), in[0], out[0]); }},
+    {"rng-bit-generator", 1,
+     [](const graph::Op&, Parts in, Results out) { run_random_bits(in[0], out); }},
+    {"scatter", 3,
+     [](const graph::Op& op, Parts in, Results out) {
+       copy_common(in[0], out[0]);
+       run_scatter(held<graph::Scattering>(op), in[1], in[2], out[0]);
+     }},
+    {"select", 3,
+     [](const graph::Op&, Parts in, Results out) {
+       run_select(*in[0].tensor, *in[1].tensor, *in[2].tensor, out[0].tensor);
+     }},
+    {"select-and-scatter", 3,
+     [](const graph::Op& op, Parts in, Results out) {
+       run_select_and_scatter(held<graph::WindowScattering>(op), in[0], in[1], *in[2].tensor,
+                              out[0]);
+     }},
+    {"sharding", 1, keep},
+    {"slice", 1, [](const graph::Op& op, Parts in, Results out) { run_slice(op, in[0], out[0]); }},
+    {"sort", any_number,
+     [](const graph::Op& op, Parts in, Results out) {
+       run_sort(held<graph::Sorting>(op), in, out);
+     }},
+    {"topk", 1,
+     [](const graph::Op& op, Parts in, Results out) {
+       run_topk(held<graph::TopK>(op), in[0], out);
+     }},
+    {"transpose", 1,
+     [](const graph::Op& op, Parts in, Results out) {
+       run_transpose(dim_list(op), in[0], out[0]);
+     }},
+};
+static_assert(std::is_sorted(std::begin(kernels), std::end(kernels),
+                             [](const Kernel& a, const Kernel& b) { return a.kind < b.kind; }));
+
+inline void run_op(const graph::Op& op, Parts in, Results out) {
+  const auto* const kernel = std::lower_bound(
+      std::begin(kernels), std::end(kernels), op.kind,
+      [](const Kernel& entry, std::string_view kind) { return entry.kind < kind; });
+  if (kernel != std::end(kernels) && kernel->kind == op.kind) {
+    if (in.size() > kernel->most_operands)
+      throw Unsupported("no kernel takes so many operands as " + std::to_string(in.size()));
+    return kernel->run(op, in, out);
+  }
+  const bool is_known = out.size() == 1 &&
+                        (in.size() == 1 ? run_unary(op.kind, *in[0].tensor, out[0].tensor)
+                         : in.size() == 2
+                             ? run_binary(op.kind, *in[0].tensor, *in[1].tensor, out[0].tensor)
+                             : false);
+  if (!is_known) throw Unsupported("there is no kernel for it");
+}
+
+inline std::string op_text(const graph::Op& op) {
+  return "op " + excerpt(op.name, 100) + " (" + op.kind + ')';
+}
+
+}  // namespace detail
+
+// The device's slices of an op's results.  Throws Unsupported where the op is none that can be
+// computed, std::logic_error where the device lacks what its slices need: both name the op.
+// @pre the op is no parameter; one slice for each result
+inline std::vector<OwnedPart> compute(const graph::Op& op, std::span<const Part> operands,
+                                      std::span<const Slice> slices) {
+  std::vector<OwnedPart> results;
+  try {
+    for (std::size_t r = 0; r < op.results.size(); ++r)
+      results.emplace_back(op.results[r], slices[r]);
+    detail::run_op(op, operands, results);
+  } catch (const Unsupported& error) {
+    throw Unsupported(detail::op_text(op) + ": " + error.what());
+  } catch (const std::invalid_argument& error) {  // attributes that nobody understood
+    throw Unsupported(detail::op_text(op) + ": " + error.what());
+  } catch (const std::logic_error& error) {
+    throw std::logic_error(detail::op_text(op) + ": " + error.what());
+  }
+  return results;
+}
+
+}  // namespace tessera::executor

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One device's run of a plan: its shards, its share of every op, and the plan's steps in between.
+//
+//   executor::DevicePlan run(graph, plan, comm);            // on each device, its communicator
+//   std::vector<OwnedPart> shards = run.shards_of(inputs);  // what the plan gives it of them
+//   std::vector<OwnedPart> outputs = run(std::move(shards));
+//
+// A device never sees more than the plan says it holds.  Before an op it takes the steps that the
+// plan lists for each operand, computes its slices of the results (kernels.hpp), and takes the
+// steps that finish them: nothing is added, and nothing is left out.  All devices do the same in
+// the same order, which is what makes their calls meet.
+//
+// What is counted: of each step the payload and what the communicator moved under its label; and
+// the memory that is held.  Results are held as long as the plan says they live
+// (graph/liveness.hpp), an output in a parameter's place from the parameter's last use on in its
+// buffer.  What a plan does not count is told apart: working copies, which are operands brought in
+// another sharding and results before they are finished, and values inside fusions.
+#pragma once
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tessera/executor/exchange.hpp"
+#include "tessera/executor/interpret.hpp"
+#include "tessera/executor/kernels.hpp"
+#include "tessera/plan/plan.hpp"
+
+namespace tessera::executor {
+
+// One collective of a plan, numbered in program order.
+struct StepPlace {
+  graph::OpId op = 0;
+  std::size_t step = 0;  // of plan.ops[op].steps
+};
+
+// All collectives of a plan, in the order in which they run.
+inline std::vector<StepPlace> collectives_of(const plan::Plan& plan) {
+  std::vector<StepPlace> places;
+  for (graph::OpId op = 0; op < plan.ops.size(); ++op)
+    for (std::size_t s = 0; s < plan.ops[op].steps.size(); ++s)
+      if (plan.ops[op].steps[s].is_collective()) places.push_back({op, s});
+  return places;
+}
+
+// What the communicator knows a collective as.
+inline std::string label_of(const graph::Graph& graph, StepPlace place) {
+  return graph.op(place.op).name + " #" + std::to_string(place.step);
+}
+
+// What one device held, in bytes.
+struct HeldMemory {
+  Extent now = 0, peak = 0;
+  Extent peak_with_copies = 0;
+
+  void add(Extent bytes) {
+    now += bytes;
+    peak = std::max(peak, now);
+    note_copies(0);
+  }
+  // While an op runs: on top of what is held now.
+  void note_copies(Extent bytes) { peak_with_copies = std::max(peak_with_copies, now + bytes); }
+};
+
+template<Communicator C>
+class DevicePlan {
+ public:
+  // Throws std::invalid_argument where the plan is none of this graph, or of so many devices;
+  // Unsupported where the program has loops or branches.
+  DevicePlan(const graph::Graph& graph, const plan::Plan& plan, C& comm)
+      : graph_(graph),
+        plan_(plan),
+        comm_(comm),
+        exchange_(plan.mesh, checked(graph, plan, comm)),
+        payloads_(plan.ops.size()) {
+    check_straight(graph);
+    for (graph::OpId id = 0; id < graph.op_count(); ++id)
+      payloads_[id].assign(plan.ops[id].steps.size(), 0);
+    find_last_uses();
+  }
+
+  // What this device holds of each parameter.  @pre the inputs are the program's
+  std::vector<OwnedPart> shards_of(std::span<const Tensor> inputs) const {
+    check_inputs(graph_, inputs);
+    const std::vector<graph::OpId> parameters = parameters_of(graph_);
+    std::vector<OwnedPart> shards;
+    for (std::size_t i = 0; i < parameters.size(); ++i) {
+      const DynamicSharding sharding = plan_.ops[parameters[i]].computed[0];
+      shards.push_back(cut(whole_part(inputs[i]), exchange_.slice(sharding, inputs[i].dims())));
+    }
+    return shards;
+  }
+
+  // The outputs' shards, in order, from those of the parameters.  Throws what kernels and the
+  // communicator do, and std::logic_error where steps do not lead to what an op needs.
+  std::vector<OwnedPart> operator()(std::vector<OwnedPart> parameters) {
+    values_.assign(graph_.op_count(), {});
+    memory_.now = 0;
+    std::size_t next = 0;
+    for (graph::OpId id = 0; id < graph_.op_count(); ++id)
+      if (graph_.op(id).is_parameter) hold(id, finished(id, std::move(parameters.at(next++))));
+    for (graph::OpId id = 0; id < graph_.op_count(); ++id) {
+      if (!graph_.op(id).is_parameter) run(id);
+      let_go_after(id);
+    }
+    std::vector<OwnedPart> outputs;
+    for (const graph::Value output : graph_.outputs)
+      outputs.push_back(values_[output.op][output.result]);
+    values_.clear();
+    return outputs;
+  }
+
+  // Of all runs so far: by op, then by its steps; without padding.
+  const std::vector<std::vector<Extent>>& payloads() const noexcept { return payloads_; }
+  const HeldMemory& memory() const noexcept { return memory_; }
+
+ private:
+  static C& checked(const graph::Graph& graph, const plan::Plan& plan, C& comm) {
+    if (plan.ops.size() != graph.op_count())
+      throw std::invalid_argument("the plan has " + std::to_string(plan.ops.size()) +
+                                  " ops, and the program " + std::to_string(graph.op_count()));
+    if (plan.mesh.device_count() != comm.size())
+      throw std::invalid_argument("the plan is for " + std::to_string(plan.mesh.device_count()) +
+                                  " devices, and there are " + std::to_string(comm.size()));
+    return comm;
+  }
+
+  // Parameters are the caller's, but for those whose place an output takes.
+  void find_last_uses() {
+    let_go_.resize(graph_.op_count());
+    std::vector<char> stays(graph_.op_count(), 0);
+    for (graph::OpId id = 0; id < graph_.op_count(); ++id) stays[id] = graph_.op(id).is_parameter;
+    for (const graph::Alias& alias : graph_.aliases) stays[alias.parameter] = 0;
+    for (graph::OpId id = 0; id < graph_.op_count(); ++id) {
+      if (stays[id] != 0) continue;
+      std::vector<graph::OpId> last(graph_.op(id).results.size(), id);
+      graph_.for_each_use(id, [&](graph::OpId reader, const graph::Use& use) {
+        last[use.result] = std::max(last[use.result], reader);
+      });
+      for (std::uint32_t r = 0; r < last.size(); ++r)
+        if (!is_output({id, r})) let_go_[last[r]].push_back({id, r});
+    }
+  }
+  bool is_output(graph::Value value) const {
+    return std::find(graph_.outputs.begin(), graph_.outputs.end(), value) != graph_.outputs.end();
+  }
+
+  void run(graph::OpId id) {
+    const graph::Op& op = graph_.op(id);
+    Extent copies = 0;
+    std::vector<OwnedPart> brought(graph_.operand_count(id));
+    std::vector<Part> operands;
+    for (std::uint32_t i = 0; i < graph_.operand_count(id); ++i) {
+      const graph::Value value = graph_.operand(id, i);
+      operands.push_back(values_[value.op][value.result].view());
+      if (!take_steps(id, i, operands.back(), brought[i])) continue;
+      operands.back() = brought[i].view();
+      copies += byte_size(brought[i]);
+    }
+    check_operands(id, operands);
+    std::vector<Slice> slices;
+    for (std::size_t r = 0; r < op.results.size(); ++r)
+      slices.push_back(exchange_.slice(plan_.ops[id].computed[r], op.results[r].dims));
+    std::vector<OwnedPart> results = compute(op, operands, slices);
+    for (const OwnedPart& result : results) copies += byte_size(result);
+    memory_.note_copies(copies);
+    brought.clear();
+    if (results.size() == 1)
+      hold(id, finished(id, std::move(results[0])));
+    else
+      hold(id, std::move(results));
+  }
+
+  std::vector<OwnedPart> finished(graph::OpId id, OwnedPart computed) {
+    OwnedPart result;
+    const bool has_changed = take_steps(id, std::nullopt, computed.view(), result);
+    std::vector<OwnedPart> results;
+    results.push_back(std::move(has_changed ? result : computed));
+    return results;
+  }
+
+  // Takes the plan's steps for one operand, or for the op's result.  Whether there were any.
+  bool take_steps(graph::OpId id, std::optional<std::uint32_t> operand, const Part& from,
+                  OwnedPart& to) {
+    bool any = false;
+    const std::vector<plan::PlannedStep>& steps = plan_.ops[id].steps;
+    for (std::size_t s = 0; s < steps.size(); ++s) {
+      if (steps[s].operand != operand) continue;
+      to = exchange_.run(steps[s], graph_.op(id).rule, any ? to.view() : from,
+                         label_of(graph_, {id, s}), payloads_[id][s]);
+      any = true;
+    }
+    return any;
+  }
+
+  // Steps that end elsewhere than where the op begins are a wrong plan.  Rims may be added.
+  void check_operands(graph::OpId id, std::span<const Part> operands) const {
+    for (std::size_t i = 0; i < operands.size(); ++i) {
+      const Slice wanted = exchange_.slice(plan_.ops[id].operands[i], operands[i].whole);
+      for (std::size_t d = 0; d < wanted.size(); ++d)
+        if (wanted[d].size() != 0 && (operands[i].slice[d].begin > wanted[d].begin ||
+                                      operands[i].slice[d].end < wanted[d].end))
+          throw std::logic_error(detail::op_text(graph_.op(id)) + ": operand " + std::to_string(i) +
+                                 " is not brought in the sharding " +
+                                 to_string(plan_.ops[id].operands[i]) + " that the op needs");
+    }
+  }
+
+  static Extent byte_size(const OwnedPart& part) {
+    return static_cast<Extent>(part.tensor.byte_size());
+  }
+
+  // Values inside a fusion need no memory of their own.
+  bool is_counted(graph::OpId id) const { return graph_.op(id).has_buffer; }
+
+  void hold(graph::OpId id, std::vector<OwnedPart> results) {
+    values_[id] = std::move(results);
+    for (const OwnedPart& result : values_[id])
+      if (is_counted(id)) memory_.add(byte_size(result));
+  }
+
+  void let_go_after(graph::OpId id) {
+    for (const graph::Value done : let_go_[id]) {
+      OwnedPart& part = values_[done.op][done.result];
+      if (is_counted(done.op)) memory_.now -= byte_size(part);
+      part = {};
+    }
+  }
+
+  const graph::Graph& graph_;
+  const plan::Plan& plan_;
+  C& comm_;
+  Exchange<C> exchange_;
+  std::vector<std::vector<graph::Value>> let_go_;  // by op: what is not needed after it
+  std::vector<std::vector<OwnedPart>> values_;     // by op and result
+  std::vector<std::vector<Extent>> payloads_;
+  HeldMemory memory_;
+};
+
+}  // namespace tessera::executor

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Whether a plan is true: it is run, and held against the program run on one device.
+//
+//   const auto expected = executor::expectation_of(graph, executor::random_inputs(graph, seed));
+//   const executor::Report report = executor::verify_on_threads(graph, plan, expected);
+//   report.is_true()    // outputs agree, bytes are as planned, memory is no more than planned
+//
+// Every shard of every device is looked at, copies too.  The plan is run twice, in the program's
+// own types and with all its numbers in double, since in bf16 a wrong sum may hide in the rounding.
+// An output agrees where each element is within a tolerance of the unsharded run's, relative to the
+// largest of that output.  Bytes agree where the payloads of all groups of a collective add up
+// to what the plan's messages do, exactly; of a halo exchange the plan gives what an inner device
+// sends, so that is what is sent at most.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <numeric>
+#include <optional>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "tessera/core/wide.hpp"
+#include "tessera/executor/interpret.hpp"
+#include "tessera/executor/spmd.hpp"
+#include "tessera/executor/threads.hpp"
+
+namespace tessera::executor {
+
+// How far a part is from the whole that it should be one of: the largest difference of two
+// elements, relative to the largest magnitude in the whole.  0 where all are equal; infinity where
+// one is no number, or infinite, and the other is not so.
+// The element types may differ.
+inline double difference(const OwnedPart& part, const Tensor& whole) {
+  const OwnedPart expected = cut(whole_part(whole), part.slice);
+  double scale = 0, largest = 0;
+  for (std::size_t i = 0; i < whole.size(); ++i)
+    if (const double value = std::abs(whole.number(i)); std::isfinite(value))
+      scale = std::max(scale, value);
+  for (std::size_t i = 0; i < part.tensor.size(); ++i) {
+    const double a = part.tensor.number(i), b = expected.tensor.number(i);
+    if (a == b || (std::isnan(a) && std::isnan(b))) continue;
+    if (!std::isfinite(a) || !std::isfinite(b)) return std::numeric_limits<double>::infinity();
+    largest = std::max(largest, std::abs(a - b));
+  }
+  return largest == 0 ? 0 : scale == 0 ? std::numeric_limits<double>::infinity() : largest / scale;
+}
+
+// The program with all its floating-point numbers of one type.  In double it is the same in exact
+// terms, and with next to no rounding.
+inline graph::Graph with_floats(graph::Graph graph, ElementType element) {
+  for (graph::OpId id = 0; id < graph.op_count(); ++id)
+    for (TensorType& type : graph.op(id).results)
+      if (graph::is_floating(type.element)) type.element = element;
+  return graph;
+}
+inline std::vector<Tensor> with_floats(std::span<const Tensor> tensors, ElementType element) {
+  std::vector<Tensor> result;
+  for (const Tensor& tensor : tensors) {
+    result.emplace_back(graph::is_floating(tensor.element()) ? element : tensor.element(),
+                        tensor.dims());
+    run_convert(tensor, result.back());
+  }
+  return result;
+}
+
+struct OutputReport {
+  graph::Value value;
+  double difference = 0;  // from the unsharded run, the largest of any device's
+  double tolerance = 0;
+  double difference_in_double = 0;  // the same of the program in double
+  double tolerance_in_double = 0;
+
+  bool agrees() const noexcept {
+    return difference <= tolerance && difference_in_double <= tolerance_in_double;
+  }
+};
+
+struct CollectiveReport {
+  StepPlace place;
+  StepKind kind{};
+  Axis axis = 0;
+  Extent predicted = 0;  // bytes, as the plan prints them
+  Extent counted = 0;    // the mean of all groups, rounded up; of a halo exchange, of all devices
+  Extent moved = 0;      // what the communicator was given to move, padding included, at most
+  bool agrees = false;
+};
+
+struct Report {
+  std::vector<OutputReport> outputs;
+  std::vector<CollectiveReport> collectives;
+  Wide predicted_peak = 0;
+  Extent held_peak = 0;              // of the device that held most
+  Extent held_peak_with_copies = 0;  // with what no plan counts: working copies
+
+  bool memory_agrees() const noexcept { return held_peak <= predicted_peak; }
+  bool is_true() const {
+    return memory_agrees() &&
+           std::all_of(outputs.begin(), outputs.end(), [](const auto& o) { return o.agrees(); }) &&
+           std::all_of(collectives.begin(), collectives.end(),
+                       [](const auto& c) { return c.agrees; });
+  }
+};
+
+struct VerifyOptions {
+  std::optional<double> tolerance;  // of outputs in the program's own types, in place of our own
+};
+
+// What the plan's run is held against: the program's outputs on one device, as it is and in double.
+struct Expectation {
+  graph::Graph graph_in_double;
+  std::vector<Tensor> inputs, inputs_in_double;
+  std::vector<Tensor> outputs, outputs_in_double;
+  // By output, what a sharded run may be off by.
+  std::vector<double> tolerances, tolerances_in_double;
+};
+
+namespace detail {
+
+// The largest relative rounding error of one operation.
+inline double rounding_unit(ElementType element) {
+  switch (element) {
+    case ElementType::bf16: return 0x1p-9;
+    case ElementType::f16: return 0x1p-12;
+    case ElementType::f64: return 0x1p-54;
+    default: return 0x1p-25;
+  }
+}
+inline double coarsest_unit(const graph::Graph& graph) {
+  double unit = rounding_unit(ElementType::f64);
+  for (graph::OpId id = 0; id < graph.op_count(); ++id)
+    for (const TensorType& type : graph.op(id).results)
+      if (graph::is_floating(type.element)) unit = std::max(unit, rounding_unit(type.element));
+  return unit;
+}
+
+inline double whole_difference(const Tensor& a, const Tensor& b) {
+  return difference({a, whole_slice(a.dims()), a.dims()}, b);
+}
+
+// Rounding is measured and not guessed: by how much the unsharded run is off the same in double
+// (where it is in double, that in float is off), a sharded one may be off it too, several times
+// over.  In double as much of that is left as the types differ, which is next to nothing.
+inline void set_tolerances(const graph::Graph& graph, Expectation& expected) {
+  double unit = coarsest_unit(graph);
+  std::vector<Tensor> coarse = expected.outputs;
+  if (unit == rounding_unit(ElementType::f64)) {
+    coarse = interpret(with_floats(graph, ElementType::f32),
+                       with_floats(expected.inputs, ElementType::f32));
+    unit = rounding_unit(ElementType::f32);
+  }
+  const double share = rounding_unit(ElementType::f64) / unit;
+  std::vector<double> off;
+  for (std::size_t i = 0; i < coarse.size(); ++i)
+    off.push_back(whole_difference(coarse[i], expected.outputs_in_double[i]));
+  std::vector<double> sorted = off;
+  std::nth_element(sorted.begin(), sorted.begin() + static_cast<std::ptrdiff_t>(off.size() / 2),
+                   sorted.end());
+  for (std::size_t i = 0; i < off.size(); ++i) {
+    const ElementType element = graph.type_of(graph.outputs[i]).element;
+    // Also where an output happens to be off by less than most.
+    const double rounding = graph::is_floating(element) ? std::max(off[i], sorted[off.size() / 2])
+                                                        : off[i];
+    const double fine = graph::is_floating(element) ? std::max(1000 * rounding * share, 1e-10) : 0;
+    expected.tolerances_in_double.push_back(fine);
+    expected.tolerances.push_back(
+        element == ElementType::f64 ? fine : std::max(10 * rounding, 100 * rounding_unit(element)));
+    if (!graph::is_floating(element)) expected.tolerances.back() = rounding;
+  }
+}
+
+}  // namespace detail
+
+// Throws what interpret() does.
+inline Expectation expectation_of(const graph::Graph& graph, std::vector<Tensor> inputs) {
+  Expectation result;
+  result.graph_in_double = with_floats(graph, ElementType::f64);
+  result.inputs = std::move(inputs);
+  result.inputs_in_double = with_floats(result.inputs, ElementType::f64);
+  result.outputs = interpret(graph, result.inputs);
+  result.outputs_in_double = interpret(result.graph_in_double, result.inputs_in_double);
+  if (!result.outputs.empty()) detail::set_tolerances(graph, result);
+  return result;
+}
+
+namespace detail {
+
+// Counted against planned, of one collective: `payloads` is the sum of all devices'.
+inline CollectiveReport collective_report(const plan::Plan& plan, StepPlace place, Wide payloads,
+                                          Extent moved) {
+  const plan::PlannedStep& planned = plan.ops[place.op].steps[place.step];
+  const Extent devices = plan.mesh.device_count(), members = plan.mesh.extent(planned.step.axis);
+  const StepKind kind = planned.step.kind;
+  CollectiveReport report{place, kind, planned.step.axis, planned.bytes(), 0, moved, false};
+  const auto mean = [](Wide sum, Wide count) {
+    return static_cast<Extent>((sum + count - 1) / count);
+  };
+  const Wide divided_by = planned.message.divided_by;
+  if (kind == StepKind::halo_exchange) {
+    report.counted = mean(payloads, devices);
+    report.agrees = payloads * divided_by <= Wide(planned.message.bytes) * devices;
+    return report;
+  }
+  // Of these, each member's operand is the message; of the others, all operands together are.
+  const bool is_shared = kind == StepKind::all_reduce || kind == StepKind::reduce_scatter;
+  const Wide messages = is_shared ? payloads / members : payloads;
+  const Extent groups = devices / members;
+  report.counted = mean(messages, groups);
+  report.agrees = messages * divided_by == Wide(planned.message.bytes) * groups;
+  return report;
+}
+
+}  // namespace detail
+
+// One device's part in the verification, called on all of them; the report is the same on all.
+// Throws what DevicePlan does.
+template<Communicator C>
+Report verify(const graph::Graph& graph, const plan::Plan& plan, const Expectation& expected,
+              C& comm, const VerifyOptions& options = {}) {
+  DevicePlan<C> device(graph, plan, comm);
+  const std::vector<OwnedPart> outputs = device(device.shards_of(expected.inputs));
+
+  const std::vector<StepPlace> places = collectives_of(plan);
+  std::vector<std::int64_t> payloads, largest;  // to be summed up, and to take the largest of
+  for (const StepPlace place : places) {
+    payloads.push_back(device.payloads()[place.op][place.step]);
+    largest.push_back(static_cast<std::int64_t>(comm.traffic().of(label_of(graph, place)).message));
+  }
+  largest.push_back(device.memory().peak);
+  largest.push_back(device.memory().peak_with_copies);
+
+  DevicePlan<C> exact(expected.graph_in_double, plan, comm);
+  const std::vector<OwnedPart> exact_outputs = exact(exact.shards_of(expected.inputs_in_double));
+  std::vector<double> differences;
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    differences.push_back(difference(outputs[i], expected.outputs[i]));
+    differences.push_back(difference(exact_outputs[i], expected.outputs_in_double[i]));
+  }
+
+  std::vector<Device> all(static_cast<std::size_t>(comm.size()));
+  std::iota(all.begin(), all.end(), Device{0});
+  comm.all_reduce(all, Reduction::sum, std::span(payloads));
+  comm.all_reduce(all, Reduction::max, std::span(largest));
+  comm.all_reduce(all, Reduction::max, std::span(differences));
+
+  Report report;
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    const graph::Value value = graph.outputs[i];
+    report.outputs.push_back({value, differences[2 * i],
+                              options.tolerance.value_or(expected.tolerances[i]),
+                              differences[2 * i + 1], expected.tolerances_in_double[i]});
+  }
+  for (std::size_t i = 0; i < places.size(); ++i)
+    report.collectives.push_back(
+        detail::collective_report(plan, places[i], payloads[i], largest[i]));
+  report.predicted_peak = plan.memory.bytes;
+  report.held_peak = largest[places.size()];
+  report.held_peak_with_copies = largest[places.size() + 1];
+  return report;
+}
+
+// On a thread for each device.  Throws what run_on_threads() does.
+inline Report verify_on_threads(const graph::Graph& graph, const plan::Plan& plan,
+                                const Expectation& expected, const VerifyOptions& options = {},
+                                std::stop_token stop = {}) {
+  Report result;
+  run_on_threads(
+      plan.mesh.device_count(),
+      [&](ThreadCommunicator& comm) {
+        const Report report = verify(graph, plan, expected, comm, options);
+        if (comm.rank() == 0) result = report;
+      },
+      stop);
+  return result;
+}
+
+}  // namespace tessera::executor

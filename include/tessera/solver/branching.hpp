@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Where the tree splits: a variable, and which of its values go to which side.
+//
+// The relaxation pays for usage in proportion, so it can take a little of a value that uses much
+// and a little of one that uses nothing.  That is where it is weakest and where a split helps most:
+// the side without the thrifty values must use room, the other one must pay.
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "tessera/solver/bound.hpp"
+#include "tessera/solver/component.hpp"
+#include "tessera/solver/relaxation.hpp"
+
+namespace tessera::solver {
+
+struct Split {
+  std::uint32_t variable = 0;
+  std::vector<std::uint32_t> first, second;  // values; neither is empty
+};
+
+// What is known of an open node: all by the values of `component`.
+template<class Int>
+struct OpenNode {
+  const Component<Int>& component;
+  const Relaxation<Int>& relaxation;
+  const Bound<Int>& bound;
+  const Choice& reading;  // of the relaxation, which may use too much
+  const Domains& open;    // what may still be chosen
+  Wide gap;               // from the bound to the incumbent; 0 without one
+};
+
+namespace detail {
+
+// How good it seems to split a variable.  Where values that cost the bound little differ most in
+// what their usage costs comes first; failing that, where the reading departs most from the bound;
+// failing that, where the second best value is worst.
+struct Promise {
+  double spread = 0;
+  Wide departure = 0, second = 0;
+
+  bool operator>(const Promise& other) const {
+    if (spread != other.spread) return spread > other.spread;
+    if (departure != other.departure) return departure > other.departure;
+    return second > other.second;
+  }
+};
+
+template<class Int>
+std::vector<std::uint32_t> open_values(const OpenNode<Int>& node, std::uint32_t i) {
+  std::vector<std::uint32_t> values;
+  for (std::uint32_t x = node.component.first[i]; x < node.component.first[i + 1]; ++x)
+    if (node.open[x] != 0) values.push_back(x);
+  return values;
+}
+
+// @pre i has two open values or more
+template<class Int>
+Promise promise_of(const OpenNode<Int>& node, std::uint32_t i,
+                   const std::vector<std::uint32_t>& values) {
+  Wide least = -1, second = -1;
+  double low = 0, high = 0;
+  bool any_cheap = false;
+  for (const std::uint32_t x : values) {
+    const Wide reduced = node.bound.reduced_costs[x];
+    if (least < 0 || reduced < least) {
+      second = least;
+      least = reduced;
+    } else if (second < 0 || reduced < second) {
+      second = reduced;
+    }
+    if (reduced * 10 > node.gap) continue;
+    const double price = node.relaxation.usage_price(i, x - node.component.first[i]);
+    low = any_cheap ? std::min(low, price) : price;
+    high = any_cheap ? std::max(high, price) : price;
+    any_cheap = true;
+  }
+  return {high - low, node.bound.reduced_costs[node.component.first[i] + node.reading[i]], second};
+}
+
+// By what their usage costs, at the middle of the range; where that is all the same, the value that
+// the relaxation prefers against the rest.
+template<class Int>
+Split split_values(const OpenNode<Int>& node, std::uint32_t i,
+                   const std::vector<std::uint32_t>& values) {
+  const auto price = [&](std::uint32_t x) {
+    return node.relaxation.usage_price(i, x - node.component.first[i]);
+  };
+  const auto [low, high] =
+      std::minmax_element(values.begin(), values.end(),
+                          [&](std::uint32_t a, std::uint32_t b) { return price(a) < price(b); });
+  const double middle = (price(*low) + price(*high)) / 2;
+  const std::uint32_t preferred =
+      *std::min_element(values.begin(), values.end(), [&](std::uint32_t a, std::uint32_t b) {
+        return node.bound.reduced_costs[a] < node.bound.reduced_costs[b];
+      });
+  const bool by_usage = price(*low) < middle;
+  Split split{i, {}, {}};
+  for (const std::uint32_t x : values) {
+    const bool is_first = by_usage ? price(x) <= middle : x == preferred;
+    (is_first ? split.first : split.second).push_back(x);
+  }
+  return split;
+}
+
+}  // namespace detail
+
+// @pre some variable has two open values or more
+template<class Int>
+Split choose_split(const OpenNode<Int>& node) {
+  std::uint32_t chosen = 0;
+  std::vector<std::uint32_t> values_of_chosen;
+  detail::Promise best;
+  for (std::uint32_t i = 0; i < node.component.size(); ++i) {
+    std::vector<std::uint32_t> values = detail::open_values(node, i);
+    if (values.size() < 2) continue;
+    const detail::Promise promise = detail::promise_of(node, i, values);
+    if (!values_of_chosen.empty() && !(promise > best)) continue;
+    best = promise;
+    chosen = i;
+    values_of_chosen = std::move(values);
+  }
+  return detail::split_values(node, chosen, values_of_chosen);
+}
+
+}  // namespace tessera::solver
