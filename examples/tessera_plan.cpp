@@ -13,6 +13,7 @@
 #include "tessera/cost/alpa.hpp"
 #include "tessera/cost/cluster_model.hpp"
 #include "tessera/cost/presets.hpp"
+#include "tessera/graph/difference.hpp"
 #include "tessera/io/file.hpp"
 #include "tessera/io/hlo_annotations.hpp"
 #include "tessera/io/hlo_emit.hpp"
@@ -24,7 +25,9 @@
 #include "tessera/mesh/refine.hpp"
 #include "tessera/models/catalogue.hpp"
 #include "tessera/plan/plan.hpp"
+#include "tessera/plan/recompute.hpp"
 #include "tessera/report/plan_table.hpp"
+#include "tessera/report/recompute_table.hpp"
 #include "tessera/report/solve_log.hpp"
 
 namespace {
@@ -35,7 +38,8 @@ using examples::ExitCode;
 struct Arguments {
   std::string file, model, mesh, alpha, beta, memory_budget, cost_model = "alpa", emit = "table";
   std::string cluster, hidden_communication = "0";
-  std::string output, problem, time_limit, seed = "0", annotations = "all", tolerance, inputs;
+  std::string output, problem, time_limit, seed = "0", annotations = "all", recompute = "none";
+  std::string tolerance, inputs;
   int threads = 1;
   bool lenient = false, all = false, verbose = false, refine_axes = false, execute = false;
 };
@@ -107,6 +111,12 @@ void describe(CLI::App& app, Arguments& arguments) {
   app.add_option("--memory-budget", arguments.memory_budget,
                  "bytes per device, or with a unit: 16GiB, 512MB (default: no limit; with "
                  "--cluster, what a device has)");
+  app.add_option(
+         "--recompute", arguments.recompute,
+         "what of the forward pass is computed again for the backward pass: none, full (all "
+         "but what segments begin with), or auto (what is cheapest within the budget)")
+      ->check(CLI::IsMember({"none", "full", "auto"}))
+      ->capture_default_str();
   app.add_option("--time-limit", arguments.time_limit,
                  "seconds of wall clock; the best plan so far is kept (default: no limit)");
   app.add_option("--emit", arguments.emit, "table, json or hlo")
@@ -259,13 +269,18 @@ io::hlo::ImportOptions import_options_of(const Arguments& arguments) {
   return options;
 }
 
+plan::Recompute recompute_of(const Arguments& arguments) {
+  if (arguments.recompute == "full") return plan::Recompute::full;
+  return arguments.recompute == "auto" ? plan::Recompute::automatic : plan::Recompute::none;
+}
+
 // An error about an op, told at the instruction that it comes from.
 template<cost::CostModel Model>
-plan::Plan plan_or_blame(const io::hlo::Module& module, const io::hlo::Program& program,
-                         const DynamicMesh& mesh, const Model& model,
-                         const plan::Options& options) {
+plan::RecomputingPlan plan_or_blame(const io::hlo::Module& module, const io::hlo::Program& program,
+                                    const DynamicMesh& mesh, const Model& model,
+                                    const plan::Options& options, plan::Recompute recompute) {
   try {
-    return plan::plan(program.graph, mesh, model, options);
+    return plan::plan_recomputing(program.graph, mesh, model, options, recompute);
   } catch (const std::exception& error) {
     const auto* const fault = dynamic_cast<const plan::OpFault*>(&error);
     if (fault == nullptr) throw;
@@ -291,6 +306,21 @@ ExitCode run_plan(const Arguments& arguments, const graph::Graph& graph, const p
   return execution.is_true ? ExitCode::solved : ExitCode::differs;
 }
 
+// A plan of a program that is not the one that was read needs that program's text.
+struct Planned {
+  io::hlo::Module module;
+  io::hlo::Program program;
+};
+Planned with_second_runs(const plan::RecomputingPlan& step, const std::string& name) {
+  io::hlo::Module module = io::hlo::read_module(io::hlo::write_hlo(step.graph, name), name);
+  io::hlo::Program program = io::hlo::import_module(module);
+  const std::string difference = graph::difference(step.graph, program.graph);
+  if (!difference.empty())
+    throw InputError("--recompute", "the program can not be written as HLO: " + difference +
+                                        "; --emit table does without");
+  return {std::move(module), std::move(program)};
+}
+
 template<cost::CostModel Model>
 ExitCode run_with(const Arguments& arguments, const DynamicMesh& mesh, const Model& model,
                   plan::Options options) {
@@ -303,7 +333,9 @@ ExitCode run_with(const Arguments& arguments, const DynamicMesh& mesh, const Mod
   options.annotations = io::hlo::annotations_on(mesh, module, program);
   options.problem_name = module.name;
   if (arguments.verbose) std::fprintf(stderr, "%s\n", report::log_header().c_str());
-  const plan::Plan plan = plan_or_blame(module, program, mesh, model, options);
+  const plan::RecomputingPlan step =
+      plan_or_blame(module, program, mesh, model, options, recompute_of(arguments));
+  const plan::Plan& plan = step.plan;
 
   if (plan.status == solver::Status::infeasible) {
     std::fprintf(stderr, "%s", report::plan_table(program.graph, plan).c_str());
@@ -315,13 +347,17 @@ ExitCode run_with(const Arguments& arguments, const DynamicMesh& mesh, const Mod
                  cost::to_decimal(plan.lower_bound, plan.denominator).c_str());
     return ExitCode::nothing_found;
   }
-  if (arguments.emit == "json")
-    write(arguments, io::write_plan(module, program, plan));
-  else if (arguments.emit == "hlo")
-    write(arguments, io::hlo::emit(module, program, plan));
-  else
-    write(arguments, report::plan_table(program.graph, plan, {.all_ops = arguments.all}));
-  return arguments.execute ? run_plan(arguments, program.graph, plan) : ExitCode::solved;
+  if (arguments.emit == "table") {
+    write(arguments, report::plan_table(step.graph, plan, {.all_ops = arguments.all}) +
+                         report::recompute_table(step));
+  } else {
+    const Planned written = step.recomputed.empty() ? Planned{module, program}
+                                                    : with_second_runs(step, module.name);
+    write(arguments, arguments.emit == "json"
+                         ? io::write_plan(written.module, written.program, plan)
+                         : io::hlo::emit(written.module, written.program, plan));
+  }
+  return arguments.execute ? run_plan(arguments, step.graph, plan) : ExitCode::solved;
 }
 
 ExitCode run(const Arguments& arguments) {

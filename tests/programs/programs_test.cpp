@@ -138,6 +138,33 @@ TEST_CASE("tessera-plan plans for a cluster by name") {
   CHECK(small.code == 2);
 }
 
+TEST_CASE("tessera-plan computes again what a budget has no room for") {
+  const std::string step =
+      "--model gpt:layers=1,hidden=128,heads=4,seq=256,vocab=128,batch=16,optimizer=sgd"
+      " --cluster dgx-a100-80gb-selene:2 --mesh 2";
+  const auto peak = [](const std::string& json) {
+    return std::stoll(json.substr(json.find("\"peak_bytes\": ") + 14));
+  };
+  const Ran kept = run("tessera-plan", step + " --emit json");
+  const Ran full = run("tessera-plan", step + " --emit json --recompute full");
+  REQUIRE(kept.code == 0);
+  REQUIRE(full.code == 0);
+  CHECK(peak(full.out) < peak(kept.out));
+  const std::string budget = " --memory-budget " +
+                             std::to_string((peak(full.out) + peak(kept.out)) / 2);
+  CHECK(run("tessera-plan", step + budget).code == 2);
+  const Ran some = run("tessera-plan", step + budget + " --recompute auto");
+  CHECK(some.code == 0);
+  CHECK(some.out.find("computed again for the backward pass\n") != std::string::npos);
+  CHECK(some.out.find(".again") != std::string::npos);
+  // The program that it is a plan of can be written, read and planned.
+  const Ran hlo = run("tessera-plan", step + budget + " --recompute auto --emit hlo");
+  CHECK(hlo.out.find(".again") != std::string::npos);
+  const Ran again = run("tessera-plan", file_with("again.hlo", hlo.out) +
+                                            " --cluster dgx-a100-80gb-selene:2 --mesh 2");
+  CHECK(again.code == 0);
+}
+
 TEST_CASE("a budget that nothing fits: exit code 2, and what would be needed") {
   const Ran ran = run("tessera-plan", mlp + " --mesh 2x4 --memory-budget 1KiB");
   CHECK(ran.code == 2);

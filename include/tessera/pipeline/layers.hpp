@@ -461,6 +461,11 @@ class LayerSpread {
 
 }  // namespace detail
 
+// One past the last op of the forward part; the number of ops where all of it is.
+inline graph::OpId forward_end(const graph::Graph& graph) {
+  return detail::ForwardPart(graph).end();
+}
+
 // Cuts a program into layers.  `work`: of each op; only forward ops' counts.  Loops stay whole.
 // Throws std::invalid_argument where there are fewer heavy ops to part than layers asked for.
 // O(ops + heavy^2 * (layers + reads)).
