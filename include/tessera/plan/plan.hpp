@@ -87,6 +87,9 @@ struct Options {
   bool prune = true;
   // Shardings that results must have.  Where one can not be had, plan() throws InvalidAnnotation.
   std::vector<strategy::Annotation> annotations = {};
+  // How often each op runs; empty: once (FormulateOptions).  Prices in a plan's ops are of one run,
+  // its cost is of all.
+  std::vector<std::int64_t> runs = {};
   // Its time limit and cancellation are for the whole plan(); where they end it before the solver
   // begins, the plan's status is unknown.
   solver::Options solver;
@@ -141,7 +144,7 @@ class Planner {
   // False where the time is over.
   bool formulate_in_time() {
     FormulateOptions options{options_.memory_budget, options_.prune, options_.annotations,
-                             [this] { check(); }};
+                             [this] { check(); }, options_.runs};
     try {
       check();
       formulation_ = formulate(graph_, resharding_, options);
@@ -235,9 +238,10 @@ class Planner {
       const cost::Product local = cost::product_of(op.rule, [&](std::size_t factor) {
         return strategy::local_size(op.rule, plan_.mesh, chosen(assignment, id).strategy, factor);
       });
-      const Wide flops = cost::flops_of(op);
+      const std::int64_t runs = options_.runs.empty() ? 1 : options_.runs[id];
+      const Wide flops = cost::flops_of(op) * runs;
       result.model_flops += flops;
-      result.hardware_flops += local.flops() * result.devices;
+      result.hardware_flops += local.flops() * result.devices * runs;
       flops_of_type[graph_.type_of(graph_.operand(id, 0)).element] += flops;
     }
     Wide most = 0;
@@ -257,11 +261,13 @@ class Planner {
     if (choice.results.size() != 1 || choice.results[0].partial_axes().empty()) return;
     std::optional<DynamicSharding> wanted;
     std::size_t uses = 0;
+    graph::OpId only_reader = 0;
     graph_.for_each_use(id, [&](graph::OpId reader, const graph::Use& use) {
       ++uses;
+      only_reader = reader;
       wanted = choices[reader].operands[use.operand];
     });
-    if (uses != 1) return;
+    if (uses != 1 || !run_alike(id, only_reader)) return;
     auto& tensor = resharding_.of(graph_.op(id).results[0]);
     DynamicSharding best = choice.results[0], at = best;
     Cost paid = 0, price = 0;
@@ -278,6 +284,10 @@ class Planner {
     choice.strategy.handed_on = choice.results[0] = best;
     choice.result_bytes[0] = tensor.local_bytes(best);
     choice.price += price;
+  }
+
+  bool run_alike(graph::OpId a, graph::OpId b) const {
+    return options_.runs.empty() || options_.runs[a] == options_.runs[b];
   }
 
   PlannedOp planned(graph::OpId id, const std::vector<strategy::Choice>& choices) {
@@ -360,7 +370,8 @@ class PlanSpace {
 // The cheapest plan, or the best found within the limits.  Throws std::invalid_argument where the
 // model lacks coefficients for an axis, InvalidAnnotation where a result can not have the sharding
 // that is asked for, std::overflow_error where a price does not fit in 64 bits.
-// @post the prices of all collectives and of all work add up to plan.cost
+// @post the prices of all collectives and of all work, each as often as its op runs, add up to
+// plan.cost
 template<cost::CostModel Model, MeshLike M>
 Plan plan(const graph::Graph& graph, const M& mesh, const Model& model,
           const Options& options = {}) {
