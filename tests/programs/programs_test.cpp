@@ -138,6 +138,79 @@ TEST_CASE("tessera-plan plans for a cluster by name") {
   CHECK(small.code == 2);
 }
 
+// A pipeline of a small transformer, on two nodes.
+const std::string piped =
+    "--model gpt:layers=4,hidden=64,heads=4,seq=32,vocab=128 --cluster "
+    "alpa-p3.16xlarge:16 --pipeline ";
+
+TEST_CASE("tessera-plan cuts a program into stages") {
+  const std::string flags = piped + "--global-batch 16 --microbatches 8 ";
+  const Ran table = run("tessera-plan", flags);
+  CHECK(table.code == 0);
+  CHECK(table.err.empty());
+  CHECK(table.out.find("status   optimal among the stages priced") != std::string::npos);
+  CHECK(table.out.find("as 1f1b plays, bubble") != std::string::npos);
+  CHECK(table.out.find("4 layers (") != std::string::npos);
+  const Ran gpipe = run("tessera-plan", flags + "--schedule gpipe --threads 2 -v");
+  CHECK(gpipe.code == 0);
+  CHECK(gpipe.out.find("as gpipe plays") != std::string::npos);
+  CHECK(gpipe.err.find("views") != std::string::npos);
+  const Ran json = run("tessera-plan", flags + "--emit json");
+  CHECK(json.code == 0);
+  for (const char* const key :
+       {"\"status\": \"optimal\"", "\"step_time\": ", "\"lower_bound\": ", "\"microbatches\": 8",
+        "\"schedule\": \"1f1b\"", "\"mfu\": ", "\"stages\": ", "\"in_flight\": ", "\"groups\": ",
+        "\"instructions\": ", "\"stage\": 0"})
+    CHECK_MESSAGE(json.out.find(key) != std::string::npos, key);
+  const Ran hlo = run("tessera-plan", flags + "--emit hlo");
+  CHECK(hlo.code == 0);
+  CHECK(hlo.out.starts_with("HloModule"));
+  const std::string planned = file_with("piped.hlo", hlo.out);
+  CHECK(run("tessera-plan", planned + " --mesh 2 --annotations ignore").code == 0);
+}
+
+TEST_CASE("tessera-plan finds a number of microbatches, and remembers prices") {
+  const std::string cache = (scratch / "prices").string();
+  const std::string flags = piped + "--global-batch 8 --threads 2 --price-cache " + cache;
+  const Ran first = run("tessera-plan", flags);
+  CHECK(first.code == 0);
+  CHECK(first.out.find(" known") == std::string::npos);
+  const Ran second = run("tessera-plan", flags);
+  CHECK(second.code == 0);
+  CHECK(second.out.find(": 0 problems solved, ") != std::string::npos);
+  const auto stages = [](const std::string& text) { return text.substr(text.find("stages, ")); };
+  CHECK(stages(second.out) == stages(first.out));
+  for (const auto& file : std::filesystem::directory_iterator(cache))
+    std::filesystem::resize_file(file.path(), 100);  // cut short: as if there were none
+  const Ran third = run("tessera-plan", flags);
+  CHECK(third.code == 0);
+  CHECK(third.out.find(" known") == std::string::npos);
+  CHECK(stages(third.out) == stages(first.out));
+}
+
+TEST_CASE("a file is one microbatch of a pipeline") {
+  const std::string flags = mlp + " --cluster alpa-p3.16xlarge:4 --pipeline --layers 2 ";
+  const std::string picture = (scratch / "step.svg").string();
+  CHECK(run("tessera-plan", flags + "--microbatches 8 --timeline " + picture).code == 0);
+  CHECK(content_of(picture).starts_with("<svg"));
+  const auto refused = [&](const std::string& more, const std::string& why) {
+    const Ran ran = run("tessera-plan", more);
+    CHECK(ran.code == 1);
+    CHECK_MESSAGE(ran.err.find(why) != std::string::npos, ran.err);
+  };
+  refused(flags, "--microbatches: give a number of them");
+  refused(flags + "--global-batch 8", "--global-batch: needs --model");
+  refused(flags + "--microbatches 0", "--microbatches: 0 is not from 1 to 1000000");
+  refused(flags + "--microbatches 2 --mesh 4", "--mesh: is not for --pipeline");
+  refused(mlp + " --cluster alpa-p3.16xlarge:4 --pipeline --microbatches 2 --layers 99",
+          "--layers: layers: 99 asked for");
+  refused(piped + "--global-batch 8 --microbatches 3", "do not divide a batch of 8");
+  refused(mlp + " --mesh 4 --pipeline", "--pipeline requires --cluster");
+  const Ran tight = run("tessera-plan", flags + "--microbatches 8 --memory-budget 1kB");
+  CHECK(tight.code == 2);
+  CHECK(tight.err.find("no stages fit in 1000 B") != std::string::npos);
+}
+
 TEST_CASE("a budget that nothing fits: exit code 2, and what would be needed") {
   const Ran ran = run("tessera-plan", mlp + " --mesh 2x4 --memory-budget 1KiB");
   CHECK(ran.code == 2);
