@@ -211,6 +211,38 @@ TEST_CASE("a file is one microbatch of a pipeline") {
   CHECK(tight.err.find("no stages fit in 1000 B") != std::string::npos);
 }
 
+TEST_CASE("published-runs prices what it can, and says why not the rest") {
+  const std::string run_text = R"("cluster": "dgx-a100-80gb-selene", "gpus": 8,
+    "model": {"family": "gpt", "layers": 4, "hidden": 1024, "heads": 16, "vocab": 8192, "seq_len": 512},
+    "global_batch": 32, "micro_batch": 2, "precision": "fp16", "recompute": "full",
+    "zero_stage": 0, "compare_group": "g", )";
+  const auto one = [&](const std::string& id, const std::string& more) {
+    return "{\"id\": \"" + id + "\", " + run_text + more + "}";
+  };
+  const std::string runs = file_with(
+      "runs.json",
+      "{\"runs\": [" +
+          one("flat", R"("parallel": {"tp": 8, "pp": 1, "dp": 1}, "measured": {"iter_s": 0.2})") +
+          "," + one("piped", R"("parallel": {"tp": 2, "pp": 2, "dp": 2, "schedule": "1f1b"},
+                          "measured": {"iter_s": 0.1})") +
+          "," + one("woven", R"("parallel": {"tp": 2, "pp": 2, "dp": 2, "vpp": 2,
+                          "schedule": "interleaved-1f1b"}, "derived": {"samples_per_s": 300})") +
+          "," + one("large", R"("oom": true)") + "," +
+          one("odd", R"("parallel": {"tp": 3, "pp": 1, "dp": 1}, "measured": {"iter_s": 1})") +
+          "]}");
+  const Ran table = run("published-runs", runs);
+  CHECK(table.code == 0);
+  CHECK(table.out.find("3 runs priced") != std::string::npos);
+  CHECK(table.out.find("it ran out of memory") != std::string::npos);
+  CHECK(table.out.find("tp, pp and dp do not make up its GPUs") != std::string::npos);
+  const Ran json =
+      run("published-runs", runs + " --json --scatter " + (scratch / "s.svg").string());
+  CHECK(json.code == 0);
+  CHECK(json.out.find("\"kendall_tau\"") != std::string::npos);
+  CHECK(content_of(scratch / "s.svg").starts_with("<svg"));
+  CHECK(run("published-runs", file_with("none.json", "{}")).code == 1);
+}
+
 TEST_CASE("a budget that nothing fits: exit code 2, and what would be needed") {
   const Ran ran = run("tessera-plan", mlp + " --mesh 2x4 --memory-budget 1KiB");
   CHECK(ran.code == 2);
