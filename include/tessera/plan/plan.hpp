@@ -93,6 +93,9 @@ struct Options {
   bool prune = true;
   // Shardings that results must have.  Where one can not be had, plan() throws InvalidAnnotation.
   std::vector<strategy::Annotation> annotations = {};
+  // How often each op runs; empty: once (FormulateOptions).  Prices in a plan's ops are of one run,
+  // its cost is of all.
+  std::vector<std::int64_t> runs = {};
   // Its time limit and cancellation are for the whole plan(); where they end it before the solver
   // begins, the plan's status is unknown.
   solver::Options solver = {};
@@ -114,14 +117,17 @@ inline constexpr bool has_devices = requires(const Model& model) {
 template<cost::CostModel Model, MeshLike M>
 class PlanWriter {
  public:
-  // `in_memory`: by op, whether its results reach memory.
+  // `in_memory`: by op, whether its results reach memory; `runs`: how often it runs, empty for
+  // once.
   PlanWriter(const graph::Graph& graph, const std::vector<char>& in_memory,
-             cost::Resharding<Model, M>& resharding, Plan& plan)
+             cost::Resharding<Model, M>& resharding, Plan& plan,
+             const std::vector<std::int64_t>& runs = {})
       : graph_(graph),
         owns_(owners_of(graph, in_memory)),
         lifetimes_(plan::buffers_of(graph, in_memory)),
         resharding_(resharding),
-        plan_(plan) {}
+        plan_(plan),
+        runs_(runs) {}
 
   // `is_second`, by op where it is not empty: work that is done a second time.
   void run(std::vector<strategy::Choice> choices, bool leaves_partial,
@@ -153,9 +159,9 @@ class PlanWriter {
       const cost::Product local = cost::product_of(op.rule, [&](std::size_t factor) {
         return strategy::local_size(op.rule, plan_.mesh, choices[id].strategy, factor);
       });
-      result.hardware_flops += local.flops() * result.devices;
+      result.hardware_flops += local.flops() * result.devices * runs_of(id);
       if (!is_second.empty() && is_second[id] != 0) continue;
-      const Wide flops = cost::flops_of(op);
+      const Wide flops = cost::flops_of(op) * runs_of(id);
       result.model_flops += flops;
       flops_of_type[graph_.type_of(graph_.operand(id, 0)).element] += flops;
     }
@@ -176,11 +182,13 @@ class PlanWriter {
     if (choice.results.size() != 1 || choice.results[0].partial_axes().empty()) return;
     std::optional<DynamicSharding> wanted;
     std::size_t uses = 0;
+    graph::OpId only_reader = 0;
     graph_.for_each_use(id, [&](graph::OpId reader, const graph::Use& use) {
       ++uses;
+      only_reader = reader;
       wanted = choices[reader].operands[use.operand];
     });
-    if (uses != 1) return;
+    if (uses != 1 || runs_of(id) != runs_of(only_reader)) return;
     auto& tensor = resharding_.of(graph_.op(id).results[0]);
     DynamicSharding best = choice.results[0], at = best;
     Cost paid = 0, price = 0;
@@ -282,11 +290,14 @@ class PlanWriter {
     }
   }
 
+  std::int64_t runs_of(graph::OpId id) const { return runs_.empty() ? 1 : runs_[id]; }
+
   const graph::Graph& graph_;
   std::vector<char> owns_;  // by op: whether its results take memory of their own
   graph::Lifetimes lifetimes_;
   cost::Resharding<Model, M>& resharding_;
   Plan& plan_;
+  std::vector<std::int64_t> runs_;
 };
 
 template<cost::CostModel Model, MeshLike M>
@@ -331,7 +342,7 @@ class Planner {
   // False where the time is over.
   bool formulate_in_time() {
     FormulateOptions options{options_.memory_budget, options_.prune, options_.annotations,
-                             [this] { check(); }};
+                             [this] { check(); }, options_.runs};
     try {
       check();
       formulation_ = formulate(graph_, resharding_, options);
@@ -402,7 +413,7 @@ class Planner {
     std::vector<strategy::Choice> choices;
     for (graph::OpId id = 0; id < graph_.op_count(); ++id)
       choices.push_back(chosen(assignment, id));
-    PlanWriter<Model, M>(graph_, cost::ops_in_memory(graph_), resharding_, plan_)
+    PlanWriter<Model, M>(graph_, cost::ops_in_memory(graph_), resharding_, plan_, options_.runs)
         .run(std::move(choices), leaves_partial());
   }
   // Whether columns leave it to single readers to finish partial results.
@@ -451,7 +462,8 @@ class PlanSpace {
 // The cheapest plan, or the best found within the limits.  Throws std::invalid_argument where the
 // model lacks coefficients for an axis, InvalidAnnotation where a result can not have the sharding
 // that is asked for, std::overflow_error where a price does not fit in 64 bits.
-// @post the prices of all collectives and of all work add up to plan.cost
+// @post the prices of all collectives and of all work, each as often as its op runs, add up to
+// plan.cost
 template<cost::CostModel Model, MeshLike M>
 Plan plan(const graph::Graph& graph, const M& mesh, const Model& model,
           const Options& options = {}) {
