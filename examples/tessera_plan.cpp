@@ -46,12 +46,12 @@ using examples::ExitCode;
 struct Arguments {
   std::string file, model, mesh, alpha, beta, memory_budget, cost_model = "alpa", emit = "table";
   std::string cluster, hidden_communication = "0";
-  std::string output, problem, time_limit, seed = "0", annotations = "all", recompute = "none";
+  std::string output, problem, time_limit, seed = "0", annotations = "all", recompute;
   std::string tolerance, inputs;
   std::string global_batch, microbatches = "auto", schedule = "1f1b", layers, price_cache, timeline;
   int threads = 1;
   bool lenient = false, all = false, verbose = false, refine_axes = false, execute = false;
-  bool pipeline = false, keep_activations = false, whole_spans = false;
+  bool pipeline = false, whole_spans = false;
 };
 
 constexpr const char* about = R"(Plans how to split a program over a mesh of devices.
@@ -143,9 +143,6 @@ void describe(CLI::App& app, Arguments& arguments) {
                   "a folder in which prices of spans are kept from run to run");
   add_to_pipeline("--timeline", arguments.timeline,
                   "write the step there as it runs: a picture for .svg, else a Chrome trace");
-  app.add_flag("--keep-activations", arguments.keep_activations,
-               "compute nothing a second time to save memory")
-      ->needs(pipeline);
   app.add_flag("--whole-spans", arguments.whole_spans,
                "price every run of layers by itself and not layer by layer: for few layers")
       ->needs(pipeline);
@@ -154,10 +151,10 @@ void describe(CLI::App& app, Arguments& arguments) {
                  "--cluster, what a device has)");
   app.add_option(
          "--recompute", arguments.recompute,
-         "what of the forward pass is computed again for the backward pass: none, full (all "
-         "but what segments begin with), or auto (what is cheapest within the budget)")
-      ->check(CLI::IsMember({"none", "full", "auto"}))
-      ->capture_default_str();
+         "what of the forward pass is computed again for the backward pass: none (the default), "
+         "full (all but what segments begin with), or auto (what is cheapest within the budget; "
+         "with --pipeline the default, and by whole stages)")
+      ->check(CLI::IsMember({"none", "full", "auto"}));
   app.add_option("--time-limit", arguments.time_limit,
                  "seconds of wall clock; the best plan so far is kept (default: no limit)");
   app.add_option("--emit", arguments.emit, "table, json or hlo")
@@ -434,7 +431,9 @@ pipeline::Layers layers_of(const Arguments& arguments, const graph::Graph& graph
 plan::PipelineOptions pipeline_options_of(const Arguments& arguments, const plan::Options& common) {
   plan::PipelineOptions options;
   options.memory_budget = common.memory_budget;
-  options.may_recompute = !arguments.keep_activations;
+  if (arguments.recompute == "full")
+    throw InputError("--recompute", "full is not for --pipeline: it is auto or none");
+  options.may_recompute = arguments.recompute != "none";
   if (arguments.schedule == "gpipe") options.schedule = pipeline::ScheduleKind::gpipe;
   options.pricing.whole_spans = arguments.whole_spans;
   options.pricing.hidden_percent = static_cast<int>(
