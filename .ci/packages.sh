@@ -6,11 +6,11 @@
 # Installs what is missing where it can (apt-get, as root or by sudo), and otherwise says exactly
 # what to install.
 
-apt_build="g++ cmake ninja-build libboost-dev rapidjson-dev libcli11-dev"
+apt_build="g++ cmake ninja-build libboost-dev rapidjson-dev libcli11-dev libeigen3-dev"
 apt_test="doctest-dev clang libclang-rt-dev libopenmpi-dev openmpi-bin"
-dnf_build="gcc-c++ cmake ninja-build boost-devel rapidjson-devel cli11-devel"
+dnf_build="gcc-c++ cmake ninja-build boost-devel rapidjson-devel cli11-devel eigen3-devel"
 dnf_test="doctest-devel clang compiler-rt openmpi-devel"
-brew_build="cmake ninja boost rapidjson cli11"
+brew_build="cmake ninja boost rapidjson cli11 eigen"
 brew_test="doctest open-mpi"
 
 has_program() { command -v "$1" >/dev/null 2>&1; }
@@ -41,6 +41,7 @@ missing() {
         has_header boost/graph/adjacency_list.hpp || echo "Boost's headers, 1.74 or newer"
         has_header rapidjson/reader.h || echo "RapidJSON"
         has_header CLI/CLI.hpp || echo "CLI11"
+        has_header eigen3/Eigen/Core || has_header Eigen/Core || echo "Eigen"
         ;;
       test)
         has_header doctest/doctest.h || echo "doctest"

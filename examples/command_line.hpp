@@ -28,7 +28,13 @@
 
 namespace tessera::examples {
 
-enum class ExitCode : int { solved = 0, bad_input = 1, infeasible = 2, nothing_found = 3 };
+enum class ExitCode : int {
+  solved = 0,
+  bad_input = 1,
+  infeasible = 2,
+  nothing_found = 3,
+  differs = 4,  // what was run is not what was planned
+};
 
 inline std::vector<std::string_view> split(std::string_view text, char separator) {
   std::vector<std::string_view> parts;
@@ -122,6 +128,16 @@ inline double parse_seconds(const std::string& flag, const std::string& text) {
   if (error != std::errc() || end != last || !std::isfinite(seconds) || seconds < 0)
     throw InputError(flag, excerpt(text) + " is no number of seconds");
   return seconds;
+}
+
+// "1e-5": a number, not negative.
+inline double parse_tolerance(const std::string& flag, const std::string& text) {
+  double number = 0;
+  const char* const last = text.data() + text.size();
+  const auto [end, error] = std::from_chars(text.data(), last, number);
+  if (error != std::errc() || end != last || !std::isfinite(number) || number < 0)
+    throw InputError(flag, excerpt(text) + " is no number that is 0 or more");
+  return number;
 }
 
 inline std::uint64_t parse_seed(const std::string& flag, const std::string& text) {

@@ -3,28 +3,40 @@
 // tessera-plan: a HLO program and a mesh in, a proven-cheapest sharding plan out.
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <system_error>
 
 #include "command_line.hpp"
+#include "execute.hpp"
 #include "tessera/cost/alpa.hpp"
 #include "tessera/cost/cluster_model.hpp"
 #include "tessera/cost/presets.hpp"
+#include "tessera/graph/difference.hpp"
 #include "tessera/io/file.hpp"
 #include "tessera/io/hlo_annotations.hpp"
 #include "tessera/io/hlo_emit.hpp"
 #include "tessera/io/hlo_import.hpp"
 #include "tessera/io/hlo_parser.hpp"
+#include "tessera/io/hlo_stages.hpp"
 #include "tessera/io/hlo_write.hpp"
 #include "tessera/io/iopddl.hpp"
+#include "tessera/io/pipeline_json.hpp"
 #include "tessera/io/plan_json.hpp"
+#include "tessera/io/price_store.hpp"
 #include "tessera/mesh/refine.hpp"
 #include "tessera/models/catalogue.hpp"
+#include "tessera/plan/pipeline_plan.hpp"
 #include "tessera/plan/plan.hpp"
+#include "tessera/plan/recompute.hpp"
+#include "tessera/report/pipeline_table.hpp"
 #include "tessera/report/plan_table.hpp"
+#include "tessera/report/recompute_table.hpp"
 #include "tessera/report/solve_log.hpp"
+#include "tessera/report/timeline.hpp"
 
 namespace {
 
@@ -34,9 +46,12 @@ using examples::ExitCode;
 struct Arguments {
   std::string file, model, mesh, alpha, beta, memory_budget, cost_model = "alpa", emit = "table";
   std::string cluster, hidden_communication = "0";
-  std::string output, problem, time_limit, seed = "0", annotations = "all";
+  std::string output, problem, time_limit, seed = "0", annotations = "all", recompute;
+  std::string tolerance, inputs;
+  std::string global_batch, microbatches = "auto", schedule = "1f1b", layers, price_cache, timeline;
   int threads = 1;
-  bool lenient = false, all = false, verbose = false, refine_axes = false;
+  bool lenient = false, all = false, verbose = false, refine_axes = false, execute = false;
+  bool pipeline = false, whole_spans = false;
 };
 
 constexpr const char* about = R"(Plans how to split a program over a mesh of devices.
@@ -52,10 +67,15 @@ constexpr const char* epilogue = R"(Examples:
   tessera-plan step.hlo --cluster dgx-a100-80gb-selene:64 --mesh 4x16
       64 devices of a real cluster: prices are times, of communication and of work, and a device's
       memory is the budget; without --mesh, the mesh follows the wiring
+  tessera-plan --model gpt-39b --cluster dgx-a100-80gb-selene:64 --pipeline --global-batch 1536
+      stages on 64 devices, by their layers, devices and meshes, and the step as 1F1B runs it
   tessera-plan step.hlo --mesh 2x4 --emit hlo -o planned.hlo
       the module again, with sharding= on every instruction
   tessera-plan --model gpt:layers=8,hidden=1024,heads=16,step=infer --mesh 2x4 --problem gpt.json
       a model in place of a file, and the 0-1 program that its plan solves
+
+  tessera-plan --model gpt:layers=2,hidden=64,heads=4,seq=32,vocab=128,batch=8 --mesh 2x4 --execute
+      the plan is run, a thread for each device, and held against the program on one device
 
 Prices without --cluster (--cost-model alpa), over one axis of n devices, B bytes local to others:
   all-gather      floor(alpha + beta (n-1)/n B) + 0.1
@@ -64,7 +84,8 @@ Prices without --cluster (--cost-model alpa), over one axis of n devices, B byte
   all-to-all      floor(alpha + beta (n-1)/n/n B 1.5) + 0.001
   halo-exchange   floor(alpha + beta b) + 0.001, for the b bytes that one device sends
 
-Exit codes: 0 planned, 1 bad input, 2 no plan fits the memory budget, 3 nothing found in time.)";
+Exit codes: 0 planned, 1 bad input, 2 no plan fits the memory budget, 3 nothing found in time, 4 the
+plan was executed, and is not true.)";
 
 void describe(CLI::App& app, Arguments& arguments) {
   app.description(about);
@@ -99,9 +120,41 @@ void describe(CLI::App& app, Arguments& arguments) {
                  "hundredths of communication that work hides, 0 to 100 (with --cluster)")
       ->needs(cluster)
       ->capture_default_str();
+  auto* const pipeline = app.add_flag("--pipeline", arguments.pipeline,
+                                      "cut the program into stages, each on devices of its own");
+  pipeline->needs(cluster);
+  const auto add_to_pipeline = [&](const char* flag, std::string& value, const char* meaning) {
+    return app.add_option(flag, value, meaning)->needs(pipeline);
+  };
+  add_to_pipeline("--global-batch", arguments.global_batch,
+                  "sequences, or images, of one step (with --model, which is then built for one "
+                  "microbatch of them)");
+  add_to_pipeline("--microbatches", arguments.microbatches,
+                  "how many a step is cut into, or auto: of 1, 2, 4, ... sequences, until two in a "
+                  "row are worse.  MODEL is one microbatch, so there it must be a number")
+      ->capture_default_str();
+  add_to_pipeline("--schedule", arguments.schedule, "1f1b or gpipe")
+      ->check(CLI::IsMember({"1f1b", "gpipe"}))
+      ->capture_default_str();
+  add_to_pipeline("--layers", arguments.layers,
+                  "cut the program into so many layers of about the same work (default: where the "
+                  "names of parameters say, as layer7.up; else 8)");
+  add_to_pipeline("--price-cache", arguments.price_cache,
+                  "a folder in which prices of spans are kept from run to run");
+  add_to_pipeline("--timeline", arguments.timeline,
+                  "write the step there as it runs: a picture for .svg, else a Chrome trace");
+  app.add_flag("--whole-spans", arguments.whole_spans,
+               "price every run of layers by itself and not layer by layer: for few layers")
+      ->needs(pipeline);
   app.add_option("--memory-budget", arguments.memory_budget,
                  "bytes per device, or with a unit: 16GiB, 512MB (default: no limit; with "
                  "--cluster, what a device has)");
+  app.add_option(
+         "--recompute", arguments.recompute,
+         "what of the forward pass is computed again for the backward pass: none (the default), "
+         "full (all but what segments begin with), or auto (what is cheapest within the budget; "
+         "with --pipeline the default, and by whole stages)")
+      ->check(CLI::IsMember({"none", "full", "auto"}));
   app.add_option("--time-limit", arguments.time_limit,
                  "seconds of wall clock; the best plan so far is kept (default: no limit)");
   app.add_option("--emit", arguments.emit, "table, json or hlo")
@@ -113,7 +166,21 @@ void describe(CLI::App& app, Arguments& arguments) {
   app.add_option("--threads", arguments.threads, "threads of the search")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
-  app.add_option("--seed", arguments.seed, "breaks ties in the search")->capture_default_str();
+  app.add_option("--seed", arguments.seed, "breaks ties in the search; draws inputs for --execute")
+      ->capture_default_str();
+  auto* const execute = app.add_flag(
+      "--execute", arguments.execute,
+      "run the plan on random inputs, a thread for each device, and compare outputs, bytes and "
+      "memory with what was planned; what differs is exit code 4");
+  app.add_option(
+         "--tolerance", arguments.tolerance,
+         "how far an output may be off, relative to its largest element (default: ten times "
+         "what rounding does to the unsharded run)")
+      ->needs(execute);
+  app.add_option("--inputs", arguments.inputs,
+                 "a folder of NumPy files to run on: NAME.npy for a parameter of that name; others "
+                 "stay random")
+      ->needs(execute);
   app.add_flag("--all", arguments.all, "the table lists every op");
   app.add_flag("--refine-axes", arguments.refine_axes,
                "cut every mesh axis into its prime factors, so that a dim can be split over a part "
@@ -240,13 +307,18 @@ io::hlo::ImportOptions import_options_of(const Arguments& arguments) {
   return options;
 }
 
+plan::Recompute recompute_of(const Arguments& arguments) {
+  if (arguments.recompute == "full") return plan::Recompute::full;
+  return arguments.recompute == "auto" ? plan::Recompute::automatic : plan::Recompute::none;
+}
+
 // An error about an op, told at the instruction that it comes from.
 template<cost::CostModel Model>
-plan::Plan plan_or_blame(const io::hlo::Module& module, const io::hlo::Program& program,
-                         const DynamicMesh& mesh, const Model& model,
-                         const plan::Options& options) {
+plan::RecomputingPlan plan_or_blame(const io::hlo::Module& module, const io::hlo::Program& program,
+                                    const DynamicMesh& mesh, const Model& model,
+                                    const plan::Options& options, plan::Recompute recompute) {
   try {
-    return plan::plan(program.graph, mesh, model, options);
+    return plan::plan_recomputing(program.graph, mesh, model, options, recompute);
   } catch (const std::exception& error) {
     const auto* const fault = dynamic_cast<const plan::OpFault*>(&error);
     if (fault == nullptr) throw;
@@ -254,10 +326,44 @@ plan::Plan plan_or_blame(const io::hlo::Module& module, const io::hlo::Program& 
   }
 }
 
+examples::ExecuteOptions execute_options_of(const Arguments& arguments) {
+  examples::ExecuteOptions options;
+  options.seed = examples::parse_seed("--seed", arguments.seed);
+  options.inputs = arguments.inputs;
+  if (!arguments.tolerance.empty())
+    options.tolerance = examples::parse_tolerance("--tolerance", arguments.tolerance);
+  return options;
+}
+
+// Beside a table, what came of it goes to standard output, too; else to standard error.
+ExitCode run_plan(const Arguments& arguments, const graph::Graph& graph, const plan::Plan& plan) {
+  const examples::Execution execution =
+      examples::execute(graph, plan, execute_options_of(arguments));
+  const bool is_table = arguments.emit == "table" && arguments.output.empty();
+  std::fputs(execution.text.c_str(), is_table ? stdout : stderr);
+  return execution.is_true ? ExitCode::solved : ExitCode::differs;
+}
+
+// A plan of a program that is not the one that was read needs that program's text.
+struct Planned {
+  io::hlo::Module module;
+  io::hlo::Program program;
+};
+Planned with_second_runs(const plan::RecomputingPlan& step, const std::string& name) {
+  io::hlo::Module module = io::hlo::read_module(io::hlo::write_hlo(step.graph, name), name);
+  io::hlo::Program program = io::hlo::import_module(module);
+  const std::string difference = graph::difference(step.graph, program.graph);
+  if (!difference.empty())
+    throw InputError("--recompute", "the program can not be written as HLO: " + difference +
+                                        "; --emit table does without");
+  return {std::move(module), std::move(program)};
+}
+
 template<cost::CostModel Model>
 ExitCode run_with(const Arguments& arguments, const DynamicMesh& mesh, const Model& model,
                   plan::Options options) {
   check_outputs(arguments);
+  execute_options_of(arguments);  // a mistake in them is told before the work begins
 
   const io::hlo::Module module = read_module(arguments);
   const io::hlo::Program program = io::hlo::import_module(module, import_options_of(arguments));
@@ -265,7 +371,9 @@ ExitCode run_with(const Arguments& arguments, const DynamicMesh& mesh, const Mod
   options.annotations = io::hlo::annotations_on(mesh, module, program);
   options.problem_name = module.name;
   if (arguments.verbose) std::fprintf(stderr, "%s\n", report::log_header().c_str());
-  const plan::Plan plan = plan_or_blame(module, program, mesh, model, options);
+  const plan::RecomputingPlan step =
+      plan_or_blame(module, program, mesh, model, options, recompute_of(arguments));
+  const plan::Plan& plan = step.plan;
 
   if (plan.status == solver::Status::infeasible) {
     std::fprintf(stderr, "%s", report::plan_table(program.graph, plan).c_str());
@@ -277,17 +385,178 @@ ExitCode run_with(const Arguments& arguments, const DynamicMesh& mesh, const Mod
                  cost::to_decimal(plan.lower_bound, plan.denominator).c_str());
     return ExitCode::nothing_found;
   }
+  if (arguments.emit == "table") {
+    write(arguments, report::plan_table(step.graph, plan, {.all_ops = arguments.all}) +
+                         report::recompute_table(step));
+  } else {
+    const Planned written = step.recomputed.empty() ? Planned{module, program}
+                                                    : with_second_runs(step, module.name);
+    write(arguments, arguments.emit == "json"
+                         ? io::write_plan(written.module, written.program, plan)
+                         : io::hlo::emit(written.module, written.program, plan));
+  }
+  return arguments.execute ? run_plan(arguments, step.graph, plan) : ExitCode::solved;
+}
+
+// --- Pipelines -----------------------------------------------------------------------------------
+
+// A program, cut into layers, and a step's microbatches of it.
+struct Staged {
+  io::hlo::Module module;
+  io::hlo::Program program;
+  plan::PipelinePlan plan;
+};
+
+pipeline::Layers layers_of(const Arguments& arguments, const graph::Graph& graph) {
+  const auto cut = [&](Extent count) {
+    try {
+      return pipeline::cluster_layers(graph, {static_cast<std::size_t>(count)});
+    } catch (const std::invalid_argument& error) {
+      throw InputError("--layers", error.what());
+    }
+  };
+  if (!arguments.layers.empty()) {
+    const Extent count = examples::parse_count("--layers", arguments.layers);
+    if (count < 1) throw InputError("--layers", arguments.layers + " is not 1 or more");
+    return cut(count);
+  }
+  constexpr Extent usual = 8;
+  if (std::optional<pipeline::Layers> named = pipeline::named_layers(graph)) return *named;
+  std::size_t heavy = 0;
+  for (graph::OpId id = 0; id < graph.op_count(); ++id) heavy += graph.op(id).is_heavy ? 1 : 0;
+  // A third of a training step's heavy ops are forward ones.
+  return cut(std::clamp<Extent>(static_cast<Extent>(heavy / 3), 1, usual));
+}
+
+plan::PipelineOptions pipeline_options_of(const Arguments& arguments, const plan::Options& common) {
+  plan::PipelineOptions options;
+  options.memory_budget = common.memory_budget;
+  if (arguments.recompute == "full")
+    throw InputError("--recompute", "full is not for --pipeline: it is auto or none");
+  options.may_recompute = arguments.recompute != "none";
+  if (arguments.schedule == "gpipe") options.schedule = pipeline::ScheduleKind::gpipe;
+  options.pricing.whole_spans = arguments.whole_spans;
+  options.pricing.hidden_percent = static_cast<int>(
+      examples::parse_count("--hidden-communication", arguments.hidden_communication));
+  options.pricing.threads = arguments.threads;
+  options.pricing.solver = common.solver;
+  if (!arguments.price_cache.empty())
+    options.pricing.store = io::price_store(arguments.price_cache);
+  if (arguments.verbose)
+    options.pricing.on_progress = [](const plan::PricingProgress& progress) {
+      std::fprintf(stderr, "%8.2f s  priced on %zu of %zu views, %zu problems solved\n",
+                   progress.seconds, progress.done, progress.total, progress.solved);
+    };
+  return options;
+}
+
+Staged staged(const Arguments& arguments, const cost::Cluster& cluster, const std::string& model,
+              plan::PipelineOptions options) {
+  Arguments named = arguments;
+  named.model = model;
+  Staged result{read_module(named), {}, {}};
+  result.program = io::hlo::import_module(result.module, {io::hlo::Annotations::ignore});
+  const pipeline::Layers layers = layers_of(arguments, result.program.graph);
+  try {
+    result.plan = plan::plan_pipeline(result.program.graph, layers, cluster, options);
+  } catch (const std::invalid_argument& error) {
+    throw InputError("--pipeline", error.what());
+  }
+  if (arguments.verbose)
+    std::fprintf(
+        stderr, "%lld microbatches: %s\n", static_cast<long long>(options.microbatches),
+        result.plan.has_stages() ? report::time_text(result.plan.step_time).c_str() : "no stages");
+  return result;
+}
+
+// "gpt-39b" with batch=2: what is said last counts.
+std::string with_batch(const std::string& model, Extent batch) {
+  const bool has_settings = model.find(':') != std::string::npos;
+  return model + (has_settings ? "," : ":") + "batch=" + std::to_string(batch);
+}
+
+Staged best_of_sizes(const Arguments& arguments, const cost::Cluster& cluster, Extent global_batch,
+                     plan::PipelineOptions options) {
+  std::optional<Staged> best;
+  for (Extent size = 1, worse = 0; size <= global_batch && worse < 2; size *= 2) {
+    if (global_batch % size != 0) break;
+    options.microbatches = global_batch / size;
+    Staged next = staged(arguments, cluster, with_batch(arguments.model, size), options);
+    const bool is_better =
+        !best || (next.plan.has_stages() &&
+                  (!best->plan.has_stages() || next.plan.step_time < best->plan.step_time));
+    worse = is_better || !best->plan.has_stages() ? 0 : worse + 1;
+    const bool is_over = next.plan.status == plan::PipelineStatus::unknown;
+    if (is_better) best = std::move(next);
+    if (is_over) break;
+  }
+  return *std::move(best);
+}
+
+Staged staged_as_asked(const Arguments& arguments, const cost::Cluster& cluster,
+                       const plan::Options& common) {
+  plan::PipelineOptions options = pipeline_options_of(arguments, common);
+  const bool is_auto = arguments.microbatches == "auto";
+  if (!is_auto) {
+    options.microbatches = examples::parse_count("--microbatches", arguments.microbatches);
+    if (options.microbatches < 1 || options.microbatches > 1'000'000)
+      throw InputError("--microbatches", arguments.microbatches + " is not from 1 to 1000000");
+  }
+  if (arguments.global_batch.empty()) {
+    if (is_auto)
+      throw InputError("--microbatches", "give a number of them, or a model and --global-batch");
+    return staged(arguments, cluster, arguments.model, options);
+  }
+  if (arguments.model.empty())
+    throw InputError("--global-batch",
+                     "needs --model; a file is one microbatch: say how many by "
+                     "--microbatches");
+  const Extent global_batch = examples::parse_count("--global-batch", arguments.global_batch);
+  if (global_batch < 1 || global_batch > 1'000'000)
+    throw InputError("--global-batch", arguments.global_batch + " is not from 1 to 1000000");
+  if (is_auto) return best_of_sizes(arguments, cluster, global_batch, options);
+  if (global_batch % options.microbatches != 0)
+    throw InputError("--microbatches", arguments.microbatches + " do not divide a batch of " +
+                                           arguments.global_batch);
+  const Extent size = global_batch / options.microbatches;
+  return staged(arguments, cluster, with_batch(arguments.model, size), options);
+}
+
+ExitCode run_pipeline(const Arguments& arguments, const plan::Options& common) {
+  for (const auto& [flag, is_given] : {std::pair("--mesh", !arguments.mesh.empty()),
+                                       {"--problem", !arguments.problem.empty()},
+                                       {"--refine-axes", arguments.refine_axes}})
+    if (is_given) throw InputError(flag, "is not for --pipeline, which looks at many meshes");
+  check_outputs(arguments);
+  if (!arguments.timeline.empty()) io::check_writable(arguments.timeline);
+  const cost::Cluster cluster = cluster_of(arguments);
+  const Staged result = staged_as_asked(arguments, cluster, common);
+  const plan::PipelinePlan& plan = result.plan;
+  report_reading(result.module, result.program);
+  if (!plan.has_stages()) {
+    std::fprintf(stderr, "%s", report::pipeline_table(result.program.graph, plan).c_str());
+    const bool fits_nowhere = plan.status == plan::PipelineStatus::infeasible;
+    if (fits_nowhere && arguments.emit == "json")
+      write(arguments, io::write_pipeline(result.module, result.program, plan));
+    return fits_nowhere ? ExitCode::infeasible : ExitCode::nothing_found;
+  }
+  if (!arguments.timeline.empty())
+    io::write_file(arguments.timeline, arguments.timeline.ends_with(".svg")
+                                           ? report::timeline_svg(plan.schedule, plan.timeline)
+                                           : report::chrome_trace(plan.schedule, plan.timeline));
   if (arguments.emit == "json")
-    write(arguments, io::write_plan(module, program, plan));
+    write(arguments, io::write_pipeline(result.module, result.program, plan));
   else if (arguments.emit == "hlo")
-    write(arguments, io::hlo::emit(module, program, plan));
+    write(arguments, io::hlo::emit(result.module, result.program,
+                                   plan::staged_ops(plan, result.program.graph.op_count())));
   else
-    write(arguments, report::plan_table(program.graph, plan, {.all_ops = arguments.all}));
+    write(arguments, report::pipeline_table(result.program.graph, plan));
   return ExitCode::solved;
 }
 
 ExitCode run(const Arguments& arguments) {
   plan::Options options = options_of(arguments);
+  if (arguments.pipeline) return run_pipeline(arguments, options);
   if (arguments.cluster.empty()) {
     if (arguments.mesh.empty()) throw InputError("--mesh", "give it, or --cluster");
     const DynamicMesh mesh = examples::parse_mesh(arguments.mesh);

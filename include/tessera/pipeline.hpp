@@ -8,6 +8,7 @@
 #include "tessera/pipeline/ranks.hpp"
 #include "tessera/pipeline/schedule.hpp"
 #include "tessera/pipeline/simulate.hpp"
+#include "tessera/pipeline/span_program.hpp"
 #include "tessera/pipeline/stage_problem.hpp"
 #include "tessera/pipeline/stage_proof.hpp"
 #include "tessera/pipeline/stage_search.hpp"

@@ -6,5 +6,8 @@
 #include "tessera/plan/formulate.hpp"
 #include "tessera/plan/memory.hpp"
 #include "tessera/plan/plan.hpp"
+#include "tessera/plan/recompute.hpp"
+#include "tessera/plan/rerun_problem.hpp"
+#include "tessera/plan/second_run.hpp"
 #include "tessera/plan/shortage.hpp"
 #include "tessera/plan/tidy.hpp"

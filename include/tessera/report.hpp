@@ -3,6 +3,7 @@
 // Plans and progress as text for people, schedules as pictures.
 #pragma once
 #include "tessera/report/plan_table.hpp"
+#include "tessera/report/recompute_table.hpp"
 #include "tessera/report/solve_log.hpp"
 #include "tessera/report/text.hpp"
 #include "tessera/report/timeline.hpp"

@@ -329,4 +329,21 @@ TEST_CASE("micro-batches add up their derivatives") {
   CHECK(Evaluator(b.graph()).run(parameters)[alias.output.op].data == std::vector<double>{7, 7});
 }
 
+TEST_CASE("what micro-batches have added up is applied once, and begins anew") {
+  Optimizer optimizer;
+  optimizer.kind = Optimizer::Kind::sgd;
+  optimizer.learning_rate = 0.5;
+  Builder b;
+  const Tensor w = b.parameter("w", f32, {2});
+  apply_accumulated(std::vector<Tensor>{w}, optimizer, 4);
+  const Parameters parameters{{"w", Array({2}, 1)}, {"w.gradient", Array({2}, 8)}};
+  const std::vector<Array> values = Evaluator(b.graph()).run(parameters);
+  REQUIRE(b.graph().aliases.size() == 2);
+  for (const Alias& alias : b.graph().aliases) {
+    const bool is_weight = b.graph().op(alias.parameter).name == "w";
+    const double expected = is_weight ? 1 - 0.5 * 8 / 4 : 0;
+    CHECK(values[alias.output.op].data == std::vector<double>{expected, expected});
+  }
+}
+
 }  // namespace

@@ -248,8 +248,9 @@ TEST_CASE("experts take no more tokens than they have places, first choices firs
 TEST_CASE("every model is read back as it was written, and planned alike") {
   const DynamicMesh mesh{2, 2};
   for (const auto& model : small_models)
-    for (const char* settings : {"", ",step=infer", ",step=accumulate", ",optimizer=momentum",
-                                 ",precision=f16", ",optimizer=sgd,precision=f32"}) {
+    for (const char* settings :
+         {"", ",step=infer", ",step=accumulate", ",step=apply", ",optimizer=momentum",
+          ",precision=f16", ",optimizer=sgd,precision=f32"}) {
       const std::string &name = model.first, &text = model.second;
       CAPTURE(text + settings);
       const Graph graph = build(text + settings);
@@ -299,7 +300,7 @@ TEST_CASE("what there is not is refused, with what there is") {
   CHECK_THROWS_WITH(build(""), doctest::Contains("there is no model ''; there is gpt, "));
   CHECK_THROWS_WITH(build("gpt:width=4"),
                     "--model: 'width' is no setting of gpt; there is layers, hidden, heads, ffn, "
-                    "seq, vocab, batch, step, precision, optimizer");
+                    "seq, vocab, batch, step, precision, optimizer, microbatches");
   CHECK_THROWS_WITH(build("gpt:layers"), "--model: 'layers' is no setting, such as layers=24");
   CHECK_THROWS_WITH(build("gpt:layers=0"), "--model: layers='0' is no integer from 1 to 100000000");
   CHECK_THROWS_WITH(build("gpt:layers=4x"), doctest::Contains("'4x' is no integer"));

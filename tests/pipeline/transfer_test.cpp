@@ -163,18 +163,25 @@ TEST_CASE("stages in one host send nothing across") {
 
 TEST_CASE("a transfer takes as long as the busiest link, in both phases") {
   const Transfer transfer = transfer_between({64, 16}, {eight, whole, 0}, {eight, whole, 8}, 8);
-  Links links{.per_host = 8,
-              .within = 1'000'000'000'000,
-              .across = 100'000'000'000,
-              .across_per_host = 800'000'000'000};
+  cost::Cluster cluster;
+  cluster.levels.push_back({.name = "node", .fan_out = 8, .bandwidth = 1'000'000'000'000});
+  cluster.levels.push_back({.name = "network", .fan_out = 2, .bandwidth = 100'000'000'000});
   // 128 elements of 2 bytes cross at a byte in 10 ps; then 7 times that at a byte in 1 ps.
-  CHECK(transfer_time(transfer, 2, links) == 256 * 10 + 256 * 7);
-  links.across_per_host = 100'000'000'000;  // one port for all eight
-  CHECK(transfer_time(transfer, 2, links) == 8 * 256 * 10 + 256 * 7);
-  links.start_across = 5;
-  links.start_within = 3;
-  CHECK(transfer_time(transfer, 2, links) == 8 * 256 * 10 + 256 * 7 + 8);
-  CHECK(transfer_time({}, 2, links) == 0);
+  CHECK(transfer_time(transfer, 2, cluster) == 256 * 10 + 256 * 7);
+  cluster.levels[1].achieved_percent = 50;
+  CHECK(transfer_time(transfer, 2, cluster) == 256 * 20 + 256 * 7);
+  cluster.levels[1].latency = 5;
+  cluster.levels[0].latency = 3;
+  cluster.collective_start = 100;
+  CHECK(transfer_time(transfer, 2, cluster) == 256 * 20 + 256 * 7 + 8 + 2 * 100);
+  // One link to each peer: 7 messages at once, each over its own.
+  cluster.levels[0].wiring = cost::Wiring::peers;
+  cluster.levels[0].peer_bandwidth = 100'000'000'000;
+  CHECK(transfer_time(transfer, 2, cluster) == 256 * 20 + 256 * 10 + 8 + 2 * 100);
+  CHECK(transfer_time({}, 2, cluster) == 0);
+  cluster.levels.resize(1);
+  CHECK_THROWS_WITH(transfer_time(transfer, 2, cluster),
+                    "transfer: from device 0 to 8, but cluster  has 8");
 }
 
 TEST_CASE("partial results are not sent") {

@@ -169,6 +169,11 @@ TEST_CASE("weights and what optimizers remember take the bytes that ZeRO's autho
   const plan::MemoryPeak peak = peak_on_one_device(models::build(size + ",step=accumulate"));
   CHECK(of_kind(peak, MemoryKind::state) == 4 * count);
   CHECK(of_kind(peak, MemoryKind::input) == 2 * count + 2 * 4 * 32 * 4);
+  // And the optimizer alone has weights, its own, and the sums; nothing is written beside them.
+  const plan::MemoryPeak apply = peak_on_one_device(models::build(size + ",step=apply"));
+  CHECK(of_kind(apply, MemoryKind::state) == (2 + 12 + 4) * count + 4);
+  CHECK(of_kind(apply, MemoryKind::input) == 0);
+  CHECK(of_kind(apply, MemoryKind::activation) == 0);
 }
 
 TEST_CASE("gradients are told from what the backward pass hands on") {
@@ -189,6 +194,34 @@ TEST_CASE("gradients are told from what the backward pass hands on") {
       CHECK(kinds[id] == MemoryKind::gradient);
       CHECK(kinds[graph.operand(id, 1).op] == MemoryKind::backward);
     }
+}
+
+// --- What stands beside it for a while -----------------------------------------------------------
+
+TEST_CASE(
+    "an operand that is gathered, or a result that is scattered, is told beside the tensors") {
+  constexpr Wide mib = 1 << 20;
+  Builder b;
+  const auto x = b.parameter("x", f32, {1024, 1024}), w = b.parameter("w", f32, {1024, 1024});
+  const auto y = einsum<"mk,kn->mn">(x, w);
+  b.output(y);
+  const auto planned = [&](DynamicSharding of_x, DynamicSharding of_w, DynamicSharding of_y) {
+    plan::Options options;
+    options.annotations = {
+        {x.value(), of_x, 0, "x"}, {w.value(), of_w, 0, "w"}, {y.value(), of_y, 0, "y"}};
+    return plan::plan(b.graph(), DynamicMesh{2}, cost::Alpa({{1, 1}}, {{1, 1}}), options);
+  };
+  const auto whole = DynamicSharding::replicated(2);
+  const auto rows = whole.with_split(0, 0), columns = whole.with_split(1, 0);
+  const plan::Plan still = planned(rows, whole, rows);
+  CHECK(still.memory.bytes == 8 * mib);
+  CHECK(still.memory_with_buffers == still.memory.bytes);
+  const plan::Plan gathered = planned(rows, rows, rows);
+  CHECK(gathered.memory.bytes == 6 * mib);
+  CHECK(gathered.memory_with_buffers == 10 * mib);  // all of w
+  const plan::Plan scattered = planned(columns, rows, rows);
+  CHECK(scattered.memory.bytes == 6 * mib);
+  CHECK(scattered.memory_with_buffers == 10 * mib);  // all of y, as a partial sum
 }
 
 }  // namespace

@@ -362,6 +362,7 @@ TEST_CASE("property: the memory reported is that of the shards that are live in 
     Wide of_all_kinds = 0;
     for (const Wide bytes : plan.memory.of_kind) of_all_kinds += bytes;
     CHECK(of_all_kinds == plan.memory.bytes);
+    CHECK(plan.memory_with_buffers >= plan.memory.bytes);
   }
 }
 

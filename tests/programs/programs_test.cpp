@@ -138,6 +138,138 @@ TEST_CASE("tessera-plan plans for a cluster by name") {
   CHECK(small.code == 2);
 }
 
+TEST_CASE("tessera-plan computes again what a budget has no room for") {
+  const std::string step =
+      "--model gpt:layers=1,hidden=128,heads=4,seq=256,vocab=128,batch=16,optimizer=sgd"
+      " --cluster dgx-a100-80gb-selene:2 --mesh 2";
+  const auto peak = [](const std::string& json) {
+    return std::stoll(json.substr(json.find("\"peak_bytes\": ") + 14));
+  };
+  const Ran kept = run("tessera-plan", step + " --emit json");
+  const Ran full = run("tessera-plan", step + " --emit json --recompute full");
+  REQUIRE(kept.code == 0);
+  REQUIRE(full.code == 0);
+  CHECK(peak(full.out) < peak(kept.out));
+  const std::string budget = " --memory-budget " +
+                             std::to_string((peak(full.out) + peak(kept.out)) / 2);
+  CHECK(run("tessera-plan", step + budget).code == 2);
+  const Ran some = run("tessera-plan", step + budget + " --recompute auto");
+  CHECK(some.code == 0);
+  CHECK(some.out.find("computed again for the backward pass\n") != std::string::npos);
+  CHECK(some.out.find(".again") != std::string::npos);
+  // The program that it is a plan of can be written, read and planned.
+  const Ran hlo = run("tessera-plan", step + budget + " --recompute auto --emit hlo");
+  CHECK(hlo.out.find(".again") != std::string::npos);
+  const Ran again = run("tessera-plan", file_with("again.hlo", hlo.out) +
+                                            " --cluster dgx-a100-80gb-selene:2 --mesh 2");
+  CHECK(again.code == 0);
+}
+
+// A pipeline of a small transformer, on two nodes.
+const std::string piped =
+    "--model gpt:layers=4,hidden=64,heads=4,seq=32,vocab=128 --cluster "
+    "alpa-p3.16xlarge:16 --pipeline ";
+
+TEST_CASE("tessera-plan cuts a program into stages") {
+  const std::string flags = piped + "--global-batch 16 --microbatches 8 ";
+  const Ran table = run("tessera-plan", flags);
+  CHECK(table.code == 0);
+  CHECK(table.err.empty());
+  CHECK(table.out.find("status   optimal among the stages priced") != std::string::npos);
+  CHECK(table.out.find("as 1f1b plays, bubble") != std::string::npos);
+  CHECK(table.out.find("4 layers (") != std::string::npos);
+  const Ran gpipe = run("tessera-plan", flags + "--schedule gpipe --threads 2 -v");
+  CHECK(gpipe.code == 0);
+  CHECK(gpipe.out.find("as gpipe plays") != std::string::npos);
+  CHECK(gpipe.err.find("views") != std::string::npos);
+  const Ran json = run("tessera-plan", flags + "--emit json");
+  CHECK(json.code == 0);
+  for (const char* const key :
+       {"\"status\": \"optimal\"", "\"step_time\": ", "\"lower_bound\": ", "\"microbatches\": 8",
+        "\"schedule\": \"1f1b\"", "\"mfu\": ", "\"stages\": ", "\"in_flight\": ", "\"groups\": ",
+        "\"instructions\": ", "\"stage\": 0"})
+    CHECK_MESSAGE(json.out.find(key) != std::string::npos, key);
+  const Ran hlo = run("tessera-plan", flags + "--emit hlo");
+  CHECK(hlo.code == 0);
+  CHECK(hlo.out.starts_with("HloModule"));
+  const std::string planned = file_with("piped.hlo", hlo.out);
+  CHECK(run("tessera-plan", planned + " --mesh 2 --annotations ignore").code == 0);
+}
+
+TEST_CASE("tessera-plan finds a number of microbatches, and remembers prices") {
+  const std::string cache = (scratch / "prices").string();
+  const std::string flags = piped + "--global-batch 8 --threads 2 --price-cache " + cache;
+  const Ran first = run("tessera-plan", flags);
+  CHECK(first.code == 0);
+  CHECK(first.out.find(" known") == std::string::npos);
+  const Ran second = run("tessera-plan", flags);
+  CHECK(second.code == 0);
+  CHECK(second.out.find(": 0 problems solved, ") != std::string::npos);
+  const auto stages = [](const std::string& text) { return text.substr(text.find("stages, ")); };
+  CHECK(stages(second.out) == stages(first.out));
+  for (const auto& file : std::filesystem::directory_iterator(cache))
+    std::filesystem::resize_file(file.path(), 100);  // cut short: as if there were none
+  const Ran third = run("tessera-plan", flags);
+  CHECK(third.code == 0);
+  CHECK(third.out.find(" known") == std::string::npos);
+  CHECK(stages(third.out) == stages(first.out));
+}
+
+TEST_CASE("a file is one microbatch of a pipeline") {
+  const std::string flags = mlp + " --cluster alpa-p3.16xlarge:4 --pipeline --layers 2 ";
+  const std::string picture = (scratch / "step.svg").string();
+  CHECK(run("tessera-plan", flags + "--microbatches 8 --timeline " + picture).code == 0);
+  CHECK(content_of(picture).starts_with("<svg"));
+  const auto refused = [&](const std::string& more, const std::string& why) {
+    const Ran ran = run("tessera-plan", more);
+    CHECK(ran.code == 1);
+    CHECK_MESSAGE(ran.err.find(why) != std::string::npos, ran.err);
+  };
+  refused(flags, "--microbatches: give a number of them");
+  refused(flags + "--global-batch 8", "--global-batch: needs --model");
+  refused(flags + "--microbatches 0", "--microbatches: 0 is not from 1 to 1000000");
+  refused(flags + "--microbatches 2 --mesh 4", "--mesh: is not for --pipeline");
+  refused(mlp + " --cluster alpa-p3.16xlarge:4 --pipeline --microbatches 2 --layers 99",
+          "--layers: layers: 99 asked for");
+  refused(piped + "--global-batch 8 --microbatches 3", "do not divide a batch of 8");
+  refused(mlp + " --mesh 4 --pipeline", "--pipeline requires --cluster");
+  const Ran tight = run("tessera-plan", flags + "--microbatches 8 --memory-budget 1kB");
+  CHECK(tight.code == 2);
+  CHECK(tight.err.find("no stages fit in 1000 B") != std::string::npos);
+}
+
+TEST_CASE("published-runs prices what it can, and says why not the rest") {
+  const std::string run_text = R"("cluster": "dgx-a100-80gb-selene", "gpus": 8,
+    "model": {"family": "gpt", "layers": 4, "hidden": 1024, "heads": 16, "vocab": 8192, "seq_len": 512},
+    "global_batch": 32, "micro_batch": 2, "precision": "fp16", "recompute": "full",
+    "zero_stage": 0, "compare_group": "g", )";
+  const auto one = [&](const std::string& id, const std::string& more) {
+    return "{\"id\": \"" + id + "\", " + run_text + more + "}";
+  };
+  const std::string runs = file_with(
+      "runs.json",
+      "{\"runs\": [" +
+          one("flat", R"("parallel": {"tp": 8, "pp": 1, "dp": 1}, "measured": {"iter_s": 0.2})") +
+          "," + one("piped", R"("parallel": {"tp": 2, "pp": 2, "dp": 2, "schedule": "1f1b"},
+                          "measured": {"iter_s": 0.1})") +
+          "," + one("woven", R"("parallel": {"tp": 2, "pp": 2, "dp": 2, "vpp": 2,
+                          "schedule": "interleaved-1f1b"}, "derived": {"samples_per_s": 300})") +
+          "," + one("large", R"("oom": true)") + "," +
+          one("odd", R"("parallel": {"tp": 3, "pp": 1, "dp": 1}, "measured": {"iter_s": 1})") +
+          "]}");
+  const Ran table = run("published-runs", runs);
+  CHECK(table.code == 0);
+  CHECK(table.out.find("3 runs priced") != std::string::npos);
+  CHECK(table.out.find("it ran out of memory") != std::string::npos);
+  CHECK(table.out.find("tp, pp and dp do not make up its GPUs") != std::string::npos);
+  const Ran json =
+      run("published-runs", runs + " --json --scatter " + (scratch / "s.svg").string());
+  CHECK(json.code == 0);
+  CHECK(json.out.find("\"kendall_tau\"") != std::string::npos);
+  CHECK(content_of(scratch / "s.svg").starts_with("<svg"));
+  CHECK(run("published-runs", file_with("none.json", "{}")).code == 1);
+}
+
 TEST_CASE("a budget that nothing fits: exit code 2, and what would be needed") {
   const Ran ran = run("tessera-plan", mlp + " --mesh 2x4 --memory-budget 1KiB");
   CHECK(ran.code == 2);
@@ -163,6 +295,46 @@ TEST_CASE("a model by name is planned like its text") {
   CHECK(line(again.out, "cost  ") == line(table.out, "cost  "));
 }
 
+TEST_CASE("tessera-plan executes a plan: exit code 4 where it is not true") {
+  const std::string step = "--model mlp:layers=2,width=16,classes=4,batch=8 --mesh 2x2";
+  const Ran ran = run("tessera-plan", step + " --execute --seed 3");
+  CHECK(ran.code == 0);
+  CHECK(ran.out.find("executed on 4 threads") != std::string::npos);
+  CHECK(ran.out.find(" agree, to ") != std::string::npos);
+  CHECK(ran.out.find("bytes    as predicted in all ") != std::string::npos);
+  const Ran json = run("tessera-plan", step + " --execute --emit json");
+  CHECK(json.code == 0);
+  CHECK(json.out.starts_with('{'));
+  CHECK(json.out.find("executed") == std::string::npos);
+  CHECK(json.err.find("executed on 4 threads") != std::string::npos);
+  // No sum in float comes out the same in every order.
+  const Ran strict = run("tessera-plan", step + " --execute --tolerance 0");
+  CHECK(strict.code == 4);
+  CHECK(strict.out.find("differ from the unsharded run") != std::string::npos);
+  // Inputs of one's own: NumPy's header is a line of Python.
+  std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 2), }";
+  header.resize(117, ' ');
+  const std::string numpy = std::string("\x93NUMPY\x01\x00\x76\x00", 10) + header + '\n';
+  const std::string square = file_with("square.hlo",
+                                       "HloModule m\nENTRY e {\n x = f32[2,2] parameter(0)\n"
+                                       " ROOT y = f32[2,2] dot(x, x), lhs_contracting_dims={1}, "
+                                       "rhs_contracting_dims={0}\n}") +
+                             " --mesh 2 --execute --inputs " + scratch.string();
+  file_with("x.npy", numpy + std::string(16, '\0'));
+  CHECK(run("tessera-plan", square).code == 0);
+  file_with("x.npy", numpy + std::string(15, '\0'));
+  const Ran short_of_bytes = run("tessera-plan", square);
+  CHECK(short_of_bytes.code == 1);
+  CHECK(short_of_bytes.err.find("x.npy: it has 15 bytes of data where 16 are due") !=
+        std::string::npos);
+  const std::string unknown = file_with("unknown.hlo",
+                                        "HloModule m\nENTRY e {\n x = c64[4] parameter(0)\n"
+                                        " ROOT y = c64[4] fft(x), fft_type=FFT, fft_length={4}\n}");
+  const Ran refused = run("tessera-plan", unknown + " --mesh 2 --execute");
+  CHECK(refused.code == 1);
+  CHECK(refused.err.find("can not be computed") != std::string::npos);
+}
+
 TEST_CASE("bad arguments: exit code 1 and one line") {
   for (const auto& test :
        {std::pair<std::string, const char*>{"--mesh 2x4", "give a HLO file, or a model by --model"},
@@ -173,6 +345,8 @@ TEST_CASE("bad arguments: exit code 1 and one line") {
         {"--model gpt:heads=5 --mesh 2x4", "hidden is no multiple of heads"},
         {"--model gpt:step=run --mesh 2x4", "step='run': there is train, accumulate, infer"},
         {mlp, "--mesh: give it, or --cluster"},
+        {mlp + " --mesh 2 --tolerance 1e-3", "--tolerance requires --execute"},
+        {mlp + " --mesh 2 --execute --tolerance -1", "'-1' is no number that is 0 or more"},
         {mlp + " --cluster cray-1:8", "--cluster: no cluster is called 'cray-1'; there are alpa-"},
         {mlp + " --cluster dgx-h200", "does not say how many devices; write dgx-h200:8"},
         {mlp + " --cluster dgx-h200:8 --mesh 4x4", "--mesh: mesh 4x4 has 16 devices, and cluster "},

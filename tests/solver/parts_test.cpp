@@ -358,6 +358,86 @@ TEST_CASE("edges share costs that are equal, and each changes by itself") {
   CHECK(most_ids <= 5);  // what nobody uses any more makes room
 }
 
+TEST_CASE("an edge may have the costs of another one, named by their number") {
+  Problem problem;
+  const Cost two[] = {3, 0}, three[] = {3, 0, 5}, four[] = {1, 2, 3, 4}, others[] = {4, 3, 2, 1};
+  const Usage usages[] = {0, 0, 0};
+  for (int v = 0; v < 3; ++v) problem.add_node(two, std::span(usages).first(2));
+  problem.add_node(three, usages);
+  const NodeId ends[] = {0, 1}, more[] = {1, 2}, unlike[] = {2, 3};
+  const EdgeId first = problem.add_edge(ends, four);
+  const EdgeId second = problem.add_edge(more, problem.edge_costs_id(first));
+  CHECK(problem.edge_costs_id(second) == problem.edge_costs_id(first));
+  CHECK_THROWS_WITH_AS(problem.add_edge(unlike, problem.edge_costs_id(first)),
+                       "edge 2 has 4 costs where its nodes' strategies need 6",
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(problem.add_edge(ends, CostsId{7}),
+                       "edge 2 is to have the costs of an edge that there is not",
+                       std::invalid_argument);
+  // They part again where one of them changes.
+  problem.set_edge_costs(first, others);
+  CHECK(std::ranges::equal(problem.edge_costs(second), four));
+}
+
+// What dominance.hpp is to find, in the words of its first sentence.
+template<class Number>
+bool always_replaces(const std::vector<Number>& cost,
+                     const std::vector<std::vector<std::vector<Number>>>& tables,  // row by row
+                     const std::vector<Usage>& usage, std::size_t y, std::size_t x) {
+  if (usage[y] > usage[x]) return false;
+  Number worst = cost[y] - cost[x];
+  for (const auto& rows : tables) {
+    Number largest = rows[y][0] - rows[x][0];
+    for (std::size_t z = 1; z < rows[y].size(); ++z)
+      largest = std::max<Number>(largest, rows[y][z] - rows[x][z]);
+    worst += largest;
+  }
+  return worst <= 0;
+}
+
+template<class Number>
+void check_dominance(std::uint64_t seed) {
+  CAPTURE(seed);
+  Random random(seed);
+  const std::size_t values = 2 + random.below(12);
+  std::vector<Number> cost;
+  std::vector<Usage> usage;
+  for (std::size_t x = 0; x < values; ++x) {
+    cost.push_back(Number(random.between(0, 4)));
+    usage.push_back(random.between(0, 1));
+  }
+  std::vector<std::vector<std::vector<Number>>> tables(1 + random.below(3));
+  std::vector<std::vector<Number>> flat(tables.size());
+  for (std::size_t t = 0; t < tables.size(); ++t) {
+    const std::size_t width = 1 + random.below(5), kinds = 1 + random.below(4);
+    std::vector<std::vector<Number>> rows(kinds);  // which repeat, and columns too
+    for (auto& row : rows) {
+      for (std::size_t z = 0; z < width; ++z) row.push_back(Number(random.between(0, 3)));
+      row.push_back(row[0]);
+    }
+    for (std::size_t x = 0; x < values; ++x) {
+      tables[t].push_back(rows[random.below(kinds)]);
+      flat[t].insert(flat[t].end(), tables[t].back().begin(), tables[t].back().end());
+    }
+  }
+  const auto instead =
+      Dominance<Number>(cost, {flat.begin(), flat.end()}, {std::span<const Usage>(usage)})
+          .replacements();
+  for (std::size_t x = 0; x < values; ++x) {
+    if (instead[x] != x) CHECK(always_replaces(cost, tables, usage, instead[x], x));
+    if (instead[x] != x) continue;
+    for (std::size_t y = 0; y < values; ++y)
+      if (y != x && instead[y] == y) CHECK(!always_replaces(cost, tables, usage, y, x));
+  }
+}
+
+TEST_CASE("property: dominance finds what it says, where rows and columns repeat") {
+  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+    check_dominance<std::int64_t>(seed);
+    check_dominance<Wide>(seed);
+  }
+}
+
 TEST_CASE("a pool gives equal lists one number, whatever has been removed") {
   Random random(9);
   Pool<std::int64_t> pool;

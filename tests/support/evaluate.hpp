@@ -318,10 +318,19 @@ class Evaluator {
           with[dims.kernel_space[s]] = how.window[s].is_reversed ? how.window[s].size - 1 - taps[s]
                                                                  : taps[s];
         }
-        from[dims.input_batch] = at[dims.output_batch];
+        // Of either kind of groups, each makes a run of the output's features.
+        const Extent features = kernel.dims[dims.kernel_input];
+        const Extent of_group = result.dims[dims.output_feature] /
+                                (dims.feature_groups * dims.batch_groups);
+        const Extent group = at[dims.output_feature] / of_group;
+        const Extent feature_group = dims.feature_groups > 1 ? group : 0;
+        const Extent batch_group = dims.batch_groups > 1 ? group : 0;
+        from[dims.input_batch] = batch_group * result.dims[dims.output_batch] +
+                                 at[dims.output_batch];
         with[dims.kernel_output] = at[dims.output_feature];
-        for (Extent f = 0; f < kernel.dims[dims.kernel_input]; ++f) {
-          from[dims.input_feature] = with[dims.kernel_input] = f;
+        for (Extent f = 0; f < features; ++f) {
+          from[dims.input_feature] = feature_group * features + f;
+          with[dims.kernel_input] = f;
           sum += input(from) * kernel(with);
         }
       });

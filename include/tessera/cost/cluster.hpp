@@ -96,6 +96,30 @@ struct Cluster {
   }
 };
 
+// So many devices of a cluster that lie next to each other, from the beginning of a unit on, as a
+// cluster of their own.  Where they are no whole number of a level's units, they are taken to
+// spread evenly over more of them, which is slower rather than faster.  Throws
+// std::invalid_argument where the cluster does not have so many.
+inline Cluster part_of(const Cluster& cluster, Extent devices) {
+  if (devices < 1 || devices > cluster.device_count())
+    throw std::invalid_argument("a part of " + std::to_string(devices) + " devices of cluster " +
+                                cluster.name + ", which has " +
+                                std::to_string(cluster.device_count()));
+  Cluster part{cluster.name, cluster.device, {}, cluster.collective_start};
+  Extent left = devices;
+  for (std::size_t l = 0; l < cluster.levels.size() && left > 1; ++l) {
+    Level level = cluster.levels[l];
+    const bool is_last = l + 1 == cluster.levels.size();
+    Extent fan = std::min(left, level.fan_out);
+    while (!is_last && left % fan != 0) --fan;
+    level.is_closed = level.is_closed && fan == level.fan_out;
+    level.fan_out = is_last ? left : fan;
+    left /= level.fan_out;
+    if (level.fan_out > 1) part.levels.push_back(level);
+  }
+  return part;
+}
+
 namespace detail {
 
 // Where the members of the groups sit: at which level each first meets the one before it.

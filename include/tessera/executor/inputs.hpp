@@ -124,29 +124,39 @@ class Demands {
   std::vector<char> not_negative_;
 };
 
+// Numbers from `low` to 1, integers below `end`.
+inline Tensor random_tensor(const TensorType& type, double low, Extent end, std::uint64_t state) {
+  Tensor tensor(type);
+  if (type.element == ElementType::pred) end = 2;
+  with_storage(type.element, [&]<class T>(std::type_identity<T>) {
+    for (std::size_t i = 0; i < tensor.size(); ++i) {
+      const std::uint64_t drawn = mix_bits(++state);
+      const double share = static_cast<double>(drawn >> 11U) * 0x1p-53;  // of 1
+      if constexpr (std::is_integral_v<T>)
+        tensor.data<T>()[i] = static_cast<T>(drawn % static_cast<std::uint64_t>(end));
+      else
+        tensor.data<T>()[i] = static_cast<T>(low + (1 - low) * share);
+    }
+  });
+  return tensor;
+}
+
 }  // namespace detail
 
-// A tensor for each parameter, the same for the same seed.  O(elements + uses)
+// A tensor for each parameter, the same for the same seed.  Throws Unsupported, by name, for one of
+// an element type that has no storage.  O(elements + uses)
 inline std::vector<Tensor> random_inputs(const graph::Graph& graph, std::uint64_t seed) {
   const detail::Demands demands(graph);
   std::vector<Tensor> inputs;
   for (const graph::OpId id : parameters_of(graph)) {
-    Tensor tensor(graph.op(id).results[0]);
-    const Extent end = demands.below(id).value_or(2);
-    with_storage(tensor.element(), [&]<class T>(std::type_identity<T>) {
-      std::uint64_t state = mix_bits(seed ^ mix_bits(inputs.size() + 1));
-      for (std::size_t i = 0; i < tensor.size(); ++i) {
-        const std::uint64_t drawn = mix_bits(++state);
-        if constexpr (std::is_integral_v<T>) {
-          tensor.data<T>()[i] = static_cast<T>(
-              drawn % static_cast<std::uint64_t>(tensor.element() == ElementType::pred ? 2 : end));
-        } else {
-          const double number = static_cast<double>(drawn >> 11U) * 0x1p-53;  // from 0 to 1
-          tensor.data<T>()[i] = static_cast<T>(demands.not_negative(id) ? number : 2 * number - 1);
-        }
-      }
-    });
-    inputs.push_back(std::move(tensor));
+    const double low = demands.not_negative(id) ? 0 : -1;
+    const std::uint64_t state = mix_bits(seed ^ mix_bits(inputs.size() + 1));
+    try {
+      inputs.push_back(detail::random_tensor(graph.op(id).results[0], low,
+                                             demands.below(id).value_or(2), state));
+    } catch (const Unsupported& error) {
+      throw Unsupported(detail::op_text(graph.op(id)) + ": " + error.what());
+    }
   }
   return inputs;
 }

@@ -49,10 +49,17 @@ inline void check_straight(const graph::Graph& graph) {
       throw Unsupported(detail::op_text(graph.op(id)) + ": loops and branches can not be executed");
 }
 
+// Sees the results of every op as they are computed, for those who want more than outputs.
+struct Unobserved {
+  void operator()(graph::OpId, std::span<const OwnedPart>) const noexcept {}
+};
+
 // The outputs, in order.  Throws Unsupported for an op that can not be computed, by name;
 // std::invalid_argument for inputs that do not fit.  O(what the ops compute); tensors are let go
 // after their last use.
-inline std::vector<Tensor> interpret(const graph::Graph& graph, std::span<const Tensor> inputs) {
+template<class Observe = Unobserved>
+std::vector<Tensor> interpret(const graph::Graph& graph, std::span<const Tensor> inputs,
+                              const Observe& observe = {}) {
   check_inputs(graph, inputs);
   check_straight(graph);
   std::vector<std::vector<std::size_t>> last_uses(graph.op_count());  // by reader: ops to let go
@@ -81,6 +88,7 @@ inline std::vector<Tensor> interpret(const graph::Graph& graph, std::span<const 
       for (const TensorType& type : op.results) slices.push_back(whole_slice(type.dims));
       values[id] = compute(op, operands, slices);
     }
+    observe(id, values[id]);
     for (const graph::OpId done : last_uses[id])
       if (is_output[done] == 0) values[done].clear();
   }

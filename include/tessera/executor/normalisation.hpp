@@ -5,6 +5,7 @@
 // Sums are over what a device holds, so they may be partial; everything else is element by element,
 // with one row of numbers for each feature.  All of it in double.
 #pragma once
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <span>

@@ -12,10 +12,11 @@
 // the same order, which is what makes their calls meet.
 //
 // What is counted: of each step the payload and what the communicator moved under its label; and
-// the memory that is held.  Results are held as long as the plan says they live
-// (graph/liveness.hpp), an output in a parameter's place from the parameter's last use on in its
-// buffer.  What a plan does not count is told apart: working copies, which are operands brought in
-// another sharding and results before they are finished, and values inside fusions.
+// the memory that is held.  Results are held as long as the plan counts their buffers
+// (plan/buffers.hpp), and an output in a parameter's place is in its buffer from the parameter's
+// last use on.  What a plan does not count is told apart: working copies, which are operands
+// brought in another sharding and results before they are finished, and what compilers fuse and we
+// do not.
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -30,6 +31,7 @@
 #include "tessera/executor/exchange.hpp"
 #include "tessera/executor/interpret.hpp"
 #include "tessera/executor/kernels.hpp"
+#include "tessera/plan/buffers.hpp"
 #include "tessera/plan/plan.hpp"
 
 namespace tessera::executor {
@@ -54,18 +56,22 @@ inline std::string label_of(const graph::Graph& graph, StepPlace place) {
   return graph.op(place.op).name + " #" + std::to_string(place.step);
 }
 
-// What one device held, in bytes.
+// What one device held, in bytes: in buffers that the plan counts, and in all.
 struct HeldMemory {
   Extent now = 0, peak = 0;
-  Extent peak_with_copies = 0;
+  Extent others = 0, peak_in_all = 0;
 
   void add(Extent bytes) {
     now += bytes;
     peak = std::max(peak, now);
-    note_copies(0);
+    note(0);
+  }
+  void add_other(Extent bytes) {
+    others += bytes;
+    note(0);
   }
   // While an op runs: on top of what is held now.
-  void note_copies(Extent bytes) { peak_with_copies = std::max(peak_with_copies, now + bytes); }
+  void note(Extent copies) { peak_in_all = std::max(peak_in_all, now + others + copies); }
 };
 
 template<Communicator C>
@@ -78,11 +84,12 @@ class DevicePlan {
         plan_(plan),
         comm_(comm),
         exchange_(plan.mesh, checked(graph, plan, comm)),
+        lifetimes_(plan::buffers_of(graph)),
         payloads_(plan.ops.size()) {
     check_straight(graph);
     for (graph::OpId id = 0; id < graph.op_count(); ++id)
       payloads_[id].assign(plan.ops[id].steps.size(), 0);
-    find_last_uses();
+    find_ends();
   }
 
   // What this device holds of each parameter.  @pre the inputs are the program's
@@ -98,20 +105,29 @@ class DevicePlan {
   }
 
   // The outputs' shards, in order, from those of the parameters.  Throws what kernels and the
-  // communicator do, and std::logic_error where steps do not lead to what an op needs.
-  std::vector<OwnedPart> operator()(std::vector<OwnedPart> parameters) {
+  // communicator do, and std::logic_error where steps do not lead to what an op needs.  `observe`
+  // sees what every op hands on.
+  template<class Observe = Unobserved>
+  std::vector<OwnedPart> operator()(std::vector<OwnedPart> parameters,
+                                    const Observe& observe = {}) {
     values_.assign(graph_.op_count(), {});
-    memory_.now = 0;
+    held_bytes_.assign(graph_.op_count(), {});
+    memory_.now = memory_.others = 0;
     std::size_t next = 0;
     for (graph::OpId id = 0; id < graph_.op_count(); ++id)
       if (graph_.op(id).is_parameter) hold(id, finished(id, std::move(parameters.at(next++))));
     for (graph::OpId id = 0; id < graph_.op_count(); ++id) {
       if (!graph_.op(id).is_parameter) run(id);
+      observe(id, values_[id]);
       let_go_after(id);
     }
     std::vector<OwnedPart> outputs;
-    for (const graph::Value output : graph_.outputs)
-      outputs.push_back(values_[output.op][output.result]);
+    for (std::size_t i = 0; i < graph_.outputs.size(); ++i) {
+      const auto at = graph_.outputs.begin() + static_cast<std::ptrdiff_t>(i);
+      const bool comes_again = std::find(at + 1, graph_.outputs.end(), *at) != graph_.outputs.end();
+      OwnedPart& part = values_[at->op][at->result];
+      outputs.push_back(comes_again ? part : std::move(part));
+    }
     values_.clear();
     return outputs;
   }
@@ -131,20 +147,34 @@ class DevicePlan {
     return comm;
   }
 
-  // Parameters are the caller's, but for those whose place an output takes.
-  void find_last_uses() {
+  // A tensor is let go when nothing reads it any more and its buffer's time is over.  Parameters
+  // are the caller's, but for those whose place an output takes: then the buffer stays, and the old
+  // value goes.
+  void find_ends() {
     let_go_.resize(graph_.op_count());
-    std::vector<char> stays(graph_.op_count(), 0);
+    uncount_.resize(graph_.op_count());
+    std::vector<char> stays(graph_.op_count(), 0), is_replaced(graph_.op_count(), 0);
     for (graph::OpId id = 0; id < graph_.op_count(); ++id) stays[id] = graph_.op(id).is_parameter;
-    for (const graph::Alias& alias : graph_.aliases) stays[alias.parameter] = 0;
+    for (const graph::Alias& alias : graph_.aliases) {
+      if (alias.output.op == alias.parameter) continue;
+      stays[alias.parameter] = 0;
+      is_replaced[alias.parameter] = 1;
+      in_place_.push_back(alias.output);
+    }
     for (graph::OpId id = 0; id < graph_.op_count(); ++id) {
       if (stays[id] != 0) continue;
       std::vector<graph::OpId> last(graph_.op(id).results.size(), id);
       graph_.for_each_use(id, [&](graph::OpId reader, const graph::Use& use) {
         last[use.result] = std::max(last[use.result], reader);
       });
-      for (std::uint32_t r = 0; r < last.size(); ++r)
-        if (!is_output({id, r})) let_go_[last[r]].push_back({id, r});
+      for (std::uint32_t r = 0; r < last.size(); ++r) {
+        const graph::Value value{id, r};
+        const std::size_t end = lifetimes_[id][r].end;
+        const bool has_end = is_counted(value) && is_replaced[id] == 0 && end < graph_.op_count();
+        if (has_end) uncount_[end - 1].push_back(value);
+        if (has_end) last[r] = std::max<graph::OpId>(last[r], end - 1);
+        if (!is_output(value)) let_go_[last[r]].push_back(value);
+      }
     }
   }
   bool is_output(graph::Value value) const {
@@ -169,7 +199,7 @@ class DevicePlan {
       slices.push_back(exchange_.slice(plan_.ops[id].computed[r], op.results[r].dims));
     std::vector<OwnedPart> results = compute(op, operands, slices);
     for (const OwnedPart& result : results) copies += byte_size(result);
-    memory_.note_copies(copies);
+    memory_.note(copies);
     brought.clear();
     if (results.size() == 1)
       hold(id, finished(id, std::move(results[0])));
@@ -216,20 +246,29 @@ class DevicePlan {
     return static_cast<Extent>(part.tensor.byte_size());
   }
 
-  // Values inside a fusion need no memory of their own.
-  bool is_counted(graph::OpId id) const { return graph_.op(id).has_buffer; }
+  bool is_counted(graph::Value value) const { return !lifetimes_[value.op][value.result].empty(); }
+  // Whether it is written into a parameter's buffer.
+  bool is_in_place(graph::Value value) const {
+    return std::find(in_place_.begin(), in_place_.end(), value) != in_place_.end();
+  }
 
   void hold(graph::OpId id, std::vector<OwnedPart> results) {
     values_[id] = std::move(results);
-    for (const OwnedPart& result : values_[id])
-      if (is_counted(id)) memory_.add(byte_size(result));
+    for (std::uint32_t r = 0; r < values_[id].size(); ++r) {
+      held_bytes_[id].push_back(byte_size(values_[id][r]));
+      if (is_counted({id, r}))
+        memory_.add(held_bytes_[id][r]);
+      else if (!is_in_place({id, r}))
+        memory_.add_other(held_bytes_[id][r]);
+    }
   }
 
   void let_go_after(graph::OpId id) {
+    for (const graph::Value over : uncount_[id]) memory_.now -= held_bytes_[over.op][over.result];
     for (const graph::Value done : let_go_[id]) {
-      OwnedPart& part = values_[done.op][done.result];
-      if (is_counted(done.op)) memory_.now -= byte_size(part);
-      part = {};
+      if (!is_counted(done) && !is_in_place(done))
+        memory_.others -= held_bytes_[done.op][done.result];
+      values_[done.op][done.result] = {};
     }
   }
 
@@ -237,8 +276,12 @@ class DevicePlan {
   const plan::Plan& plan_;
   C& comm_;
   Exchange<C> exchange_;
-  std::vector<std::vector<graph::Value>> let_go_;  // by op: what is not needed after it
-  std::vector<std::vector<OwnedPart>> values_;     // by op and result
+  graph::Lifetimes lifetimes_;                      // of buffers, as the plan counts them
+  std::vector<std::vector<graph::Value>> let_go_;   // by op: what is not needed after it
+  std::vector<std::vector<graph::Value>> uncount_;  // by op: whose buffers' time is over after it
+  std::vector<graph::Value> in_place_;              // outputs in the place of parameters
+  std::vector<std::vector<Extent>> held_bytes_;     // by op and result
+  std::vector<std::vector<OwnedPart>> values_;      // by op and result
   std::vector<std::vector<Extent>> payloads_;
   HeldMemory memory_;
 };

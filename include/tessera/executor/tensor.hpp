@@ -10,6 +10,7 @@
 // What a device holds is a Part: a tensor, and the slice of the whole that it is.
 #pragma once
 #include <Eigen/Core>
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>

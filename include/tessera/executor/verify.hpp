@@ -95,13 +95,15 @@ struct Report {
   std::vector<OutputReport> outputs;
   std::vector<CollectiveReport> collectives;
   Wide predicted_peak = 0;
-  Extent held_peak = 0;              // of the device that held most
-  Extent held_peak_with_copies = 0;  // with what no plan counts: working copies
+  Extent held_peak = 0;         // of the device that held most
+  Extent held_peak_in_all = 0;  // with what no plan counts: working copies
 
   bool memory_agrees() const noexcept { return held_peak <= predicted_peak; }
+  bool outputs_agree() const {
+    return std::all_of(outputs.begin(), outputs.end(), [](const auto& o) { return o.agrees(); });
+  }
   bool is_true() const {
-    return memory_agrees() &&
-           std::all_of(outputs.begin(), outputs.end(), [](const auto& o) { return o.agrees(); }) &&
+    return memory_agrees() && outputs_agree() &&
            std::all_of(collectives.begin(), collectives.end(),
                        [](const auto& c) { return c.agrees; });
   }
@@ -222,17 +224,21 @@ inline CollectiveReport collective_report(const plan::Plan& plan, StepPlace plac
 template<Communicator C>
 Report verify(const graph::Graph& graph, const plan::Plan& plan, const Expectation& expected,
               C& comm, const VerifyOptions& options = {}) {
+  const std::vector<StepPlace> places = collectives_of(plan);
+  const auto moved = [&](StepPlace place) {
+    return static_cast<std::int64_t>(comm.traffic().of(label_of(graph, place)).message);
+  };
+  std::vector<std::int64_t> payloads, largest;  // to be summed up, and to take the largest of
+  for (const StepPlace place : places) largest.push_back(-moved(place));
+
   DevicePlan<C> device(graph, plan, comm);
   const std::vector<OwnedPart> outputs = device(device.shards_of(expected.inputs));
-
-  const std::vector<StepPlace> places = collectives_of(plan);
-  std::vector<std::int64_t> payloads, largest;  // to be summed up, and to take the largest of
-  for (const StepPlace place : places) {
-    payloads.push_back(device.payloads()[place.op][place.step]);
-    largest.push_back(static_cast<std::int64_t>(comm.traffic().of(label_of(graph, place)).message));
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    payloads.push_back(device.payloads()[places[i].op][places[i].step]);
+    largest[i] += moved(places[i]);
   }
   largest.push_back(device.memory().peak);
-  largest.push_back(device.memory().peak_with_copies);
+  largest.push_back(device.memory().peak_in_all);
 
   DevicePlan<C> exact(expected.graph_in_double, plan, comm);
   const std::vector<OwnedPart> exact_outputs = exact(exact.shards_of(expected.inputs_in_double));
@@ -260,8 +266,38 @@ Report verify(const graph::Graph& graph, const plan::Plan& plan, const Expectati
         detail::collective_report(plan, places[i], payloads[i], largest[i]));
   report.predicted_peak = plan.memory.bytes;
   report.held_peak = largest[places.size()];
-  report.held_peak_with_copies = largest[places.size() + 1];
+  report.held_peak_in_all = largest[places.size() + 1];
   return report;
+}
+
+// The first op that hands on something else than the unsharded program in double computes, to tell
+// where a plan that is not true goes wrong; nothing where none does.  Partial results are passed
+// over: what they should be nobody knows before they are finished.
+inline std::optional<graph::OpId> first_wrong_op(const graph::Graph& graph, const plan::Plan& plan,
+                                                 const Expectation& expected,
+                                                 std::stop_token stop = {}) {
+  constexpr double tolerance = 1e-6;
+  std::vector<std::vector<Tensor>> values(graph.op_count());
+  interpret(expected.graph_in_double, expected.inputs_in_double,
+            [&](graph::OpId id, std::span<const OwnedPart> results) {
+              for (const OwnedPart& result : results) values[id].push_back(result.tensor);
+            });
+  std::vector<graph::OpId> first(static_cast<std::size_t>(plan.mesh.device_count()),
+                                 graph.op_count());  // by device
+  const auto run = [&](ThreadCommunicator& comm) {
+    DevicePlan device(expected.graph_in_double, plan, comm);
+    graph::OpId& own = first[static_cast<std::size_t>(comm.rank())];
+    device(device.shards_of(expected.inputs_in_double),
+           [&](graph::OpId id, std::span<const OwnedPart> results) {
+             for (std::size_t r = 0; r < results.size() && own == graph.op_count(); ++r)
+               if (plan.ops[id].results[r].partial_axes().empty() &&
+                   difference(results[r], values[id][r]) > tolerance)
+                 own = id;
+           });
+  };
+  run_on_threads(plan.mesh.device_count(), run, stop);
+  const graph::OpId found = *std::min_element(first.begin(), first.end());
+  return found < graph.op_count() ? std::optional(found) : std::nullopt;
 }
 
 // On a thread for each device.  Throws what run_on_threads() does.

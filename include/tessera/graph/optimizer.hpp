@@ -113,4 +113,20 @@ inline void accumulate(const Tensor& loss, std::span<const Tensor> weights) {
   }
 }
 
+// After the last of `count` micro-batches: updates every weight by the mean of what accumulate()
+// kept of each, and begins the sums anew.  The program has parameters of the weights' names and
+// types.
+inline void apply_accumulated(std::span<const Tensor> weights, const Optimizer& optimizer,
+                              Extent count) {
+  if (weights.empty()) return;
+  Builder& b = weights[0].builder();
+  detail::Updater updater(b, optimizer);
+  for (const Tensor& weight : weights) {
+    const std::string& name = b.graph().op(weight.value().op).name;
+    const Tensor sum = b.parameter(name + ".gradient", f32, weight.dims());
+    updater.update(weight, count == 1 ? sum : sum * (1 / static_cast<double>(count)));
+    b.update(sum, constant_like(sum, 0));
+  }
+}
+
 }  // namespace tessera::graph

@@ -3,7 +3,8 @@
 // A plan as one JSON object.
 //
 //   {"objective": 26872.03, "lower_bound": 26872.03, "status": "optimal", "unit": "alpa",
-//    "mesh": [4, 8], "memory": {"peak_bytes": ..., "at": "dot.1", "budget_bytes": ...},
+//    "mesh": [4, 8], "memory": {"peak_bytes": ..., "at": "dot.1", "budget_bytes": ...,
+//    "peak_bytes_with_buffers": ..., "peak_bytes_of": {"weights": ..., ...}},
 //    "instructions": {"NAME": {"sharding": "{devices=...}", "strategy": "S0R x RS1 -> S0S1",
 //      "collectives": [{"kind": "all-reduce", "axes": [0], "bytes": 123, "cost": 98305.01,
 //                       "operand": 1}]}},
@@ -87,6 +88,7 @@ class PlanWriter {
     if (plan_.has_ops()) {
       raw("peak_bytes", to_string(plan_.memory.bytes));
       if (program_.graph.op_count() > 0) string("at", program_.graph.op(plan_.memory.at).name);
+      raw("peak_bytes_with_buffers", to_string(plan_.memory_with_buffers));
       json_.Key("peak_bytes_of");
       json_.StartObject();
       for (std::size_t kind = 0; kind < plan::memory_kinds; ++kind)

@@ -133,6 +133,7 @@ struct Word {
 };
 inline constexpr Word<Purpose> step_words[] = {{"train", Purpose::training},
                                                {"accumulate", Purpose::accumulation},
+                                               {"apply", Purpose::application},
                                                {"infer", Purpose::inference}};
 inline constexpr Word<ElementType> precision_words[] = {{"f32", f32}, {"bf16", bf16}, {"f16", f16}};
 inline constexpr Word<Optimizer::Kind> optimizer_words[] = {{"adam", Optimizer::Kind::adam},
@@ -175,6 +176,8 @@ inline bool set(StepOptions& step, const Setting& setting) {
     step.precision = meaning_of(setting, precision_words);
   else if (setting.key == "optimizer")
     step.optimizer.kind = meaning_of(setting, optimizer_words);
+  else if (setting.key == "microbatches")
+    step.microbatches = number_of(setting);
   else
     return false;
   return true;
@@ -192,7 +195,7 @@ Graph build_from(std::string_view family, std::span<const Setting> settings,
       throw InputError(source, excerpt(setting.key) + " is no setting of " + std::string(family) +
                                    "; there is " +
                                    listed(fields, [](const auto& f) { return f.key; }) +
-                                   ", step, precision, optimizer");
+                                   ", step, precision, optimizer, microbatches");
     size.*(field->member) = number_of(setting);
   }
   return build(size, step);

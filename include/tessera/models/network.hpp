@@ -18,6 +18,7 @@ using namespace graph;  // models are written in the builder's words
 enum class Purpose : std::uint8_t {
   training,      // forward, backward, optimizer
   accumulation,  // forward, backward; derivatives are added to those of earlier micro-batches
+  application,   // the optimizer alone, by what micro-batches have added up
   inference,     // forward
 };
 
@@ -26,6 +27,7 @@ struct StepOptions {
   Purpose purpose = Purpose::training;
   ElementType precision = bf16;  // of weights and activations
   Optimizer optimizer = {};
+  Extent microbatches = 1;  // of which derivatives were added up (application)
 };
 
 class Network {
@@ -48,6 +50,7 @@ class Network {
   // The program that classifies: `logits` [..., classes].  Training steps take the right classes as
   // an input, `labels`, and lessen cross-entropy plus `penalty`, a scalar of f32.
   Graph finish(const Tensor& logits, std::optional<Tensor> penalty = std::nullopt) {
+    if (step_.purpose == Purpose::application) return application();
     if (step_.purpose == Purpose::inference) {
       b_.output(logits);
       return b_.graph();
@@ -65,6 +68,19 @@ class Network {
   }
 
  private:
+  // Of the network itself only its weights are left.
+  Graph application() const {
+    Builder b;
+    std::vector<Tensor> weights;
+    for (const Tensor& weight : weights_) {
+      const TensorType type = weight.type();
+      weights.push_back(
+          b.parameter(b_.graph().op(weight.value().op).name, type.element, type.dims));
+    }
+    apply_accumulated(weights, step_.optimizer, step_.microbatches);
+    return b.graph();
+  }
+
   Builder b_;
   StepOptions step_;
   std::vector<Tensor> weights_;

@@ -101,6 +101,24 @@ HloSharding to_hlo(const S& sharding, const M& mesh) {
   return result;
 }
 
+// The same on a submesh: `count` devices from `first` on, of a cluster that has others too.  What
+// is alike on all of them says so device by device, since {replicated} would mean the whole
+// cluster.
+inline HloSharding on_submesh(HloSharding sharding, std::size_t rank, Device first, Extent count) {
+  using Kind = HloSharding::Kind;
+  if (count == 1) return {Kind::maximal, {}, {}, {first}};
+  if (sharding.kind == Kind::replicated || sharding.kind == Kind::unreduced) {
+    sharding.subgroups = {sharding.kind == Kind::replicated ? SubgroupKind::replicated
+                                                            : SubgroupKind::unreduced};
+    sharding.kind = Kind::tiled;
+    sharding.tile_dims.assign(rank, 1);
+    sharding.tile_dims.push_back(count);
+    for (Device device = 0; device < count; ++device) sharding.devices.push_back(device);
+  }
+  for (Device& device : sharding.devices) device += first;
+  return sharding;
+}
+
 namespace detail {
 
 // The axes that run along one dim of the array, major first, by how far the devices of neighbouring

@@ -22,9 +22,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <map>
 #include <optional>
+#include <set>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -345,8 +348,10 @@ class LayerSpread {
 
   void run() {
     find_homes();
+    find_places();
     assign_what_leads_to_weights();
     assign_what_is_left();
+    for (LayerId layer = static_cast<LayerId>(layers_.count); layer-- > 0;) settle_border(layer);
     assign_derived();
   }
 
@@ -371,9 +376,17 @@ class LayerSpread {
     std::reverse(layers_.shared.begin(), layers_.shared.end());
   }
 
-  // The layer whose own weights an op reads, the last one where there are several.
+  // For what takes a parameter's place: the one layer that reads the parameter, if it is one.
+  void find_places() {
+    for (const graph::Alias& alias : graph_.aliases)
+      if (homes_[alias.parameter].size() == 1)
+        places_[alias.output.op] = homes_[alias.parameter][0];
+  }
+
+  // The layer whose own weights an op reads, or writes; the last one where there are several.
   std::optional<LayerId> anchor_of(OpId id) const {
     std::optional<LayerId> layer;
+    if (const auto place = places_.find(id); place != places_.end()) layer = place->second;
     for (const graph::Value operand : ForwardPart::operands_of(graph_, id)) {
       if (!forward_.is_of_parameter(operand.op)) continue;
       const OpId parameter = forward_.parameter_of(operand.op);
@@ -438,6 +451,63 @@ class LayerSpread {
     }
   }
 
+  // Backward passes come down from one layer to the one below through ops that read neither's
+  // weights, such as the sum of what several paths hand on.  The border between the layers is where
+  // least is alive: ops before it go to the layer above.
+  void settle_border(LayerId layer) {
+    std::vector<bool> rises(graph_.op_count(), false);
+    std::vector<OpId> rising;
+    for (OpId id = forward_.end(); id < graph_.op_count(); ++id)
+      if (layers_.of_op[id] == layer && comes_from_above(id, layer, rises)) {
+        rises[id] = true;
+        rising.push_back(id);
+      }
+    std::map<graph::Value, std::size_t> readers;  // below the border, of what is above
+    Wide alive = 0;
+    const auto enter = [&](graph::Value value) {
+      const std::size_t count = readers_up_to(value, layer);
+      if (count > 0 && readers.emplace(value, count).second) alive += bytes_of(value);
+    };
+    for (const OpId id : rising)
+      for (const graph::Value operand : ForwardPart::operands_of(graph_, id))
+        if (!forward_.is_derived(operand.op) && !rises[operand.op]) enter(operand);
+    Wide least = alive;
+    std::size_t best = 0;
+    for (std::size_t i = 0; i < rising.size(); ++i) {
+      for (const graph::Value operand : ForwardPart::operands_of(graph_, rising[i]))
+        if (!forward_.is_derived(operand.op) && --readers[operand] == 0) alive -= bytes_of(operand);
+      for (std::uint32_t r = 0; r < graph_.op(rising[i]).results.size(); ++r) enter({rising[i], r});
+      if (alive >= least) continue;
+      least = alive;
+      best = i + 1;
+    }
+    for (std::size_t i = 0; i < best; ++i) layers_.of_op[rising[i]] = layer + 1;
+  }
+  bool comes_from_above(OpId id, LayerId layer, const std::vector<bool>& rises) const {
+    // What leads to no weights of a layer stays where it is: a shared weight's update.
+    if (forward_.is_derived(id) || distances_[id] == nowhere || anchor_of(id)) return false;
+    if (graph_.op(id).is_heavy) return false;  // work stays with the layer that it is of
+    bool any = false;
+    for (const graph::Value operand : ForwardPart::operands_of(graph_, id)) {
+      if (forward_.is_of_parameter(operand.op)) return false;
+      if (forward_.is_derived(operand.op)) continue;
+      const bool is_above = operand.op >= forward_.end() &&
+                            (layers_.of_op[operand.op] > layer || rises[operand.op]);
+      if (!is_above) return false;
+      any = true;
+    }
+    return any;
+  }
+  // How many operands in layers up to this one it is.
+  std::size_t readers_up_to(graph::Value value, LayerId layer) const {
+    std::size_t count = 0;
+    graph_.for_each_use(value.op, [&](OpId reader, const graph::Use& use) {
+      if (use.result == value.result && layers_.of_op[reader] <= layer) ++count;
+    });
+    return count;
+  }
+  Wide bytes_of(graph::Value value) const { return graph::byte_count(graph_.type_of(value)); }
+
   // With the first op that reads it.
   void assign_derived() {
     for (OpId id = graph_.op_count(); id-- > 0;) {
@@ -456,10 +526,47 @@ class LayerSpread {
   const ForwardPart& forward_;
   Layers& layers_;
   std::vector<std::vector<LayerId>> homes_;
+  std::map<OpId, LayerId> places_;
   std::vector<std::size_t> distances_;  // to the nearest op that reads a layer's own weights
 };
 
+// The layers that begin with these units.
+inline Layers layers_of(const graph::Graph& graph, const ForwardPart& forward, const Units& units,
+                        const std::vector<std::size_t>& begins) {
+  Layers layers;
+  layers.count = begins.size();
+  layers.of_op.assign(graph.op_count(), 0);
+  layers.work.assign(begins.size(), 0);
+  layers.input.assign(begins.size(), 0);
+  const auto layer_of = [&](std::size_t unit) {
+    return static_cast<LayerId>(std::upper_bound(begins.begin(), begins.end(), unit) -
+                                begins.begin() - 1);
+  };
+  for (graph::OpId id = 0; id < forward.end(); ++id) layers.of_op[id] = layer_of(units.of_op[id]);
+  for (std::size_t unit = 0; unit < units.size(); ++unit) {
+    const LayerId layer = layer_of(unit);
+    layers.work[layer] += units.work[unit];
+    for (const Units::Read& read : units.reads[unit])
+      if (read.known < begins[layer]) layers.input[layer] += read.bytes;
+  }
+  LayerSpread(graph, forward, layers).run();
+  return layers;
+}
+
+// What a parameter's name begins with, where that ends in a number: "layer12" of "layer12.up.bias".
+inline std::string_view mark_of(std::string_view name) {
+  const std::string_view mark = name.substr(0, name.find('.'));
+  const bool is_numbered = !mark.empty() && mark.size() < name.size() && mark.back() >= '0' &&
+                           mark.back() <= '9';
+  return is_numbered ? mark : std::string_view();
+}
+
 }  // namespace detail
+
+// One past the last op of the forward part; the number of ops where all of it is.
+inline graph::OpId forward_end(const graph::Graph& graph) {
+  return detail::ForwardPart(graph).end();
+}
 
 // Cuts a program into layers.  `work`: of each op; only forward ops' counts.  Loops stay whole.
 // Throws std::invalid_argument where there are fewer heavy ops to part than layers asked for.
@@ -477,29 +584,33 @@ inline Layers cluster_layers(const graph::Graph& graph, const LayerOptions& opti
                                 std::to_string(units.size()));
   const std::vector<std::size_t> begins =
       detail::UnitPartition(units, options.count, options.tolerance).run();
-  Layers layers;
-  layers.count = options.count;
-  layers.of_op.assign(graph.op_count(), 0);
-  layers.work.assign(options.count, 0);
-  layers.input.assign(options.count, 0);
-  const auto layer_of = [&](std::size_t unit) {
-    return static_cast<LayerId>(std::upper_bound(begins.begin(), begins.end(), unit) -
-                                begins.begin() - 1);
-  };
-  for (graph::OpId id = 0; id < forward.end(); ++id) layers.of_op[id] = layer_of(units.of_op[id]);
-  for (std::size_t unit = 0; unit < units.size(); ++unit) {
-    const LayerId layer = layer_of(unit);
-    layers.work[layer] += units.work[unit];
-    for (const detail::Units::Read& read : units.reads[unit])
-      if (read.known < begins[layer]) layers.input[layer] += read.bytes;
-  }
-  detail::LayerSpread(graph, forward, layers).run();
-  return layers;
+  return detail::layers_of(graph, forward, units, begins);
 }
 
 // By the multiplications of heavy ops.
 inline Layers cluster_layers(const graph::Graph& graph, const LayerOptions& options) {
   return cluster_layers(graph, options, heavy_work(graph));
+}
+
+// The layers that the names of parameters tell of: a new one begins before the first heavy forward
+// op that reads a parameter of a new name "layer12.", or whatever it is up to the first dot, if it
+// ends in a number; where least is alive between that op and the heavy one before.  What has no
+// such name is with what comes before it.  Nothing where there are not two such names.
+inline std::optional<Layers> named_layers(const graph::Graph& graph) {
+  const detail::ForwardPart forward(graph);
+  const detail::Units units(graph, forward, heavy_work(graph));
+  std::vector<std::size_t> begins;
+  std::set<std::string_view> seen;
+  for (const graph::OpId id : forward.heavy())
+    for (const graph::Value operand : detail::ForwardPart::operands_of(graph, id)) {
+      if (!forward.is_of_parameter(operand.op)) continue;
+      const auto mark = detail::mark_of(graph.op(forward.parameter_of(operand.op)).name);
+      if (mark.empty() || !seen.insert(mark).second) continue;
+      const std::size_t unit = begins.empty() ? 0 : units.of_op[id];
+      if (begins.empty() || unit > begins.back()) begins.push_back(unit);
+    }
+  if (begins.size() < 2) return std::nullopt;
+  return detail::layers_of(graph, forward, units, begins);
 }
 
 }  // namespace tessera::pipeline

@@ -24,6 +24,8 @@
 #include "tessera/core/cost.hpp"
 #include "tessera/core/integer.hpp"
 #include "tessera/core/wide.hpp"
+#include "tessera/cost/cluster.hpp"
+#include "tessera/cost/time.hpp"
 #include "tessera/mesh/mesh.hpp"
 #include "tessera/sharding/dynamic_sharding.hpp"
 #include "tessera/sharding/local.hpp"
@@ -216,64 +218,82 @@ inline Transfer transfer_between(const Dims& dims, const Placed& source, const P
   return detail::TransferPlanner(blocks, per_host).run();
 }
 
-// How fast a cluster's links are, in one direction; bytes per second, picoseconds.
-struct Links {
-  Extent per_host = 1;               // devices
-  std::int64_t within = 0;           // each device's, to others of its host
-  std::int64_t across = 0;           // each device's, to other hosts
-  std::int64_t across_per_host = 0;  // all of a host's devices together
-  Cost start_within = 0, start_across = 0;
-};
-
 namespace detail {
 
-// The most that anyone in `loads` has to carry.
-inline Wide largest(const std::map<Device, Wide>& loads) {
-  Wide most = 0;
-  for (const auto& [device, load] : loads) most = std::max(most, load);
-  return most;
-}
+// The sends of one phase, all at once: over each level of links, as long as the device that has the
+// most to send or to receive there; where devices are joined pair by pair, the pair that has.
+class PhaseTiming {
+ public:
+  PhaseTiming(const std::vector<Send>& sends, std::int64_t bytes_per_element,
+              const cost::Cluster& cluster)
+      : cluster_(cluster), loads_(cluster.levels.size()) {
+    Extent size = 1;
+    for (const cost::Level& level : cluster.levels) sizes_.push_back(size *= level.fan_out);
+    for (const Send& send : sends) add(send, bytes_per_element);
+  }
 
-// Picoseconds for so many bytes, rounded up; infinite where they do not fit.  @pre speed >= 1
-inline Cost carrying_time(Wide bytes, std::int64_t speed) {
-  constexpr Wide second = 1'000'000'000'000;
-  if (bytes > (Wide{1} << 80U)) return infinite;
-  return static_cast<Cost>(std::min<Wide>((bytes * second + speed - 1) / speed, infinite));
-}
+  // Picoseconds.
+  Cost run() const {
+    Cost slowest = 0;
+    for (std::size_t level = 0; level < loads_.size(); ++level)
+      if (!loads_[level].by_pair.empty()) slowest = std::max(slowest, time_of(level));
+    return slowest == 0 ? 0 : saturating_add(cluster_.collective_start, slowest);
+  }
+
+ private:
+  struct Loads {
+    std::map<Device, Wide> out, in;
+    std::map<std::pair<Device, Device>, Wide> by_pair;
+  };
+
+  void add(const Send& send, std::int64_t bytes_per_element) {
+    std::size_t level = 0;
+    while (level < sizes_.size() && send.from / sizes_[level] != send.to / sizes_[level]) ++level;
+    if (level == sizes_.size())
+      throw std::invalid_argument("transfer: from device " + std::to_string(send.from) + " to " +
+                                  std::to_string(send.to) + ", but cluster " + cluster_.name +
+                                  " has " + std::to_string(cluster_.device_count()));
+    const Wide bytes = Wide(send.elements.size()) * bytes_per_element;
+    loads_[level].out[send.from] += bytes;
+    loads_[level].in[send.to] += bytes;
+    loads_[level].by_pair[{send.from, send.to}] += bytes;
+  }
+
+  Cost time_of(std::size_t level) const {
+    const cost::Level& links = cluster_.levels[level];
+    const Loads& loads = loads_[level];
+    const auto time = [&](Wide bytes, cost::Rate rate) {
+      return cost::time_at(bytes, 1, 1,
+                           std::max<cost::Rate>(1, rate / 100 * links.achieved_percent));
+    };
+    Cost slowest = time(std::max(largest(loads.out), largest(loads.in)), links.bandwidth);
+    if (links.wiring == cost::Wiring::peers)
+      slowest = std::max(slowest, time(largest(loads.by_pair), links.peer_bandwidth));
+    return saturating_add(links.latency, slowest);
+  }
+
+  // The most that anyone has to carry.
+  template<class Carriers>
+  static Wide largest(const Carriers& carriers) {
+    Wide most = 0;
+    for (const auto& [carrier, load] : carriers) most = std::max(most, load);
+    return most;
+  }
+
+  const cost::Cluster& cluster_;
+  std::vector<Extent> sizes_;  // of one unit of each level, in devices
+  std::vector<Loads> loads_;   // by level
+};
 
 }  // namespace detail
 
-// How long a transfer takes: first what crosses, then what stays within hosts, each as long as the
-// device, or the host, that has the most to send or to receive.  @pre the speeds are at least 1
+// How long a transfer takes, in picoseconds: first what crosses, then what stays within hosts.  A
+// device has of a link what it has while all others send too.  Throws std::invalid_argument for
+// devices that the cluster does not have, std::overflow_error where it takes longer than a day.
 inline Cost transfer_time(const Transfer& transfer, std::int64_t bytes_per_element,
-                          const Links& links) {
-  using Loads = std::map<Device, Wide>;
-  const auto bytes = [&](const Send& send) {
-    return Wide(send.elements.size()) * bytes_per_element;
-  };
-  Loads out, in, host_out, host_in, within_out, within_in;
-  for (const Send& send : transfer.across) {
-    out[send.from] += bytes(send);
-    in[send.to] += bytes(send);
-    host_out[send.from / links.per_host] += bytes(send);
-    host_in[send.to / links.per_host] += bytes(send);
-  }
-  for (const Send& send : transfer.within) {
-    within_out[send.from] += bytes(send);
-    within_in[send.to] += bytes(send);
-  }
-  const auto time = [](const Loads& a, const Loads& b, std::int64_t speed) {
-    return detail::carrying_time(std::max(detail::largest(a), detail::largest(b)), speed);
-  };
-  Cost total = 0;
-  if (!transfer.across.empty())
-    total = saturating_add(
-        links.start_across,
-        std::max(time(out, in, links.across), time(host_out, host_in, links.across_per_host)));
-  if (!transfer.within.empty())
-    total = saturating_add(
-        total, saturating_add(links.start_within, time(within_out, within_in, links.within)));
-  return total;
+                          const cost::Cluster& cluster) {
+  return saturating_add(detail::PhaseTiming(transfer.across, bytes_per_element, cluster).run(),
+                        detail::PhaseTiming(transfer.within, bytes_per_element, cluster).run());
 }
 
 }  // namespace tessera::pipeline

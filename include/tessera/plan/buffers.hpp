@@ -24,17 +24,21 @@
 
 namespace tessera::plan {
 
+// By op, whether its results take memory of their own.  `in_memory`: whether they reach memory.
+inline std::vector<char> owners_of(const graph::Graph& graph, const std::vector<char>& in_memory) {
+  std::vector<char> owns = in_memory;
+  for (graph::OpId id = 0; id < graph.op_count(); ++id)
+    if (cost::detail::is_view(graph.op(id)) && in_memory[graph.operand(id, 0).op] != 0)
+      owns[id] = 0;
+  return owns;
+}
+
 namespace detail {
 
 class BufferFinder {
  public:
-  // `in_memory`: by op, whether its results reach memory.
   BufferFinder(const graph::Graph& graph, const std::vector<char>& in_memory)
-      : graph_(graph), owns_(in_memory) {
-    for (graph::OpId id = 0; id < graph.op_count(); ++id)
-      if (cost::detail::is_view(graph.op(id)) && in_memory[graph.operand(id, 0).op] != 0)
-        owns_[id] = 0;
-  }
+      : graph_(graph), owns_(owners_of(graph, in_memory)) {}
 
   graph::Lifetimes run() const {
     graph::Lifetimes reads = graph::detail::uses_of(graph_);

@@ -52,6 +52,10 @@ struct FormulateOptions {
   std::span<const strategy::Annotation> annotations;
   // Called often, where it is given; what it throws ends the formulation.
   std::function<void()> checkpoint;
+  // How often each op runs, by op; empty: once.  An op that hands on to others runs at least as
+  // often as they do, but for parameters, which do not run.  What an op costs, and what it takes
+  // to bring it its operands, counts as often as it runs.
+  std::span<const std::int64_t> runs;
 };
 
 // An annotation that can not be satisfied.
@@ -225,13 +229,18 @@ class Formulator {
       : graph_(graph),
         options_(options),
         mesh_(resharding.mesh()),
-        maker_(resharding, reductions_of(graph), pruning_of(options), options.checkpoint) {}
+        maker_(resharding, reductions_of(graph), pruning_of(options), options.checkpoint) {
+    if (!options.runs.empty() && options.runs.size() != graph.op_count())
+      throw std::invalid_argument("runs of " + std::to_string(options.runs.size()) +
+                                  " ops for a program of " + std::to_string(graph.op_count()));
+  }
 
   Formulation run() {
     result_.problem.usage_limit = options_.memory_budget;
     result_.lifetimes = buffers_of(graph_);
     make_columns();
-    for (graph::OpId id = 0; id < graph_.op_count(); ++id) add_nodes(id);
+    for (graph::OpId id = 0; id < graph_.op_count(); ++id)
+      with_op(graph_, id, [&] { add_nodes(id); });
     for (graph::OpId id = 0; id < graph_.op_count(); ++id)
       with_op(graph_, id, [&] {
         for (std::size_t i = 0; i < graph_.operand_count(id); ++i) add_operand_edge(id, i);
@@ -250,6 +259,18 @@ class Formulator {
 
   void check() const {
     if (options_.checkpoint) options_.checkpoint();
+  }
+
+  std::int64_t runs_of(graph::OpId id) const {
+    return options_.runs.empty() ? 1 : options_.runs[id];
+  }
+  static Cost repeated(Cost price, std::int64_t runs) {
+    Cost product = 0;
+    if (!is_finite(price)) return infinite;
+    if (__builtin_mul_overflow(price, runs, &product) || !is_finite(product))
+      throw std::overflow_error("its price, counted " + std::to_string(runs) +
+                                " times, does not fit in 64 bits");
+    return product;
   }
 
   void make_columns() {
@@ -292,7 +313,7 @@ class Formulator {
     const std::size_t results = graph_.op(id).results.size();
     for (std::size_t r = 0; r < std::max<std::size_t>(results, 1); ++r) {
       for (std::size_t s = 0; s < column.size(); ++s) {
-        costs[s] = r == 0 ? column[s].price : 0;
+        costs[s] = r == 0 ? repeated(column[s].price, runs_of(id)) : 0;
         usages[s] = r < results ? column[s].result_bytes[r] : 0;
       }
       const graph::Lifetime life = r < results ? result_.lifetimes[id][r] : graph::Lifetime{};
@@ -319,8 +340,9 @@ class Formulator {
   void add_operand_edge(graph::OpId reader, std::size_t i) {
     const graph::Value value = graph_.operand(reader, i);
     check();
-    // What the costs depend on: the two columns, and which of their tensors it is.
-    const std::array<std::size_t, 4> key{alike_[value.op], value.result, alike_[reader], i};
+    // What the costs depend on: the two columns, which of their tensors it is, and how often.
+    const std::array<std::size_t, 5> key{alike_[value.op], value.result, alike_[reader], i,
+                                         static_cast<std::size_t>(runs_of(reader))};
     const solver::NodeId nodes[] = {result_.nodes[value.op][0], result_.nodes[reader][0]};
     const auto [at, is_new] = edges_.try_emplace(key, std::nullopt);
     if (!is_new) {
@@ -328,6 +350,8 @@ class Formulator {
       return;
     }
     price_operand(value, reader, i);
+    if (const std::int64_t runs = runs_of(reader); runs != 1)
+      for (Cost& cost : costs_) cost = repeated(cost, runs);
     if (std::any_of(costs_.begin(), costs_.end(), [](Cost cost) { return cost != 0; }))
       at->second = result_.problem.edge_costs_id(add_edge(nodes[0], nodes[1]));
   }
@@ -387,8 +411,8 @@ class Formulator {
   M mesh_;
   strategy::ColumnMaker<Model, M> maker_;
   std::vector<graph::OpId> alike_;  // by op: the first one that has the same column
-  // By the columns and tensors at both ends: what an edge between them costs, if anything.
-  std::map<std::array<std::size_t, 4>, std::optional<solver::CostsId>> edges_;
+  // By what its costs depend on: what an edge costs, if anything.
+  std::map<std::array<std::size_t, 5>, std::optional<solver::CostsId>> edges_;
   std::vector<Cost> costs_;  // of the edge at hand
   Formulation result_;
 };

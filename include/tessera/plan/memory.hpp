@@ -123,32 +123,47 @@ inline std::vector<MemoryKind> memory_kinds_of(const graph::Graph& graph) {
   return detail::KindFinder(graph).run();
 }
 
-// `bytes_of(value)` is what one result takes.  O(results log results)
+namespace detail {
+
+// Calls visit(value, lifetime) for every result that takes memory.
+template<class Visit>
+void for_each_buffer(const graph::Graph& graph, const graph::Lifetimes& lifetimes, Visit&& visit) {
+  for (graph::OpId id = 0; id < graph.op_count(); ++id)
+    for (std::uint32_t r = 0; r < graph.op(id).results.size(); ++r)
+      if (!lifetimes[id][r].empty()) visit(graph::Value{id, r}, lifetimes[id][r]);
+}
+
+}  // namespace detail
+
+// By op: the bytes that are held while it runs.  `bytes_of(value)` is what one result takes.
+// O(results)
 template<class BytesOf>
-MemoryPeak memory_peak(const graph::Graph& graph, const graph::Lifetimes& lifetimes,
-                       BytesOf&& bytes_of) {
+std::vector<Wide> memory_in_use(const graph::Graph& graph, const graph::Lifetimes& lifetimes,
+                                BytesOf&& bytes_of) {
   std::vector<Wide> change(graph.op_count() + 1, Wide(0));
-  const auto for_each_value = [&](auto&& visit) {
-    for (graph::OpId id = 0; id < graph.op_count(); ++id)
-      for (std::uint32_t r = 0; r < graph.op(id).results.size(); ++r)
-        if (!lifetimes[id][r].empty()) visit(graph::Value{id, r}, lifetimes[id][r]);
-  };
-  for_each_value([&](graph::Value value, graph::Lifetime life) {
+  detail::for_each_buffer(graph, lifetimes, [&](graph::Value value, graph::Lifetime life) {
     const Extent bytes = bytes_of(value);
     change[life.begin] += bytes;
     change[life.end] -= bytes;
   });
+  change.pop_back();
+  for (std::size_t point = 1; point < change.size(); ++point) change[point] += change[point - 1];
+  return change;
+}
+
+// `bytes_of(value)` is what one result takes.  O(results log results)
+template<class BytesOf>
+MemoryPeak memory_peak(const graph::Graph& graph, const graph::Lifetimes& lifetimes,
+                       BytesOf&& bytes_of) {
   MemoryPeak peak;
-  Wide now = 0;
-  for (graph::OpId point = 0; point < graph.op_count(); ++point) {
-    now += change[point];
-    if (now > peak.bytes) {
-      peak.bytes = now;
+  const std::vector<Wide> in_use = memory_in_use(graph, lifetimes, bytes_of);
+  for (graph::OpId point = 0; point < in_use.size(); ++point)
+    if (in_use[point] > peak.bytes) {
+      peak.bytes = in_use[point];
       peak.at = point;
     }
-  }
   const std::vector<MemoryKind> kinds = memory_kinds_of(graph);
-  for_each_value([&](graph::Value value, graph::Lifetime life) {
+  detail::for_each_buffer(graph, lifetimes, [&](graph::Value value, graph::Lifetime life) {
     if (peak.at < life.begin || life.end <= peak.at) return;
     peak.live.push_back({value, bytes_of(value)});
     peak.of_kind[static_cast<std::size_t>(kinds[value.op])] += peak.live.back().bytes;

@@ -56,6 +56,9 @@ struct PlannedOp {
   std::vector<Extent> result_bytes;       // per device, as they are handed on
   std::vector<PlannedStep> steps;         // in the order they run
   Cost work = 0;                          // of the op itself, where the model prices that
+  // What operands and the result are on their way to the shardings in which they are needed, at
+  // most, beside what is in memory before and after.
+  Wide buffer_bytes = 0;
 };
 
 struct Plan {
@@ -66,7 +69,10 @@ struct Plan {
   std::string unit;
   DynamicMesh mesh;
   std::vector<PlannedOp> ops;  // by op; empty unless status is optimal or feasible
-  MemoryPeak memory;           // of the plan
+  MemoryPeak memory;           // of the plan; the budget is for this
+  // At its peak with all that stands beside it for a while: operands in other shardings than they
+  // were handed on in, and what is in between.
+  Wide memory_with_buffers = 0;
   std::optional<Extent> memory_budget;
   // Under a model of a real cluster, where cost is time: what a device has room for, and how well
   // the plan uses the devices.
@@ -82,20 +88,217 @@ struct Plan {
 };
 
 struct Options {
-  std::optional<Extent> memory_budget;  // bytes per device
+  std::optional<Extent> memory_budget = {};  // bytes per device
   // Off: no strategy is left out for being replaceable, and it takes longer (FormulateOptions).
   bool prune = true;
   // Shardings that results must have.  Where one can not be had, plan() throws InvalidAnnotation.
   std::vector<strategy::Annotation> annotations = {};
+  // How often each op runs; empty: once (FormulateOptions).  Prices in a plan's ops are of one run,
+  // its cost is of all.
+  std::vector<std::int64_t> runs = {};
   // Its time limit and cancellation are for the whole plan(); where they end it before the solver
   // begins, the plan's status is unknown.
-  solver::Options solver;
-  std::string problem_name;
+  solver::Options solver = {};
+  std::string problem_name = {};
   // Called with what is to be solved, before it is.
-  std::function<void(const Formulation&)> on_formulated;
+  std::function<void(const Formulation&)> on_formulated = {};
 };
 
 namespace detail {
+
+// Whether the model is one of real devices, and tells of them.
+template<class Model>
+inline constexpr bool has_devices = requires(const Model& model) {
+  model.device().memory_bytes;
+};
+
+// What follows from the strategies that were chosen: collectives, memory, how well devices are
+// used.
+template<cost::CostModel Model, MeshLike M>
+class PlanWriter {
+ public:
+  // `in_memory`: by op, whether its results reach memory; `runs`: how often it runs, empty for
+  // once.
+  PlanWriter(const graph::Graph& graph, const std::vector<char>& in_memory,
+             cost::Resharding<Model, M>& resharding, Plan& plan,
+             const std::vector<std::int64_t>& runs = {})
+      : graph_(graph),
+        owns_(owners_of(graph, in_memory)),
+        lifetimes_(plan::buffers_of(graph, in_memory)),
+        resharding_(resharding),
+        plan_(plan),
+        runs_(runs) {}
+
+  // `is_second`, by op where it is not empty: work that is done a second time.
+  void run(std::vector<strategy::Choice> choices, bool leaves_partial,
+           const std::vector<char>& is_second = {}) {
+    if (leaves_partial)
+      for (graph::OpId id = 0; id < graph_.op_count(); ++id) finish_early(id, choices);
+    for (graph::OpId id = 0; id < graph_.op_count(); ++id)
+      plan_.ops.push_back(planned(id, choices));
+    const auto bytes_of = [&](graph::Value value) {
+      return plan_.ops[value.op].result_bytes[value.result];
+    };
+    plan_.memory = memory_peak(graph_, lifetimes_, bytes_of);
+    add_buffers(memory_in_use(graph_, lifetimes_, bytes_of));
+    if constexpr (has_devices<Model>)
+      plan_.utilisation = utilisation(choices, is_second, resharding_.model().device());
+  }
+
+ private:
+  cost::Utilisation utilisation(const std::vector<strategy::Choice>& choices,
+                                const std::vector<char>& is_second,
+                                const cost::Accelerator& device) const {
+    cost::Utilisation result;
+    result.time = plan_.cost;
+    result.devices = plan_.mesh.device_count();
+    std::map<graph::ElementType, Wide> flops_of_type;
+    for (graph::OpId id = 0; id < graph_.op_count(); ++id) {
+      const graph::Op& op = graph_.op(id);
+      if (!cost::is_product(op)) continue;
+      const cost::Product local = cost::product_of(op.rule, [&](std::size_t factor) {
+        return strategy::local_size(op.rule, plan_.mesh, choices[id].strategy, factor);
+      });
+      result.hardware_flops += local.flops() * result.devices * runs_of(id);
+      if (!is_second.empty() && is_second[id] != 0) continue;
+      const Wide flops = cost::flops_of(op) * runs_of(id);
+      result.model_flops += flops;
+      flops_of_type[graph_.type_of(graph_.operand(id, 0)).element] += flops;
+    }
+    Wide most = 0;
+    for (const auto& [type, flops] : flops_of_type)
+      if (flops > most) {
+        most = flops;
+        result.peak = device.peak_rate(type);
+      }
+    return result;
+  }
+
+  // Where a partial result was left to its only reader, to finish as it pleases
+  // (strategy::Pruning), the op itself takes the steps up to where least is held: the price in all
+  // is the same.
+  void finish_early(graph::OpId id, std::vector<strategy::Choice>& choices) {
+    strategy::Choice& choice = choices[id];
+    if (choice.results.size() != 1 || choice.results[0].partial_axes().empty()) return;
+    std::optional<DynamicSharding> wanted;
+    std::size_t uses = 0;
+    graph::OpId only_reader = 0;
+    graph_.for_each_use(id, [&](graph::OpId reader, const graph::Use& use) {
+      ++uses;
+      only_reader = reader;
+      wanted = choices[reader].operands[use.operand];
+    });
+    if (uses != 1 || runs_of(id) != runs_of(only_reader)) return;
+    auto& tensor = resharding_.of(graph_.op(id).results[0]);
+    DynamicSharding best = choice.results[0], at = best;
+    Cost paid = 0, price = 0;
+    for (const cost::PricedStep& step : tensor.path(at, *wanted)) {
+      at = apply(step.step, at, wanted->reduction());
+      paid += step.price;
+      const auto rank = [&](DynamicSharding sharding) {
+        return std::pair(tensor.local_bytes(sharding), sharding.partial_axes().size());
+      };
+      if (rank(at) >= rank(best)) continue;
+      best = at;
+      price = paid;
+    }
+    choice.strategy.handed_on = choice.results[0] = best;
+    choice.result_bytes[0] = tensor.local_bytes(best);
+    choice.price += price;
+  }
+
+  PlannedOp planned(graph::OpId id, const std::vector<strategy::Choice>& choices) {
+    const graph::Rule& rule = graph_.op(id).rule;
+    const strategy::Choice& choice = choices[id];
+    PlannedOp op{strategy::to_string(rule, choice),
+                 choice.operands,
+                 {},
+                 choice.results,
+                 choice.result_bytes,
+                 {},
+                 choice.work};
+    for (std::size_t r = 0; r < rule.result_count(); ++r)
+      op.computed.push_back(sharding_of(rule, choice.strategy, rule.operand_count() + r));
+    for (std::uint32_t i = 0; i < graph_.operand_count(id); ++i) {
+      const graph::Value value = graph_.operand(id, i);
+      add_steps(op, graph_.type_of(value), choices[value.op].results[value.result],
+                choice.operands[i], i);
+    }
+    for (const strategy::PricedHalo& halo : choice.halos) {
+      const DynamicSharding sharding = choice.operands[halo.operand];
+      const Step step{StepKind::halo_exchange, halo.axis, halo.dim, halo.dim};
+      op.steps.push_back({step, sharding, sharding, halo.message, halo.price, halo.operand});
+    }
+    if (rule.result_count() == 1)
+      add_steps(op, graph_.op(id).results[0], op.computed[0], choice.results[0], std::nullopt);
+    op.buffer_bytes = buffers_of(id, op.steps);
+    return op;
+  }
+
+  // Operands are brought one after the other and held until the op has run; then its result is
+  // handed on.
+  Wide buffers_of(graph::OpId id, const std::vector<PlannedStep>& steps) {
+    const auto bytes = [&](const PlannedStep& step, DynamicSharding sharding) {
+      const graph::TensorType& type = step.operand
+                                          ? graph_.type_of(graph_.operand(id, *step.operand))
+                                          : graph_.op(id).results[0];
+      return Wide(resharding_.of(type).local_bytes(sharding));
+    };
+    Wide held = 0, most = 0;
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+      const PlannedStep& step = steps[i];
+      if (step.step.kind == StepKind::halo_exchange) continue;
+      const bool is_first = i == 0 || steps[i - 1].operand != step.operand;
+      const bool is_last = i + 1 == steps.size() || steps[i + 1].operand != step.operand;
+      const bool is_from_memory = is_first && step.operand &&
+                                  owns_[graph_.operand(id, *step.operand).op] != 0;
+      const bool is_to_memory = is_last && !step.operand && owns_[id] != 0;
+      most = std::max(most, held + (is_from_memory ? 0 : bytes(step, step.before)) +
+                                (is_to_memory ? 0 : bytes(step, step.after)));
+      if (is_last && step.operand) held += bytes(step, step.after);
+    }
+    return most;
+  }
+
+  // What an op needs that runs where it is read, is held until then.
+  void add_buffers(const std::vector<Wide>& in_use) {
+    std::vector<graph::OpId> until(graph_.op_count());
+    std::vector<Wide> change(graph_.op_count() + 1, Wide(0));
+    for (graph::OpId id = graph_.op_count(); id-- > 0;) {
+      until[id] = id;
+      if (owns_[id] == 0)
+        graph_.for_each_use(id, [&](graph::OpId reader, const graph::Use& use) {
+          if (!use.is_next) until[id] = std::max(until[id], until[reader]);
+        });
+      change[id] += plan_.ops[id].buffer_bytes;
+      change[until[id] + 1] -= plan_.ops[id].buffer_bytes;
+    }
+    Wide buffers = 0;
+    for (graph::OpId id = 0; id < graph_.op_count(); ++id) {
+      buffers += change[id];
+      plan_.memory_with_buffers = std::max(plan_.memory_with_buffers, in_use[id] + buffers);
+    }
+  }
+
+  void add_steps(PlannedOp& op, const graph::TensorType& type, DynamicSharding from,
+                 DynamicSharding to, std::optional<std::uint32_t> operand) {
+    for (const cost::PricedStep& step : resharding_.of(type).path(from, to)) {
+      const Reduction reduction = to.reduction();  // that a mask introduces
+      const DynamicSharding after = apply(step.step, from, reduction);
+      op.steps.push_back({step.step, from, after, step.message, step.price, operand});
+      from = after;
+    }
+  }
+
+  std::int64_t runs_of(graph::OpId id) const { return runs_.empty() ? 1 : runs_[id]; }
+
+  const graph::Graph& graph_;
+  std::vector<char> owns_;  // by op: whether its results take memory of their own
+  graph::Lifetimes lifetimes_;
+  cost::Resharding<Model, M>& resharding_;
+  Plan& plan_;
+  std::vector<std::int64_t> runs_;
+};
 
 template<cost::CostModel Model, MeshLike M>
 class Planner {
@@ -106,7 +309,7 @@ class Planner {
     plan_.denominator = model.denominator();
     plan_.unit = model.unit();
     plan_.memory_budget = options.memory_budget;
-    if constexpr (has_devices) plan_.memory_capacity = model.device().memory_bytes;
+    if constexpr (has_devices<Model>) plan_.memory_capacity = model.device().memory_bytes;
   }
 
   Plan run() {
@@ -133,15 +336,13 @@ class Planner {
     return plan;
   }
 
- private:
+ protected:
   struct OutOfTime {};
-  // Whether the model is one of real devices, and tells of them.
-  static constexpr bool has_devices = requires(const Model& model) { model.device().memory_bytes; };
 
   // False where the time is over.
   bool formulate_in_time() {
     FormulateOptions options{options_.memory_budget, options_.prune, options_.annotations,
-                             [this] { check(); }};
+                             [this] { check(); }, options_.runs};
     try {
       check();
       formulation_ = formulate(graph_, resharding_, options);
@@ -212,110 +413,11 @@ class Planner {
     std::vector<strategy::Choice> choices;
     for (graph::OpId id = 0; id < graph_.op_count(); ++id)
       choices.push_back(chosen(assignment, id));
-    if (options_.prune && !options_.memory_budget)
-      for (graph::OpId id = 0; id < graph_.op_count(); ++id) finish_early(id, choices);
-    for (graph::OpId id = 0; id < graph_.op_count(); ++id)
-      plan_.ops.push_back(planned(id, choices));
-    plan_.memory = memory_peak(graph_, formulation_.lifetimes, [&](graph::Value value) {
-      return plan_.ops[value.op].result_bytes[value.result];
-    });
-    if constexpr (has_devices)
-      plan_.utilisation = utilisation(assignment, resharding_.model().device());
+    PlanWriter<Model, M>(graph_, cost::ops_in_memory(graph_), resharding_, plan_, options_.runs)
+        .run(std::move(choices), leaves_partial());
   }
-
-  cost::Utilisation utilisation(const solver::Assignment& assignment,
-                                const cost::Accelerator& device) const {
-    cost::Utilisation result;
-    result.time = plan_.cost;
-    result.devices = plan_.mesh.device_count();
-    std::map<graph::ElementType, Wide> flops_of_type;
-    for (graph::OpId id = 0; id < graph_.op_count(); ++id) {
-      const graph::Op& op = graph_.op(id);
-      if (!cost::is_product(op)) continue;
-      const cost::Product local = cost::product_of(op.rule, [&](std::size_t factor) {
-        return strategy::local_size(op.rule, plan_.mesh, chosen(assignment, id).strategy, factor);
-      });
-      const Wide flops = cost::flops_of(op);
-      result.model_flops += flops;
-      result.hardware_flops += local.flops() * result.devices;
-      flops_of_type[graph_.type_of(graph_.operand(id, 0)).element] += flops;
-    }
-    Wide most = 0;
-    for (const auto& [type, flops] : flops_of_type)
-      if (flops > most) {
-        most = flops;
-        result.peak = device.peak_rate(type);
-      }
-    return result;
-  }
-
-  // Where a partial result was left to its only reader, to finish as it pleases
-  // (strategy::Pruning), the op itself takes the steps up to where least is held: the price in all
-  // is the same.
-  void finish_early(graph::OpId id, std::vector<strategy::Choice>& choices) {
-    strategy::Choice& choice = choices[id];
-    if (choice.results.size() != 1 || choice.results[0].partial_axes().empty()) return;
-    std::optional<DynamicSharding> wanted;
-    std::size_t uses = 0;
-    graph_.for_each_use(id, [&](graph::OpId reader, const graph::Use& use) {
-      ++uses;
-      wanted = choices[reader].operands[use.operand];
-    });
-    if (uses != 1) return;
-    auto& tensor = resharding_.of(graph_.op(id).results[0]);
-    DynamicSharding best = choice.results[0], at = best;
-    Cost paid = 0, price = 0;
-    for (const cost::PricedStep& step : tensor.path(at, *wanted)) {
-      at = apply(step.step, at, wanted->reduction());
-      paid += step.price;
-      const auto rank = [&](DynamicSharding sharding) {
-        return std::pair(tensor.local_bytes(sharding), sharding.partial_axes().size());
-      };
-      if (rank(at) >= rank(best)) continue;
-      best = at;
-      price = paid;
-    }
-    choice.strategy.handed_on = choice.results[0] = best;
-    choice.result_bytes[0] = tensor.local_bytes(best);
-    choice.price += price;
-  }
-
-  PlannedOp planned(graph::OpId id, const std::vector<strategy::Choice>& choices) {
-    const graph::Rule& rule = graph_.op(id).rule;
-    const strategy::Choice& choice = choices[id];
-    PlannedOp op{strategy::to_string(rule, choice),
-                 choice.operands,
-                 {},
-                 choice.results,
-                 choice.result_bytes,
-                 {},
-                 choice.work};
-    for (std::size_t r = 0; r < rule.result_count(); ++r)
-      op.computed.push_back(sharding_of(rule, choice.strategy, rule.operand_count() + r));
-    for (std::uint32_t i = 0; i < graph_.operand_count(id); ++i) {
-      const graph::Value value = graph_.operand(id, i);
-      add_steps(op, graph_.type_of(value), choices[value.op].results[value.result],
-                choice.operands[i], i);
-    }
-    for (const strategy::PricedHalo& halo : choice.halos) {
-      const DynamicSharding sharding = choice.operands[halo.operand];
-      const Step step{StepKind::halo_exchange, halo.axis, halo.dim, halo.dim};
-      op.steps.push_back({step, sharding, sharding, halo.message, halo.price, halo.operand});
-    }
-    if (rule.result_count() == 1)
-      add_steps(op, graph_.op(id).results[0], op.computed[0], choice.results[0], std::nullopt);
-    return op;
-  }
-
-  void add_steps(PlannedOp& op, const graph::TensorType& type, DynamicSharding from,
-                 DynamicSharding to, std::optional<std::uint32_t> operand) {
-    for (const cost::PricedStep& step : resharding_.of(type).path(from, to)) {
-      const Reduction reduction = to.reduction();  // that a mask introduces
-      const DynamicSharding after = apply(step.step, from, reduction);
-      op.steps.push_back({step.step, from, after, step.message, step.price, operand});
-      from = after;
-    }
-  }
+  // Whether columns leave it to single readers to finish partial results.
+  bool leaves_partial() const { return options_.prune && !options_.memory_budget; }
 
   const graph::Graph& graph_;
   cost::Resharding<Model, M> resharding_;
@@ -360,7 +462,8 @@ class PlanSpace {
 // The cheapest plan, or the best found within the limits.  Throws std::invalid_argument where the
 // model lacks coefficients for an axis, InvalidAnnotation where a result can not have the sharding
 // that is asked for, std::overflow_error where a price does not fit in 64 bits.
-// @post the prices of all collectives and of all work add up to plan.cost
+// @post the prices of all collectives and of all work, each as often as its op runs, add up to
+// plan.cost
 template<cost::CostModel Model, MeshLike M>
 Plan plan(const graph::Graph& graph, const M& mesh, const Model& model,
           const Options& options = {}) {

@@ -76,6 +76,9 @@ class PlanTable {
 
   std::string memory_use() const {
     std::string text = bytes_text(plan_.memory.bytes) + " per device at its peak";
+    if (const std::string most = bytes_text(plan_.memory_with_buffers);
+        most != bytes_text(plan_.memory.bytes))
+      text += " (" + most + " with what is being resharded)";
     if (plan_.memory_budget && plan_.memory_budget != plan_.memory_capacity)
       text += ", budget " + bytes_text(*plan_.memory_budget);
     if (plan_.memory_capacity)

@@ -62,8 +62,8 @@ class Presolve {
   using ListId = typename Problem::ListId;
 
   // Dominance compares all pairs of values; past this many it costs more than it gives.
-  static constexpr std::size_t max_dominance_values = 256;
-  // The largest table that elimination may make.
+  static constexpr std::size_t max_dominance_values = 8192;
+  // The largest table that elimination may make, where it is larger than those that it removes.
   static constexpr std::size_t max_table = 4096;
 
   // The clock is read now and then only: most steps take less time than reading it.
@@ -450,9 +450,10 @@ class Presolve {
   bool can_eliminate(Variable w) {
     const Node& here = node(w);
     if (!here.items.empty() || here.edges.size() > 2) return false;
-    std::size_t entries = 1;
-    for (const EdgeId e : here.edges) entries *= node(problem_.tables[e].other(w)).size();
-    return here.edges.size() < 2 || entries <= max_table;
+    if (here.edges.size() < 2) return true;
+    const std::size_t u = node(problem_.tables[here.edges[0]].other(w)).size();
+    const std::size_t v = node(problem_.tables[here.edges[1]].other(w)).size();
+    return u * v <= std::max(max_table, here.size() * (u + v));
   }
 
   // --- dominate: value x goes when some y uses no more and is never dearer -----------------------
@@ -488,8 +489,7 @@ class Presolve {
       for (const EntriesId id : tables) rows.push_back(problem_.entries(id));
       std::vector<std::span<const Usage>> usages;
       for (const UsageItem& item : here.items) usages.push_back(item.usage);
-      return problem_.listed(
-          Dominance<Int>(here.cost, std::move(rows), std::move(usages)).replacements());
+      return problem_.listed(Dominance<Int>(here.cost, rows, std::move(usages)).replacements());
     });
   }
   void explain_dominated(Variable w, const std::vector<Value>& instead) {

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "execute.hpp"
+
+#include "tessera/core/error.hpp"
+
+#if __has_include(<Eigen/Core>)
+
+#include <cstddef>
+#include <filesystem>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+#include "tessera/executor/inputs.hpp"
+#include "tessera/executor/numpy.hpp"
+#include "tessera/executor/verify.hpp"
+#include "tessera/io/file.hpp"
+#include "tessera/report/execution_table.hpp"
+
+namespace tessera::examples {
+
+namespace {
+
+// Puts the tensors of a folder in the place of random ones.
+void read_inputs(const graph::Graph& graph, const std::string& folder,
+                 std::vector<executor::Tensor>& inputs) {
+  const std::vector<graph::OpId> parameters = executor::parameters_of(graph);
+  std::size_t found = 0;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const auto path = std::filesystem::path(folder) / (graph.op(parameters[i]).name + ".npy");
+    if (!std::filesystem::exists(path)) continue;
+    ++found;
+    try {
+      inputs[i] = executor::parse_numpy(io::read_file(path.string()), inputs[i].type());
+    } catch (const std::invalid_argument& error) {
+      throw InputError(path.string(), error.what());
+    }
+  }
+  if (found == 0)
+    throw InputError("--inputs", "no parameter has a NumPy file in " + excerpt(folder, 200) +
+                                     "; that of " + graph.op(parameters.at(0)).name + " would be " +
+                                     graph.op(parameters[0]).name + ".npy");
+}
+
+}  // namespace
+
+Execution execute(const graph::Graph& graph, const plan::Plan& plan,
+                  const ExecuteOptions& options) {
+  std::vector<executor::Tensor> inputs = executor::random_inputs(graph, options.seed);
+  if (!options.inputs.empty()) read_inputs(graph, options.inputs, inputs);
+  const executor::Expectation expected = executor::expectation_of(graph, std::move(inputs));
+  const executor::Report report =
+      executor::verify_on_threads(graph, plan, expected, {.tolerance = options.tolerance});
+  const std::string header = "\nexecuted on " + std::to_string(plan.mesh.device_count()) +
+                             " threads, and held against the program on one device\n";
+  std::string text = header + report::execution_table(graph, report);
+  if (!report.outputs_agree())
+    if (const auto wrong = executor::first_wrong_op(graph, plan, expected))
+      text += "the first op to hand on something else: " + graph.op(*wrong).name + ", planned as " +
+              plan.ops[*wrong].strategy + '\n';
+  return {std::move(text), report.is_true()};
+}
+
+}  // namespace tessera::examples
+
+#else
+
+namespace tessera::examples {
+
+Execution execute(const graph::Graph&, const plan::Plan&, const ExecuteOptions&) {
+  throw InputError("--execute", "this program was built without Eigen; install libeigen3-dev");
+}
+
+}  // namespace tessera::examples
+
+#endif

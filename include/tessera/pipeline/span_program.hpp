@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A span of layers as a program of its own, to be planned by itself.
+//
+// What comes from other layers becomes parameters, what goes to others becomes outputs.  What is
+// made of constants and parameters without heavy work (casts, tables, an optimizer's step size) is
+// not sent but made where it is read; a parameter that several layers read is there in each, and
+// only its owner updates it.
+//
+// A step runs the forward and backward ops once for every microbatch, and the update once.  The
+// update is what stands, element by element, between a gradient and what takes a parameter's place.
+// So gradients add up over the microbatches as the last backward op leaves them, partial results
+// included, and are reduced once per step; also those that go to another layer's update.
+//
+// What follows the last heavy forward op, as a loss does, runs with the backward pass.
+//
+// Spans are alike when their programs are, names aside: op by op in program order, which is what a
+// signature spells out.
+#pragma once
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tessera/graph/graph.hpp"
+#include "tessera/graph/op_passes.hpp"
+#include "tessera/graph/op_rules.hpp"
+#include "tessera/pipeline/layers.hpp"
+
+namespace tessera::pipeline {
+
+// When an op runs: the first two once for each microbatch, the update once per step.
+enum class OpPart : std::uint8_t { forward, backward, update };
+
+// What a parameter of a span is.
+enum class Held : std::uint8_t {
+  state,     // its own: weights, and what the optimizer remembers
+  copy,      // another layer's weight, which it reads too
+  data,      // a program's input that comes with each microbatch
+  received,  // what another layer computes
+};
+
+// A value that comes from another layer, or goes to one.
+struct Crossing {
+  graph::OpId op = 0;   // in the span: the parameter; or the op that computes it
+  graph::Value value;   // in the span
+  graph::Value origin;  // in the whole program
+  OpPart part{};        // when it is sent: with forward passes, with backward ones, once per step
+};
+
+struct SpanProgram {
+  graph::Graph graph;
+  std::vector<OpPart> parts;        // by op
+  std::vector<Held> held;           // by op; of parameters only
+  std::vector<graph::OpId> origin;  // by op, in the whole program
+  std::vector<Crossing> received, sent;
+
+  bool has_update() const {
+    return std::find(parts.begin(), parts.end(), OpPart::update) != parts.end();
+  }
+};
+
+namespace detail {
+
+// Element by element, whatever the dims.
+inline bool is_elementwise(const graph::Op& op) {
+  if (op.is_heavy || op.is_parameter || op.is_loop_state || op.results.size() != 1) return false;
+  for (std::size_t f = 0; f < op.rule.factor_count(); ++f)
+    if (op.rule.factor(f).kind != graph::FactorKind::parallel) return false;
+  return true;
+}
+
+// Of every op: when it runs.
+inline std::vector<OpPart> parts_of(const graph::Graph& graph, const ForwardPart& forward) {
+  std::vector<OpPart> parts(graph.op_count(), OpPart::backward);
+  std::vector<bool> takes_a_place(graph.op_count(), false), is_output(graph.op_count(), false);
+  for (const graph::Value output : graph.outputs) is_output[output.op] = true;
+  for (const graph::Alias& alias : graph.aliases)
+    if (alias.output.op != alias.parameter) takes_a_place[alias.output.op] = true;
+  for (OpId id = graph.op_count(); id-- > 0;) {
+    if (graph.op(id).is_parameter || forward.contains(id)) {
+      parts[id] = OpPart::forward;
+      continue;
+    }
+    bool is_read = false, only_for_update = true, in_forward = false;
+    graph.for_each_use(id, [&](OpId reader, const graph::Use&) {
+      is_read = true;
+      only_for_update = only_for_update && parts[reader] == OpPart::update;
+      in_forward = in_forward || parts[reader] == OpPart::forward;
+    });
+    const bool is_free = !is_output[id] || takes_a_place[id];
+    const bool serves_update = only_for_update && (is_read || takes_a_place[id]) && is_free;
+    if (serves_update && (is_elementwise(graph.op(id)) || forward.is_derived(id)))
+      parts[id] = OpPart::update;
+    else if (forward.is_derived(id) && in_forward)
+      parts[id] = OpPart::forward;
+  }
+  return parts;
+}
+
+}  // namespace detail
+
+// A program, cut into layers, from which spans are taken.
+class LayeredProgram {
+ public:
+  // Keeps references to both.  Throws std::invalid_argument for programs with loops, whose states
+  // layers can not hand on.
+  LayeredProgram(const graph::Graph& graph, const Layers& layers)
+      : graph_(graph), layers_(layers), forward_(graph), parts_(detail::parts_of(graph, forward_)) {
+    if (!graph.loops.empty())
+      throw std::invalid_argument("a program with loops can not be cut into stages; unroll them");
+    if (layers.of_op.size() != graph.op_count())
+      throw std::invalid_argument("layers of " + std::to_string(layers.of_op.size()) +
+                                  " ops for a program of " + std::to_string(graph.op_count()));
+  }
+
+  const graph::Graph& graph() const noexcept { return graph_; }
+  std::size_t layers() const noexcept { return layers_.count; }
+  OpPart part(graph::OpId id) const { return parts_[id]; }
+  std::size_t layer_of(graph::OpId id) const { return layers_.of_op[id]; }
+
+  // Layers first to last, both included.  O(ops of the whole program).  @pre first <= last <
+  // layers()
+  SpanProgram span(std::size_t first, std::size_t last) const {
+    return Extraction(*this, first, last).run();
+  }
+
+ private:
+  static constexpr graph::OpId nowhere = std::numeric_limits<graph::OpId>::max();
+
+  class Extraction {
+   public:
+    Extraction(const LayeredProgram& whole, std::size_t first, std::size_t last)
+        : whole_(whole), graph_(whole.graph_), first_(first), last_(last) {}
+
+    SpanProgram run() {
+      find_ops();
+      for (const auto& [value, place] : received_) receive(value);
+      for (graph::OpId id = 0; id < graph_.op_count(); ++id)
+        if (wanted_[id] && whole_.forward_.is_derived(id)) add(id);
+      for (graph::OpId id = 0; id < graph_.op_count(); ++id)
+        if (wanted_[id] && !whole_.forward_.is_derived(id)) add(id);
+      for (graph::OpId id = 0; id < graph_.op_count(); ++id)
+        if (wanted_[id]) hand_on(id);
+      add_outputs();
+      return std::move(span_);
+    }
+
+   private:
+    bool is_inside(graph::OpId id) const {
+      return whole_.layers_.of_op[id] >= first_ && whole_.layers_.of_op[id] <= last_;
+    }
+    bool is_derived(graph::OpId id) const { return whole_.forward_.is_derived(id); }
+
+    // The span's own ops, what they read that is made where it is read, and what they receive.
+    void find_ops() {
+      wanted_.assign(graph_.op_count(), false);
+      place_.assign(graph_.op_count(), nowhere);
+      for (graph::OpId id = 0; id < graph_.op_count(); ++id)
+        wanted_[id] = is_inside(id) && !is_derived(id);
+      // What takes a parameter's place without anything but parameters and constants.
+      for (const graph::Alias& alias : graph_.aliases)
+        if (is_derived(alias.output.op) && is_read_inside(alias.output.op))
+          wanted_[alias.output.op] = wanted_[alias.parameter] = true;
+      for (graph::OpId id = graph_.op_count(); id-- > 0;) {
+        if (!wanted_[id]) continue;
+        for (std::size_t i = 0; i < graph_.operand_count(id); ++i) {
+          const graph::Value value = graph_.operand(id, i);
+          if (is_derived(value.op))
+            wanted_[value.op] = true;
+          else if (!is_inside(value.op))
+            received_.emplace(value, nowhere);
+        }
+      }
+    }
+    // Whether some op of the span is made of it, through derived ones.
+    bool is_read_inside(graph::OpId id) const {
+      if (is_inside(id)) return true;
+      bool is_read = false;
+      graph_.for_each_use(id, [&](graph::OpId reader, const graph::Use&) {
+        is_read = is_read || (is_derived(reader) ? is_read_inside(reader) : is_inside(reader));
+      });
+      return is_read;
+    }
+
+    graph::OpId append(graph::Op op, const std::vector<graph::Value>& operands, OpPart part,
+                       Held held, graph::OpId origin) {
+      const graph::OpId id = span_.graph.add(std::move(op), operands);
+      span_.parts.push_back(part);
+      span_.held.push_back(held);
+      span_.origin.push_back(origin);
+      return id;
+    }
+
+    // With the part in which it is read first: an update reads what comes once.
+    void receive(graph::Value value) {
+      const graph::TensorType type = graph_.type_of(value);
+      graph::Op op{graph_.op(value.op).name + ".received" + std::to_string(value.result),
+                   "parameter",
+                   {type},
+                   graph::source_rule(type.dims)};
+      op.is_parameter = true;
+      const OpPart part = part_of_crossing(
+          value, [&](graph::OpId reader) { return is_inside(reader) && !is_derived(reader); });
+      const graph::OpId id = append(std::move(op), {}, part, Held::received, value.op);
+      received_[value] = id;
+      span_.received.push_back({id, {id, 0}, value, part});
+    }
+
+    template<class IsReader>
+    OpPart part_of_crossing(graph::Value value, IsReader&& is_reader) const {
+      bool only_update = true;
+      graph_.for_each_use(value.op, [&](graph::OpId reader, const graph::Use& use) {
+        if (use.result == value.result && is_reader(reader))
+          only_update = only_update && whole_.parts_[reader] == OpPart::update;
+      });
+      return only_update ? OpPart::update : whole_.parts_[value.op];
+    }
+
+    graph::Value inside(graph::Value value) const {
+      if (const auto at = received_.find(value); at != received_.end()) return {at->second, 0};
+      return {place_[value.op], value.result};
+    }
+
+    void add(graph::OpId id) {
+      std::vector<graph::Value> operands;
+      for (std::size_t i = 0; i < graph_.operand_count(id); ++i)
+        operands.push_back(inside(graph_.operand(id, i)));
+      place_[id] = append(graph_.op(id), operands, whole_.parts_[id], held(id), id);
+    }
+    Held held(graph::OpId id) const {
+      if (!whole_.forward_.is_weight(id)) return Held::data;
+      return is_inside(id) ? Held::state : Held::copy;
+    }
+
+    // What others read of an op.  What only their updates read is handed on once per step: by an op
+    // of its own, so that it is reduced only then.
+    void hand_on(graph::OpId id) {
+      if (is_derived(id)) return;
+      for (std::uint32_t r = 0; r < graph_.op(id).results.size(); ++r) {
+        bool is_sent = false;
+        graph_.for_each_use(id, [&](graph::OpId reader, const graph::Use& use) {
+          is_sent = is_sent || (use.result == r && !is_inside(reader));
+        });
+        if (!is_sent) continue;
+        const OpPart part =
+            part_of_crossing({id, r}, [&](graph::OpId reader) { return !is_inside(reader); });
+        graph::Value value{place_[id], r};
+        if (part == OpPart::update && whole_.parts_[id] != OpPart::update) value = copied(value);
+        span_.sent.push_back({value.op, value, {id, r}, part});
+      }
+    }
+    graph::Value copied(graph::Value value) {
+      const graph::TensorType type = span_.graph.type_of(value);
+      const std::vector<Dims> operands{type.dims};
+      graph::Op op{span_.graph.op(value.op).name + ".sum" + std::to_string(value.result),
+                   "copy",
+                   {type},
+                   graph::elementwise_rule(operands, type.dims,
+                                           graph::convert_passes(type.element, type.element))};
+      return {append(std::move(op), {value}, OpPart::update, Held::data, span_.origin[value.op]),
+              0};
+    }
+
+    void add_outputs() {
+      for (const graph::Value output : graph_.outputs)
+        if (place_[output.op] != nowhere && (is_inside(output.op) || is_derived(output.op)))
+          span_.graph.outputs.push_back({place_[output.op], output.result});
+      for (const Crossing& crossing : span_.sent)
+        if (std::find(span_.graph.outputs.begin(), span_.graph.outputs.end(), crossing.value) ==
+            span_.graph.outputs.end())
+          span_.graph.outputs.push_back(crossing.value);
+      for (const graph::Alias& alias : graph_.aliases)
+        if (place_[alias.parameter] != nowhere && place_[alias.output.op] != nowhere)
+          span_.graph.aliases.push_back(
+              {place_[alias.parameter], {place_[alias.output.op], alias.output.result}});
+    }
+
+    const LayeredProgram& whole_;
+    const graph::Graph& graph_;
+    std::size_t first_, last_;
+    std::vector<bool> wanted_;
+    std::vector<graph::OpId> place_;                // by op of the whole program
+    std::map<graph::Value, graph::OpId> received_;  // where each is
+    SpanProgram span_;
+  };
+
+  const graph::Graph& graph_;
+  const Layers& layers_;
+  detail::ForwardPart forward_;
+  std::vector<OpPart> parts_;
+};
+
+// All that planning a span depends on, as numbers: programs of equal signatures are alike.
+using Signature = std::vector<std::int64_t>;
+
+namespace detail {
+
+class SignatureWriter {
+ public:
+  Signature run(const SpanProgram& span) {
+    put(span.graph.op_count());
+    for (graph::OpId id = 0; id < span.graph.op_count(); ++id) add_op(span, id);
+    put(span.graph.outputs.size());
+    for (const graph::Value output : span.graph.outputs) add(output);
+    for (const graph::Alias& alias : span.graph.aliases) {
+      put(alias.parameter);
+      add(alias.output);
+    }
+    for (const auto* crossings : {&span.received, &span.sent}) {
+      put(crossings->size());
+      for (const Crossing& crossing : *crossings) {
+        add(crossing.value);
+        put(crossing.part);
+      }
+    }
+    return std::move(signature_);
+  }
+
+ private:
+  template<class Number>
+  void put(Number number) {
+    signature_.push_back(static_cast<std::int64_t>(number));
+  }
+  void add(graph::Value value) {
+    put(value.op);
+    put(value.result);
+  }
+
+  void add_op(const SpanProgram& span, graph::OpId id) {
+    const graph::Op& op = span.graph.op(id);
+    put(op.kind.size());
+    for (const char letter : op.kind) put(letter);
+    put(op.is_parameter | op.is_heavy << 1U | op.has_buffer << 2U);
+    put(span.parts[id]);
+    put(span.held[id]);
+    put(span.graph.operand_count(id));
+    for (std::size_t i = 0; i < span.graph.operand_count(id); ++i) add(span.graph.operand(id, i));
+    for (const graph::TensorType& type : op.results) put(type.element);
+    add_rule(op.rule);
+  }
+
+  void add_rule(const graph::Rule& rule) {
+    put(rule.factor_count());
+    for (std::size_t f = 0; f < rule.factor_count(); ++f) {
+      const graph::Factor& factor = rule.factor(f);
+      for (const std::int64_t number :
+           {std::int64_t{factor.size}, static_cast<std::int64_t>(factor.kind),
+            static_cast<std::int64_t>(factor.reduction), std::int64_t{factor.accumulator},
+            std::int64_t{factor.window.along}, std::int64_t{factor.window.stride},
+            std::int64_t{factor.window.low}, std::int64_t{factor.window.reach},
+            std::int64_t{factor.window.dilation}})
+        put(number);
+    }
+    put(rule.operand_count());
+    put(rule.tensor_count());
+    for (std::size_t t = 0; t < rule.tensor_count(); ++t) {
+      put(rule.rank(t));
+      for (std::size_t d = 0; d < rule.rank(t); ++d) {
+        put(rule.dim(t, d).size());
+        for (const graph::FactorId factor : rule.dim(t, d)) put(factor);
+      }
+    }
+    put(rule.pass_count());
+    for (std::size_t p = 0; p < rule.pass_count(); ++p) {
+      put(rule.pass(p).reductions);
+      put(rule.pass(p).operands);
+    }
+  }
+
+  Signature signature_;
+};
+
+}  // namespace detail
+
+inline Signature signature_of(const SpanProgram& span) {
+  return detail::SignatureWriter().run(span);
+}
+
+// FNV-1a over the numbers, a number at a time: to find what may be equal.
+constexpr std::uint64_t hash_of(const Signature& signature) noexcept {
+  std::uint64_t hash = 14695981039346656037U;
+  for (const std::int64_t number : signature) {
+    hash ^= static_cast<std::uint64_t>(number);
+    hash *= 1099511628211U;
+  }
+  return hash;
+}
+
+}  // namespace tessera::pipeline

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: Apache-2.0
+// Plans, run: what devices compute together is what one computes alone, and what they send is what
+// the plan says.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "support/files.hpp"
+#include "support/instances.hpp"
+#include "support/random.hpp"
+#include "tessera/executor/inputs.hpp"
+#include "tessera/executor/random_plan.hpp"
+#include "tessera/executor/training.hpp"
+#include "tessera/executor/verify.hpp"
+#include "tessera/models.hpp"
+
+namespace {
+using namespace tessera;
+using executor::Expectation;
+using executor::Report;
+using executor::Tensor;
+using graph::ElementType;
+
+// How many of a kind are tried: a few where all tests are run, and as many as are asked for.
+std::uint64_t count_of_plans(std::uint64_t usual) {
+  const char* const asked = std::getenv("TESSERA_RANDOM_PLANS");
+  return asked == nullptr ? usual : std::strtoull(asked, nullptr, 10);
+}
+
+bool wants_all() { return count_of_plans(0) >= 50; }
+
+// Everything that is not as it should be, by name.
+std::string faults_of(const graph::Graph& graph, const Report& report) {
+  std::string faults;
+  for (const executor::OutputReport& output : report.outputs)
+    if (!output.agrees())
+      faults += graph.op(output.value.op).name + " is off by " + std::to_string(output.difference) +
+                " (" + std::to_string(output.tolerance) + "), in double " +
+                std::to_string(output.difference_in_double) + '\n';
+  for (const executor::CollectiveReport& collective : report.collectives)
+    if (!collective.agrees)
+      faults += executor::label_of(graph, collective.place) + ' ' + to_string(collective.kind) +
+                " predicted " + std::to_string(collective.predicted) + " counted " +
+                std::to_string(collective.counted) + '\n';
+  if (!report.memory_agrees())
+    faults += "memory predicted " + to_string(report.predicted_peak) + " held " +
+              std::to_string(report.held_peak) + '\n';
+  return faults;
+}
+
+void check_plan(const graph::Graph& graph, const plan::Plan& plan, const Expectation& expected) {
+  const Report report = executor::verify_on_threads(graph, plan, expected);
+  CHECK(faults_of(graph, report) == "");
+  CHECK(report.is_true() == faults_of(graph, report).empty());
+}
+
+// --- Every strategy of a product -----------------------------------------------------------------
+
+// Alpa's prices, but no op need use every axis: so columns hold every strategy.
+struct AnySpread : cost::Alpa {
+  explicit AnySpread(std::size_t rank) : cost::Alpa(cost::Alpa::with_defaults(rank)) {}
+  static bool spreads_heavy_ops() noexcept { return false; }
+};
+
+// |a| |b|, which bounds what rounding can do: every element is a sum of k products.
+double rounding_bound(ElementType element, Extent k) {
+  const double unit = element == ElementType::f64 ? 0x1p-53 : 0x1p-24;
+  return 2 * static_cast<double>(k) * unit * static_cast<double>(k);  // of numbers from -1 to 1
+}
+
+// Runs all strategies of the product, `stride` apart, each with operands that come as it happens.
+std::size_t check_strategies(const graph::Graph& graph, const DynamicMesh& mesh, Extent k,
+                             std::size_t stride) {
+  plan::PlanSpace space(graph, mesh, AnySpread(mesh.rank()), {.prune = false});
+  const graph::OpId product = graph.outputs[0].op;
+  const strategy::Column& column = *space.formulation().columns[product];
+  std::vector<plan::Plan> plans;
+  tessera_test::Random random(column.size());
+  for (std::size_t s = 0; s < column.size(); s += stride) {
+    const solver::Problem& problem = space.formulation().problem;
+    solver::Assignment assignment;
+    for (solver::NodeId v = 0; v < problem.node_count(); ++v)
+      assignment.push_back(static_cast<std::uint32_t>(random.below(problem.strategy_count(v))));
+    assignment[space.formulation().nodes[product][0]] = static_cast<std::uint32_t>(s);
+    plans.push_back(space.plan_of(assignment));
+  }
+  const Expectation expected =
+      executor::expectation_of(graph, executor::random_inputs(graph, column.size()));
+  double scale = 0;
+  for (std::size_t i = 0; i < expected.outputs[0].size(); ++i)
+    scale = std::max(scale, std::abs(expected.outputs[0].number(i)));
+  std::vector<Report> reports(plans.size());
+  executor::run_on_threads(mesh.device_count(), [&](executor::ThreadCommunicator& comm) {
+    for (std::size_t p = 0; p < plans.size(); ++p) {
+      const Report report = executor::verify(graph, plans[p], expected, comm);
+      if (comm.rank() == 0) reports[p] = report;
+    }
+  });
+  for (std::size_t p = 0; p < plans.size(); ++p) {
+    CAPTURE(plans[p].ops[product].strategy);
+    CHECK(reports[p].outputs[0].difference * scale <=
+          rounding_bound(graph.type_of(graph.outputs[0]).element, k));
+    CHECK(faults_of(graph, reports[p]) == "");
+  }
+  return plans.size();
+}
+
+const DynamicMesh meshes[] = {{2}, {4}, {2, 2}, {2, 4}, {2, 2, 2}};
+
+TEST_CASE("mk,kn->mn: every strategy on five meshes, in float and double, even and uneven") {
+  std::size_t plans = 0;
+  for (const DynamicMesh& mesh : meshes)
+    for (const ElementType element : {graph::f32, graph::f64})
+      for (const bool is_even : {true, false}) {
+        CAPTURE(to_string(mesh));
+        CAPTURE(is_even);
+        const Extent m = is_even ? 8 : 11, k = is_even ? 16 : 13, n = is_even ? 24 : 9;
+        graph::Builder b;
+        const auto x = b.parameter("x", element, {m, k}), w = b.parameter("w", element, {k, n});
+        b.output(einsum<"mk,kn->mn">(x, w));
+        // On three axes there are many: all where as many plans are asked for.
+        plans += check_strategies(b.graph(), mesh, k, mesh.rank() == 3 && !wants_all() ? 7 : 1);
+      }
+  CHECK(plans > 500);
+}
+
+TEST_CASE("bmk,bkn->bmn: strategies on five meshes, in float and double, even and uneven") {
+  std::size_t plans = 0;
+  for (const DynamicMesh& mesh : meshes)
+    for (const ElementType element : {graph::f32, graph::f64})
+      for (const bool is_even : {true, false}) {
+        CAPTURE(to_string(mesh));
+        CAPTURE(is_even);
+        const Extent batch = is_even ? 8 : 9, m = is_even ? 8 : 10, k = is_even ? 8 : 11,
+                     n = is_even ? 16 : 13;
+        graph::Builder b;
+        const auto x = b.parameter("x", element, {batch, m, k});
+        const auto w = b.parameter("w", element, {batch, k, n});
+        b.output(einsum<"bmk,bkn->bmn">(x, w));
+        const std::size_t some = mesh.rank() == 3 ? 61 : mesh.rank() == 2 ? 7 : 1;
+        plans += check_strategies(b.graph(), mesh, k, wants_all() ? 1 : some);
+      }
+  CHECK(plans > 200);
+}
+
+// --- Training steps ------------------------------------------------------------------------------
+
+constexpr const char* steps[] = {
+    "mlp:layers=2,width=12,classes=5,batch=8",
+    "gpt:layers=2,hidden=8,heads=2,seq=4,vocab=12,batch=4",
+    "moe:layers=2,hidden=8,heads=2,seq=4,vocab=8,batch=4,precision=f32",
+    "unet:channels=2,depth=1,image=8,batch=4",
+};
+
+plan::Plan cheapest(const graph::Graph& graph, const DynamicMesh& mesh,
+                    std::optional<Extent> budget = {}) {
+  plan::Options options;
+  options.memory_budget = budget;
+  options.solver.time_limit = 10;
+  return plan::plan(graph, mesh, cost::Alpa::with_defaults(mesh.rank()), options);
+}
+
+TEST_CASE("training steps under the cheapest plan, and under tight budgets") {
+  for (const char* const name : steps) {
+    CAPTURE(name);
+    const graph::Graph graph = models::build(name);
+    const Expectation expected = executor::expectation_of(graph, executor::random_inputs(graph, 5));
+    for (const DynamicMesh& mesh : {DynamicMesh{4}, DynamicMesh{2, 3}}) {
+      CAPTURE(to_string(mesh));
+      const plan::Plan plan = cheapest(graph, mesh);
+      REQUIRE(plan.has_ops());
+      check_plan(graph, plan, expected);
+      const auto less = static_cast<Extent>(plan.memory.bytes * 9 / 10);
+      const plan::Plan tight = cheapest(graph, mesh, less);
+      if (tight.has_ops()) check_plan(graph, tight, expected);
+    }
+  }
+}
+
+TEST_CASE("property: training steps under random plans") {
+  for (const char* const name : steps) {
+    const graph::Graph graph = models::build(name);
+    const Expectation expected = executor::expectation_of(graph, executor::random_inputs(graph, 6));
+    for (const DynamicMesh& mesh : {DynamicMesh{4}, DynamicMesh{2, 2}}) {
+      plan::PlanSpace space(graph, mesh, cost::Alpa::with_defaults(mesh.rank()), {.prune = false});
+      for (std::uint64_t seed = 0; seed < count_of_plans(1); ++seed) {
+        CAPTURE(name);
+        CAPTURE(to_string(mesh));
+        CAPTURE(seed);
+        check_plan(graph, space.plan_of(executor::random_assignment(space.formulation(), seed)),
+                   expected);
+      }
+    }
+  }
+}
+
+TEST_CASE("complete programs as XLA dumps them") {
+  for (const char* const name : {"hlo/mlp_train_step.hlo", "hlo/bert_forward_backward.hlo"}) {
+    const auto file = tessera_test::shared_file(name);
+    if (!file) continue;
+    CAPTURE(name);
+    const auto program = io::hlo::import_module(io::hlo::read_module(io::read_file(*file), *file));
+    const Expectation expected =
+        executor::expectation_of(program.graph, executor::random_inputs(program.graph, 5));
+    check_plan(program.graph, cheapest(program.graph, DynamicMesh{2, 2}), expected);
+  }
+}
+
+TEST_CASE("ten steps of a small GPT on eight devices follow the loss of one device") {
+  const graph::Graph graph =
+      models::build("gpt:layers=2,hidden=16,heads=4,seq=8,vocab=32,batch=8,precision=f32");
+  const plan::Plan plan = cheapest(graph, DynamicMesh{2, 4});
+  REQUIRE(plan.has_ops());
+  const std::vector<Tensor> inputs = executor::random_inputs(graph, 9);
+  constexpr std::size_t count = 10;
+  const auto is_scalar = [&](graph::Value v) { return graph.type_of(v).dims.empty(); };
+  const auto loss = static_cast<std::size_t>(
+      std::find_if(graph.outputs.begin(), graph.outputs.end(), is_scalar) - graph.outputs.begin());
+  REQUIRE(loss < graph.outputs.size());
+
+  std::vector<double> expected, sharded;
+  std::vector<Tensor> parameters = inputs;
+  for (std::size_t step = 0; step < count; ++step) {
+    std::vector<Tensor> outputs = executor::interpret(graph, parameters);
+    expected.push_back(outputs[loss].number(0));
+    executor::advance(graph, parameters, outputs);
+  }
+  executor::run_on_threads(8, [&](executor::ThreadCommunicator& comm) {
+    executor::DevicePlan device(graph, plan, comm);
+    std::vector<executor::OwnedPart> shards = device.shards_of(inputs);
+    for (std::size_t step = 0; step < count; ++step) {
+      std::vector<executor::OwnedPart> outputs = device(shards);
+      if (comm.rank() == 0) sharded.push_back(outputs[loss].tensor.number(0));
+      executor::advance(graph, shards, outputs);
+    }
+  });
+  for (std::size_t step = 0; step < count; ++step) {
+    CAPTURE(step);
+    CHECK(sharded[step] == doctest::Approx(expected[step]).epsilon(1e-4));
+  }
+  CHECK(expected.front() != expected.back());
+}
+
+// --- What the executor is for --------------------------------------------------------------------
+
+TEST_CASE("a plan that lacks a step, or takes another, is found out") {
+  graph::Builder b;
+  const auto x = b.parameter("x", graph::f32, {8, 16}), w = b.parameter("w", graph::f32, {16, 8});
+  b.output(einsum<"mk,kn->mn">(x, w));
+  const DynamicMesh mesh{4};
+  plan::PlanSpace space(b.graph(), mesh, cost::Alpa::with_defaults(1), {.prune = false});
+  const strategy::Column& column = *space.formulation().columns[2];
+  solver::Assignment assignment = executor::random_assignment(space.formulation(), 1);
+  for (std::uint32_t s = 0; s < column.size(); ++s)
+    if (!sharding_of(b.graph().op(2).rule, column[s].strategy, 2).partial_axes().empty() &&
+        column[s].results[0].is_replicated())
+      assignment[space.formulation().nodes[2][0]] = s;
+  const plan::Plan right = space.plan_of(assignment);
+  const Expectation expected =
+      executor::expectation_of(b.graph(), executor::random_inputs(b.graph(), 5));
+  check_plan(b.graph(), right, expected);
+  REQUIRE(right.ops[2].steps.back().step.kind == StepKind::all_reduce);
+
+  plan::Plan forgetful = right;
+  forgetful.ops[2].steps.pop_back();
+  const Report report = executor::verify_on_threads(b.graph(), forgetful, expected);
+  CHECK_FALSE(report.outputs[0].agrees());
+  CHECK(executor::first_wrong_op(b.graph(), forgetful, expected) == graph::OpId{2});
+  CHECK_FALSE(executor::first_wrong_op(b.graph(), right, expected).has_value());
+
+  plan::Plan optimistic = right;
+  optimistic.ops[2].steps.back().message.bytes /= 2;
+  CHECK_FALSE(executor::verify_on_threads(b.graph(), optimistic, expected).is_true());
+
+  plan::Plan confused = right;
+  confused.ops[2].steps.clear();
+  confused.ops[0].computed[0] = confused.ops[0].results[0] =
+      DynamicSharding::replicated(2).with_split(0, 0);
+  CHECK_THROWS_AS(executor::verify_on_threads(b.graph(), confused, expected),
+                  executor::DeviceError);
+
+  const auto run_on_two = [&] {
+    executor::run_on_threads(2, [&](executor::ThreadCommunicator& comm) {
+      executor::verify(b.graph(), right, expected, comm);
+    });
+  };
+  CHECK_THROWS_WITH_AS(run_on_two(),
+                       doctest::Contains("the plan is for 4 devices, and there are 2"),
+                       executor::DeviceError);
+}
+
+}  // namespace

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// Plans that experts make by hand cost no less than what is found, and what is found is of their
+// kind where memory, shapes or wires favour it.
+#include <doctest/doctest.h>
+
+#include <set>
+#include <string>
+
+#include "support/expert_situations.hpp"
+#include "tessera/core/text.hpp"
+#include "tessera/solver/solve.hpp"
+
+namespace {
+using namespace tessera_test;
+using tessera::solver::Status;
+
+TEST_CASE("no expert's plan is cheaper than the one that is found") {
+  for (const Situation& situation : situations(1)) {
+    CAPTURE(situation.model);
+    CAPTURE(situation.budget);
+    const Priced priced = price(situation);
+    const TrainingStep step(priced.graph);
+    const tessera::plan::Plan found = priced.plan({});
+    REQUIRE(found.status == Status::optimal);
+    if (priced.budget) CHECK(found.memory.bytes <= *priced.budget);
+    const std::set<std::string> words = resemblance(step, found);
+    const std::string all =
+        tessera::joined(words, " ", [](const std::string& word) { return word; });
+    CAPTURE(all);
+    for (const std::string& expected : situation.expected) {
+      CAPTURE(expected);
+      CHECK(words.contains(expected));
+    }
+    int fitting = 0;
+    for (const Expert& expert : situation.experts) {
+      CAPTURE(expert.name);
+      const tessera::plan::Plan by_hand = priced.plan(expert.annotate(step));
+      if (by_hand.status == Status::infeasible && priced.budget) continue;
+      REQUIRE(by_hand.status == Status::optimal);
+      CHECK(found.cost <= by_hand.cost);
+      ++fitting;
+    }
+    CHECK(fitting > 0);
+  }
+}
+
+TEST_CASE("what an expert does by hand is told from its plan") {
+  const Situation situation = situations(1)[1];
+  Priced priced = price(situation);
+  priced.budget.reset();
+  const TrainingStep step(priced.graph);
+  const auto words_of = [&](const char* name) {
+    for (const Expert& expert : situation.experts)
+      if (expert.name == name) return resemblance(step, priced.plan(expert.annotate(step)));
+    return std::set<std::string>{};
+  };
+  using Words = std::set<std::string>;
+  CHECK(words_of("data parallelism") == Words{"batch"});
+  CHECK(words_of("ZeRO-1") == Words{"batch", "state"});
+  CHECK(words_of("ZeRO-2") == Words{"batch", "state"});
+  CHECK(words_of("ZeRO-3") == Words{"batch", "state", "weights"});
+  CHECK(words_of("Megatron").contains("tensor"));
+  CHECK(words_of("Megatron, sequence, vocabulary") == Words{"sequence", "tensor", "vocabulary"});
+}
+
+}  // namespace

@@ -1,0 +1,420 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Prices of spans against pricing each by itself, and pipelines against every choice of stages.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <limits>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tessera/cost/presets.hpp"
+#include "tessera/models/gpt.hpp"
+#include "tessera/plan/pipeline_plan.hpp"
+#include "tessera/plan/staged_ops.hpp"
+
+namespace {
+
+using namespace tessera;
+using plan::PipelineOptions, plan::PipelinePlan, plan::PipelineStatus, plan::SpanPrice;
+
+// Layers of one product each, and no transformer: few strategies, solved in no time.
+graph::Graph chain(Extent layers, Extent batch, Extent width) {
+  graph::Builder b;
+  graph::Tensor x = b.parameter("x", graph::bf16, {batch, width});
+  std::vector<graph::Tensor> weights;
+  for (Extent layer = 0; layer < layers; ++layer) {
+    weights.push_back(
+        b.parameter("layer" + std::to_string(layer) + ".weight", graph::bf16, {width, width}));
+    x = gelu(graph::einsum<"bm,mf->bf">(x, weights.back()));
+  }
+  const graph::Tensor labels = b.parameter("labels", graph::s32, {batch});
+  const graph::Tensor loss = cross_entropy(x, labels);
+  b.output(loss);
+  graph::train(loss, weights, {.kind = graph::Optimizer::Kind::sgd});
+  return b.graph();
+}
+
+struct Case {
+  graph::Graph graph;
+  pipeline::Layers layers;
+  cost::Cluster cluster;
+
+  Case(graph::Graph program, const char* cluster_name)
+      : graph(std::move(program)),
+        layers(*pipeline::named_layers(graph)),
+        cluster(cost::find_cluster(cluster_name)) {}
+};
+
+// --- Prices --------------------------------------------------------------------------------------
+
+TEST_CASE("what a span takes is what its plan takes, each op as often as it runs") {
+  const Case c(chain(3, 32, 64), "alpa-p3.16xlarge:4");
+  const pipeline::LayeredProgram program(c.graph, c.layers);
+  const DynamicMesh mesh{2, 2};
+  const cost::ClusterModel model(c.cluster, mesh);
+  for (const std::int64_t microbatches : {1, 4, 64}) {
+    CAPTURE(microbatches);
+    const pipeline::SpanProgram span = program.span(0, 1);
+    const plan::Plan plan = plan::plan_span(span, mesh, model, {.microbatches = microbatches});
+    REQUIRE(plan.status == solver::Status::optimal);
+    const SpanPrice price = plan::price_of(span, plan, microbatches);
+    CHECK(microbatches * (Wide(price.forward) + price.backward) + price.per_step == plan.cost);
+    // Weights of two layers at least, and no more than all of them on every device.
+    CHECK(price.fixed >= 2 * 64 * 64 * 2 / 4);
+    CHECK(price.received.size() == span.received.size());
+    CHECK(price.sent.size() == span.sent.size());
+  }
+}
+
+TEST_CASE("more microbatches never make a gradient's reduction dearer by the microbatch") {
+  // Eight replicas: gradients are reduced once per step, so the price per microbatch has none of
+  // it.
+  const Case c(chain(2, 64, 64), "alpa-p3.16xlarge:8");
+  const pipeline::LayeredProgram program(c.graph, c.layers);
+  const DynamicMesh mesh{8};
+  const cost::ClusterModel model(c.cluster, mesh);
+  const pipeline::SpanProgram span = program.span(0, 0);
+  Cost before = infinite;
+  for (const std::int64_t microbatches : {1, 2, 8, 1000}) {
+    const plan::Plan plan = plan::plan_span(span, mesh, model, {.microbatches = microbatches});
+    const SpanPrice price = plan::price_of(span, plan, microbatches);
+    CHECK(price.forward + price.backward <= before);
+    before = price.forward + price.backward;
+  }
+}
+
+TEST_CASE("layers that are alike are priced once, and as each would be by itself") {
+  const Case c(chain(6, 16, 32), "alpa-p3.16xlarge:8");
+  const pipeline::LayeredProgram program(c.graph, c.layers);
+  const std::vector<plan::View> views{{{1, 4}, 0, DynamicMesh{2, 2}}, {{1, 8}, 1, DynamicMesh{8}}};
+  plan::PricingOptions options;
+  options.microbatches = 8;
+  options.whole_spans = true;
+  options.threads = 2;
+  const plan::SpanPrices prices(program, c.cluster, views, options);
+  CHECK(prices.statistics().distinct_layers < 21);
+  CHECK(prices.statistics().solved == 2 * prices.statistics().distinct_layers);
+  for (std::size_t view = 0; view < views.size(); ++view)
+    for (std::size_t last = 0; last < 6; ++last)
+      for (std::size_t first = 0; first <= last; ++first) {
+        CAPTURE(view);
+        CAPTURE(first);
+        CAPTURE(last);
+        const cost::ClusterModel model(cost::part_of(c.cluster, views[view].mesh.device_count()),
+                                       views[view].mesh);
+        const pipeline::SpanProgram span = program.span(first, last);
+        const plan::Plan alone =
+            plan::plan_span(span, views[view].mesh, model, {.microbatches = 8});
+        REQUIRE(prices.price(view, first, last));
+        CHECK(*prices.price(view, first, last) == plan::price_of(span, alone, 8));
+      }
+}
+
+// Layer by layer is one of the plans of a whole span: never cheaper, and of a transformer's the
+// same, but for what the span's ends may have as they please.
+TEST_CASE("layer by layer costs no less than whole, and hardly more") {
+  const Case c(
+      models::build(
+          models::Gpt{
+              .layers = 4, .hidden = 512, .heads = 8, .seq = 256, .vocab = 1024, .batch = 8},
+          {}),
+      "dgx-a100-80gb-selene:4");
+  const pipeline::LayeredProgram program(c.graph, c.layers);
+  const std::vector<plan::View> views{{{1, 4}, 0, DynamicMesh{4}}};
+  plan::PricingOptions options;
+  options.microbatches = 8;
+  const plan::SpanPrices layered(program, c.cluster, views, options);
+  CHECK(layered.statistics().distinct_layers == 3);
+  CHECK(layered.statistics().solved == 3);
+  const auto busy = [](const SpanPrice& price) {
+    return 8 * (Wide(price.forward) + price.backward) + price.per_step;
+  };
+  const cost::ClusterModel model(c.cluster, views[0].mesh);
+  for (std::size_t last = 1; last < 4; ++last) {
+    CAPTURE(last);
+    Wide sum = 0;
+    for (std::size_t layer = 1; layer <= last; ++layer)
+      sum += busy(*layered.price(0, layer, layer));
+    const pipeline::SpanProgram span = program.span(1, last);
+    const plan::Plan whole = plan::plan_span(span, views[0].mesh, model, {.microbatches = 8});
+    REQUIRE(whole.status == solver::Status::optimal);
+    CHECK(whole.cost <= sum);
+    CHECK(static_cast<double>(sum) < 1.05 * static_cast<double>(whole.cost));
+  }
+}
+
+TEST_CASE("the plan behind a price is the one that was priced") {
+  const Case c(chain(4, 16, 32), "alpa-p3.16xlarge:4");
+  const pipeline::LayeredProgram program(c.graph, c.layers);
+  const std::vector<plan::View> views{{{1, 4}, 0, DynamicMesh{2, 2}}};
+  for (const bool whole : {false, true}) {
+    plan::PricingOptions options;
+    options.microbatches = 4;
+    options.whole_spans = whole;
+    const plan::SpanPrices prices(program, c.cluster, views, options);
+    for (std::size_t layer = 0; layer < 4; ++layer) {
+      CAPTURE(layer);
+      const SpanPrice again =
+          plan::price_of(prices.program(layer, layer), prices.plan(0, layer, layer), 4);
+      CHECK(again.forward + again.backward ==
+            prices.price(0, layer, layer)->forward + prices.price(0, layer, layer)->backward);
+      CHECK(again.sent == prices.price(0, layer, layer)->sent);
+    }
+  }
+}
+
+// --- Stages --------------------------------------------------------------------------------------
+
+// The definition, by trying everything: every cut, every size of every stage, every view, kept or
+// computed again; each span priced by itself.
+class EveryChoice {
+ public:
+  EveryChoice(const Case& c, std::int64_t microbatches, Extent memory)
+      : case_(c),
+        program_(c.graph, c.layers),
+        hosts_(plan::hosts_of(c.cluster)),
+        submeshes_(plan::default_submeshes(hosts_)),
+        microbatches_(microbatches),
+        memory_(memory) {}
+
+  std::optional<Wide> run() {
+    extend(0, 0, {});
+    return best_;
+  }
+
+ private:
+  struct Station {
+    Cost time = 0, receive = 0, per_step = 0;
+    pipeline::StageMemory memory;
+  };
+
+  void extend(std::size_t first, Extent used, std::vector<Station> stations) {
+    if (first == case_.layers.count) {
+      if (used == case_.cluster.device_count()) judge(stations);
+      return;
+    }
+    for (std::size_t last = first; last < case_.layers.count; ++last)
+      for (const pipeline::Submesh& submesh : submeshes_) {
+        if (used + submesh.devices() > case_.cluster.device_count()) continue;
+        for (const Station& station : ways(first, last, submesh)) {
+          stations.push_back(station);
+          extend(last + 1, used + submesh.devices(), stations);
+          stations.pop_back();
+        }
+      }
+  }
+
+  void judge(const std::vector<Station>& stations) {
+    Wide latency = 0;
+    Cost period = 0, per_step = 0;
+    for (std::size_t i = 0; i < stations.size(); ++i) {
+      const Station& s = stations[i];
+      const auto after = static_cast<std::int64_t>(stations.size() - 1 - i);
+      const std::int64_t held = std::min(microbatches_, after + 1);
+      if (s.memory.fixed + Wide(s.memory.per_microbatch) * held > memory_) return;
+      latency += s.time + s.receive;
+      period = std::max({period, s.time, s.receive});
+      per_step = std::max(per_step, s.per_step);
+    }
+    const Wide total = latency + Wide(microbatches_ - 1) * period + per_step;
+    if (!best_ || total < *best_) best_ = total;
+  }
+
+  const std::vector<Station>& ways(std::size_t first, std::size_t last,
+                                   const pipeline::Submesh& submesh) {
+    const auto [at, is_new] =
+        ways_.try_emplace({first, last, submesh.hosts * 100 + submesh.per_host});
+    if (!is_new) return at->second;
+    const Extent devices = submesh.devices();
+    const pipeline::SpanProgram span = program_.span(first, last);
+    for (const DynamicMesh& mesh : pipeline::logical_views(submesh)) {
+      if (mesh.extent(0) > 1 && mesh.extent(1) == 1) continue;  // the same line twice
+      const DynamicMesh view = mesh.extent(0) == 1 ? DynamicMesh{devices} : mesh;
+      const cost::ClusterModel model(cost::part_of(case_.cluster, devices), view);
+      const plan::Plan plan = plan::plan_span(span, view, model, {.microbatches = microbatches_});
+      const SpanPrice price = plan::price_of(span, plan, microbatches_);
+      Cost receive = 0;
+      if (devices < case_.cluster.device_count()) {
+        cost::Cluster room = case_.cluster;
+        room.levels[room.levels.size() - 1].fan_out *= 2;
+        const auto add = [&](const pipeline::Crossing& crossing, DynamicSharding sharding) {
+          const graph::TensorType& type = span.graph.type_of(crossing.value);
+          receive += pipeline::transfer_time(
+              pipeline::transfer_between(type.dims, {view, sharding, 0}, {view, sharding, devices},
+                                         hosts_.per_host),
+              graph::bytes_of(type.element), room);
+        };
+        for (std::size_t i = 0; i < span.received.size(); ++i)
+          if (span.received[i].part == pipeline::OpPart::forward)
+            add(span.received[i], price.received[i]);
+        for (std::size_t i = 0; i < span.sent.size(); ++i)
+          if (span.sent[i].part == pipeline::OpPart::backward) add(span.sent[i], price.sent[i]);
+      }
+      const Cost once = price.forward + price.backward;
+      at->second.push_back(
+          {once, receive, price.per_step, {price.fixed + price.transient, price.saved}});
+      at->second.push_back({once + price.forward,
+                            receive,
+                            price.per_step,
+                            {price.fixed + price.transient + price.saved, price.given}});
+    }
+    return at->second;
+  }
+
+  const Case& case_;
+  pipeline::LayeredProgram program_;
+  pipeline::Submesh hosts_;
+  pipeline::Submeshes submeshes_;
+  std::int64_t microbatches_;
+  Extent memory_;
+  std::map<std::tuple<std::size_t, std::size_t, Extent>, std::vector<Station>> ways_;
+  std::optional<Wide> best_;
+};
+
+TEST_CASE("stages are the best of all there are, within memory") {
+  const Case c(chain(4, 64, 256), "alpa-p3.16xlarge:4");
+  const pipeline::LayeredProgram program(c.graph, c.layers);
+  for (std::size_t layer = 0; layer < 4; ++layer)  // nothing is sent but activations
+    for (const pipeline::Crossing& crossing : program.span(layer, layer).sent)
+      CHECK(crossing.part != pipeline::OpPart::update);
+  bool any_infeasible = false, any_recomputed = false, any_pipeline = false;
+  for (const std::int64_t microbatches : {1, 4, 32})
+    for (const Extent memory : {100'000'000, 1'500'000, 1'100'000, 800'000, 300'000}) {
+      CAPTURE(microbatches);
+      CAPTURE(memory);
+      PipelineOptions options;
+      options.microbatches = microbatches;
+      options.memory_budget = memory;
+      options.pricing.whole_spans = true;
+      const PipelinePlan found = plan::plan_pipeline(c.graph, c.layers, c.cluster, options);
+      const std::optional<Wide> best = EveryChoice(c, microbatches, memory).run();
+      CHECK(found.has_stages() == best.has_value());
+      any_infeasible = any_infeasible || !best;
+      if (!best || !found.has_stages()) {
+        CHECK(found.status == PipelineStatus::infeasible);
+        continue;
+      }
+      CHECK(found.status == PipelineStatus::optimal);
+      CHECK(to_string(found.cost) == to_string(*best));
+      CHECK(found.lower_bound == found.cost);
+      any_pipeline = any_pipeline || found.stages.size() > 1;
+      for (const plan::PlannedStage& stage : found.stages) {
+        CHECK(stage.bytes() <= memory);
+        any_recomputed = any_recomputed || stage.recomputes;
+      }
+    }
+  CHECK(any_infeasible);
+  CHECK(any_recomputed);
+  CHECK(any_pipeline);
+}
+
+TEST_CASE("a pipeline's stages tile the cluster, and its step plays") {
+  const Case c(
+      models::build(
+          models::Gpt{.layers = 6, .hidden = 256, .heads = 4, .seq = 128, .vocab = 512, .batch = 2},
+          {}),
+      "alpa-p3.16xlarge:16");
+  for (const auto schedule : {pipeline::ScheduleKind::one_f_one_b, pipeline::ScheduleKind::gpipe}) {
+    PipelineOptions options;
+    options.microbatches = 16;
+    options.schedule = schedule;
+    options.pricing.threads = 2;
+    const PipelinePlan found = plan::plan_pipeline(c.graph, c.layers, c.cluster, options);
+    REQUIRE(found.has_stages());
+    CHECK(found.stages.front().first == 0);
+    CHECK(found.stages.back().last == 5);
+    std::vector<int> used(16, 0);
+    Cost busiest = 0;
+    for (const plan::PlannedStage& stage : found.stages) {
+      for (Device d = 0; d < stage.mesh.device_count(); ++d)
+        ++used[static_cast<std::size_t>(stage.first_device + d)];
+      busiest = std::max(busiest, stage.forward + stage.backward);
+      CHECK(stage.roles.size() == stage.mesh.rank());
+    }
+    CHECK(used == std::vector<int>(16, 1));
+    CHECK(found.step_time >= 16 * busiest);
+    CHECK(found.ranks().count() == 16);
+    CHECK(found.utilisation.mfu() > 0);
+    CHECK(found.utilisation.mfu() <= found.utilisation.hfu());
+    CHECK(found.utilisation.hfu() < 1);
+
+    const std::vector<plan::StagedOp> ops = plan::staged_ops(found, c.graph.op_count());
+    for (graph::OpId id = 0; id < c.graph.op_count(); ++id) {
+      if (ops[id].op.results.empty()) continue;
+      CAPTURE(c.graph.op(id).name);
+      REQUIRE(ops[id].op.results.size() == c.graph.op(id).results.size());
+      CHECK(ops[id].op.results[0].rank() == c.graph.op(id).results[0].dims.size());
+      const plan::PlannedStage& stage = found.stages[ops[id].stage];
+      CHECK(ops[id].first_device == stage.first_device);
+    }
+    for (graph::OpId id = 0; id < c.graph.op_count(); ++id)
+      if (c.graph.op(id).is_heavy) CHECK(!ops[id].op.results.empty());
+  }
+}
+
+// --- Progress, cancellation, what is kept --------------------------------------------------------
+
+TEST_CASE("progress is told view by view, and a cancelled pipeline has no stages") {
+  const Case c(chain(4, 16, 32), "alpa-p3.16xlarge:8");
+  PipelineOptions options;
+  options.microbatches = 4;
+  options.pricing.threads = 2;
+  std::vector<std::size_t> done;
+  options.pricing.on_progress = [&](const plan::PricingProgress& progress) {
+    done.push_back(progress.done);
+    CHECK(progress.total >= progress.done);
+  };
+  const PipelinePlan whole = plan::plan_pipeline(c.graph, c.layers, c.cluster, options);
+  CHECK(whole.status == PipelineStatus::optimal);
+  REQUIRE(done.size() == whole.pricing.views);
+  for (std::size_t i = 0; i < done.size(); ++i) CHECK(done[i] == i + 1);
+
+  options.pricing.on_progress = [&](const plan::PricingProgress&) {
+    options.pricing.solver.cancellation.cancel();
+  };
+  const PipelinePlan cut_short = plan::plan_pipeline(c.graph, c.layers, c.cluster, options);
+  CHECK(cut_short.status == PipelineStatus::unknown);
+  CHECK(!cut_short.has_stages());
+  CHECK(cut_short.pricing.solved < whole.pricing.solved);
+}
+
+TEST_CASE("what a store has kept is not solved again, and is the same") {
+  const Case c(chain(4, 16, 32), "alpa-p3.16xlarge:4");
+  std::mutex mutex;
+  std::map<std::vector<std::int64_t>, SpanPrice> kept;
+  PipelineOptions options;
+  options.microbatches = 4;
+  options.pricing.store.find = [&](const std::vector<std::int64_t>& key) {
+    const std::lock_guard lock(mutex);
+    const auto at = kept.find(key);
+    return at == kept.end() ? std::nullopt : std::optional(at->second);
+  };
+  options.pricing.store.keep = [&](const std::vector<std::int64_t>& key, const SpanPrice& price) {
+    const std::lock_guard lock(mutex);
+    kept.emplace(key, price);
+  };
+  const PipelinePlan first = plan::plan_pipeline(c.graph, c.layers, c.cluster, options);
+  CHECK(first.pricing.kept == 0);
+  const PipelinePlan second = plan::plan_pipeline(c.graph, c.layers, c.cluster, options);
+  CHECK(second.pricing.solved == 0);
+  CHECK(second.pricing.kept == first.pricing.solved);
+  CHECK(second.cost == first.cost);
+  options.microbatches = 5;  // another question
+  CHECK(plan::plan_pipeline(c.graph, c.layers, c.cluster, options).pricing.kept == 0);
+}
+
+TEST_CASE("what can not be asked for is refused") {
+  const Case c(chain(2, 16, 32), "alpa-p3.16xlarge:2");
+  CHECK_THROWS_WITH(plan::plan_pipeline(c.graph, c.layers, c.cluster, {.microbatches = 0}),
+                    "pipeline: 0 microbatches; there must be 1 at least");
+  CHECK_THROWS_WITH(plan::plan_pipeline(c.graph, c.layers, c.cluster,
+                                        {.schedule = pipeline::ScheduleKind::zero_bubble}),
+                    "in_flight: zero-bubble: depends on all stages; simulate the schedule");
+  CHECK_THROWS_AS(plan::plan_pipeline(c.graph, c.layers, c.cluster, {.submeshes = {{3, 3}}}),
+                  std::invalid_argument);
+}
+
+}  // namespace
