@@ -3,8 +3,9 @@
 //
 //   same    all results and byte counts are those of threads, bit for bit; and random steps
 //   others  one thing goes wrong; what must be said of it stands in tests/CMakeLists.txt
+#include <algorithm>
+#include <chrono>
 #include <cstdio>
-#include <cstring>
 #include <numeric>
 #include <stdexcept>
 #include <stop_token>
@@ -12,9 +13,9 @@
 #include <thread>
 #include <vector>
 
+#include "executor/as_threads.hpp"
 #include "executor/cases.hpp"
 #include "tessera/executor/mpi.hpp"
-#include "tessera/executor/threads.hpp"
 
 using namespace tessera;
 using namespace tessera::executor;
@@ -28,61 +29,26 @@ std::vector<Device> all_of(const MpiCommunicator& comm) {
   return all;
 }
 
-template<class T>
-void append(std::vector<std::uint8_t>& bytes, std::span<const T> data) {
-  const auto* const begin = reinterpret_cast<const std::uint8_t*>(data.data());
-  bytes.insert(bytes.end(), begin, begin + data.size_bytes());
-}
-
 // What one device has after collectives of every kind, and what it has counted.
-struct Results {
-  std::vector<std::uint8_t> bytes;
-  std::size_t count = 0;
-};
-
 template<class C>
 Results results_of(C& comm, const DynamicMesh& mesh) {
   Results results;
   for_each_case(mesh, comm.rank(), 2024,
                 [&]<class T>(const Case& it, const std::vector<Device>& group) {
-                  if ((it.seed >> 8U) % 4 != 0)
-                    return;  // a fourth is enough, and ranks share few cores
+                  // A fourth of them is enough, since ranks share few cores.
+                  if ((it.seed >> 8U) % 4 != 0) return;
                   const Buffer<T> out = run_case<T>(comm, it, group);
-                  append(results.bytes, std::span<const T>(out.all()));
-                  const Tally tally = comm.traffic().of(it.label);
-                  append(results.bytes, std::span<const Tally>(&tally, 1));
-                  ++results.count;
+                  results.add(std::span<const T>(out.all()));
+                  results.add(comm.traffic().of(it.label));
                 });
   return results;
 }
 
-// Rank 0 gathers what all have, and runs threads to compare.
-void compare_with_threads(MpiCommunicator& comm, const DynamicMesh& mesh) {
-  const Results own = results_of(comm, mesh);
-  if (comm.rank() != 0) return comm.send(0, 7, std::span(own.bytes));
-  std::vector<Results> threads(static_cast<std::size_t>(comm.size()));
-  run_on_threads(comm.size(), [&](ThreadCommunicator& thread) {
-    threads[static_cast<std::size_t>(thread.rank())] = results_of(thread, mesh);
-  });
-  std::size_t count = 0;
-  for (Device rank = 0; rank < comm.size(); ++rank) {
-    const Results& expected = threads[static_cast<std::size_t>(rank)];
-    std::vector<std::uint8_t> bytes(expected.bytes.size());
-    if (rank == 0)
-      bytes = own.bytes;
-    else
-      comm.receive(rank, 7, std::span(bytes));
-    if (bytes != expected.bytes)
-      throw std::runtime_error("rank " + std::to_string(rank) + " differs from the threads on " +
-                               to_string(mesh));
-    count += expected.count;
-  }
-  std::printf("mesh %s is as the threads: %zu results, bit for bit\n", to_string(mesh).c_str(),
-              count);
-}
-
 void same(MpiCommunicator& comm) {
-  compare_with_threads(comm, {2, 2, 2});
+  const DynamicMesh mesh{2, 2, 2};
+  const std::size_t count =
+      compare_with_threads(comm, [&](auto& own) { return results_of(own, mesh); });
+  if (comm.rank() == 0) std::printf("as the threads: %zu results, bit for bit\n", count);
   for (std::uint64_t seed = 0; seed < 10; ++seed)
     for (std::int64_t step = 0; step < 10; ++step) random_step(comm, {2, 4}, seed, step);
   // Letters that MPI does not pass on before they are asked for, many and out of order.

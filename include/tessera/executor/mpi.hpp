@@ -60,6 +60,7 @@ namespace tessera::executor {
 class MpiSession {
  public:
   MpiSession(int& argc, char**& argv) { MPI_Init(&argc, &argv); }
+  MpiSession() { MPI_Init(nullptr, nullptr); }
   ~MpiSession() { MPI_Finalize(); }
   MpiSession(const MpiSession&) = delete;
   MpiSession& operator=(const MpiSession&) = delete;
