@@ -245,14 +245,18 @@ class PlanWriter {
       return Wide(resharding_.of(type).local_bytes(sharding));
     };
     Wide held = 0, most = 0;
+    bool is_made_here = false;  // of what is computed where it is read, a slice is as soon computed
     for (std::size_t i = 0; i < steps.size(); ++i) {
       const PlannedStep& step = steps[i];
       if (step.step.kind == StepKind::halo_exchange) continue;
       const bool is_first = i == 0 || steps[i - 1].operand != step.operand;
       const bool is_last = i + 1 == steps.size() || steps[i + 1].operand != step.operand;
-      const bool is_from_memory = is_first && step.operand &&
-                                  owns_[graph_.operand(id, *step.operand).op] != 0;
-      const bool is_to_memory = is_last && !step.operand && owns_[id] != 0;
+      const bool owns = owns_[step.operand ? graph_.operand(id, *step.operand).op : id] != 0;
+      if (is_first) is_made_here = !owns && step.operand;
+      if (is_made_here && !step.is_collective()) continue;
+      is_made_here = false;
+      const bool is_from_memory = is_first && step.operand && owns;
+      const bool is_to_memory = is_last && !step.operand && owns;
       most = std::max(most, held + (is_from_memory ? 0 : bytes(step, step.before)) +
                                 (is_to_memory ? 0 : bytes(step, step.after)));
       if (is_last && step.operand) held += bytes(step, step.after);
