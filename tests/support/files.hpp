@@ -11,7 +11,7 @@
 namespace tessera_test {
 
 inline std::string model_file(const std::string& name) {
-  return std::string(TESSERA_SOURCE_DIR) + "/examples/models/" + name;
+  return TESSERA_SOURCE_DIR "/examples/models/" + name;
 }
 
 // Where a shared file is; nothing, and a message, where it is missing.
