@@ -33,8 +33,8 @@ std::string content_of(const std::filesystem::path& path) {
 
 Ran run(const std::string& program, const std::string& arguments) {
   const auto out = scratch / "out", err = scratch / "err";
-  const std::string command = std::string(TESSERA_BIN_DIR) + "/" + program + " " + arguments +
-                              " > " + out.string() + " 2> " + err.string();
+  const std::string command = TESSERA_BIN_DIR "/" + program + " " + arguments + " > " +
+                              out.string() + " 2> " + err.string();
   const int status = std::system(command.c_str());
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, content_of(out), content_of(err)};
 }
@@ -413,8 +413,8 @@ TEST_CASE("output that does not arrive is an error") {
         std::string("tessera-plan --help"), std::string("tessera-solve --version")}) {
     CAPTURE(command);
     const std::string err = (scratch / "err").string();
-    const int status = std::system(
-        (std::string(TESSERA_BIN_DIR) + "/" + command + " > /dev/full 2> " + err).c_str());
+    const int status =
+        std::system((TESSERA_BIN_DIR "/" + command + " > /dev/full 2> " + err).c_str());
     CHECK(WEXITSTATUS(status) == 1);
     CHECK(content_of(err).starts_with("error: standard output: "));
   }
