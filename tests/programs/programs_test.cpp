@@ -343,7 +343,7 @@ TEST_CASE("bad arguments: exit code 1 and one line") {
         {"--model gpt:depth=2 --mesh 2x4", "'depth' is no setting of gpt; there is layers, hidden"},
         {"--model gpt:layers=-2 --mesh 2x4", "layers='-2' is no integer from 1"},
         {"--model gpt:heads=5 --mesh 2x4", "hidden is no multiple of heads"},
-        {"--model gpt:step=run --mesh 2x4", "step='run': there is train, accumulate, infer"},
+        {"--model gpt:step=run --mesh 2x4", "step='run': there is train, accumulate, apply, infer"},
         {mlp, "--mesh: give it, or --cluster"},
         {mlp + " --mesh 2 --tolerance 1e-3", "--tolerance requires --execute"},
         {mlp + " --mesh 2 --execute --tolerance -1", "'-1' is no number that is 0 or more"},
