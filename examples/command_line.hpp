@@ -120,24 +120,21 @@ inline Extent parse_bytes(const std::string& flag, const std::string& text) {
   throw InputError(flag, excerpt(text) + " is no number of bytes, such as 1000, 16GiB or 512MB");
 }
 
-// "60", "0.5": a number of seconds, not negative.
-inline double parse_seconds(const std::string& flag, const std::string& text) {
-  double seconds = 0;
-  const char* const last = text.data() + text.size();
-  const auto [end, error] = std::from_chars(text.data(), last, seconds);
-  if (error != std::errc() || end != last || !std::isfinite(seconds) || seconds < 0)
-    throw InputError(flag, excerpt(text) + " is no number of seconds");
-  return seconds;
-}
-
-// "1e-5": a number, not negative.
-inline double parse_tolerance(const std::string& flag, const std::string& text) {
+// "60", "0.5", "1e-5": a number, not negative; `what` it is, for the message.
+inline double parse_not_negative(const std::string& flag, const std::string& text,
+                                 const char* what) {
   double number = 0;
   const char* const last = text.data() + text.size();
   const auto [end, error] = std::from_chars(text.data(), last, number);
   if (error != std::errc() || end != last || !std::isfinite(number) || number < 0)
-    throw InputError(flag, excerpt(text) + " is no number that is 0 or more");
+    throw InputError(flag, excerpt(text) + " is no number " + what);
   return number;
+}
+inline double parse_seconds(const std::string& flag, const std::string& text) {
+  return parse_not_negative(flag, text, "of seconds");
+}
+inline double parse_tolerance(const std::string& flag, const std::string& text) {
+  return parse_not_negative(flag, text, "that is 0 or more");
 }
 
 inline std::uint64_t parse_seed(const std::string& flag, const std::string& text) {

@@ -57,17 +57,29 @@ inline Dims index_vector(const Part& indices, const Dims& batch, Extent vector_d
   return vector;
 }
 
-// The index tensor's slice without the dim that vectors lie along.
-inline Slice batch_slice(const Part& indices, Extent vector_dim) {
-  Slice slice;
-  for (std::size_t d = 0; d < indices.slice.size(); ++d)
-    if (static_cast<Extent>(d) != vector_dim) slice.push_back(indices.slice[d]);
-  return slice;
-}
-
 // Which batch coordinate an index tensor's dim is.
 inline std::size_t batch_place(Extent dim, Extent vector_dim) {
   return static_cast<std::size_t>(dim > vector_dim ? dim - 1 : dim);
+}
+
+// What the indices of a gather and of a scatter have in common.
+struct Starts {
+  std::span<const Extent> index_map;      // index i of a vector is a coordinate of this dim
+  std::span<const Extent> batching_dims;  // of the tensor looked up in,
+  std::span<const Extent> indices_dims;   // and of the indices
+  Extent vector_dim;
+};
+
+// Where the slice of one batch position starts in a tensor of this rank.
+inline Dims start_of(const Part& indices, const Dims& batch, const Starts& how, std::size_t rank) {
+  const Dims vector = index_vector(indices, batch, how.vector_dim);
+  Dims start(rank, 0);
+  for (std::size_t i = 0; i < how.index_map.size(); ++i)
+    start[static_cast<std::size_t>(how.index_map[i])] = vector[i];
+  for (std::size_t i = 0; i < how.batching_dims.size(); ++i)
+    start[static_cast<std::size_t>(how.batching_dims[i])] =
+        batch[batch_place(how.indices_dims[i], how.vector_dim)];
+  return start;
 }
 
 inline bool lists(std::span<const Extent> list, std::size_t value) {
@@ -84,14 +96,11 @@ inline void run_gather(const graph::GatherDims& how, const Part& x, const Part& 
     if (!detail::lists(how.offset_dims, d)) batch_dims.push_back(d);
   Slice batches;
   for (const std::size_t d : batch_dims) batches.push_back(result.slice[d]);
-  detail::for_each_place(batches, [&](const Dims& batch) {
-    const Dims vector = detail::index_vector(indices, batch, how.index_vector_dim);
-    Dims start(x.whole.size(), 0);
-    for (std::size_t i = 0; i < how.start_index_map.size(); ++i)
-      start[static_cast<std::size_t>(how.start_index_map[i])] = vector[i];
-    for (std::size_t i = 0; i < how.operand_batching_dims.size(); ++i)
-      start[static_cast<std::size_t>(how.operand_batching_dims[i])] =
-          batch[detail::batch_place(how.start_indices_batching_dims[i], how.index_vector_dim)];
+  for_each_place(batches, [&](const Dims& batch) {
+    const Dims start = detail::start_of(indices, batch,
+                                        {how.start_index_map, how.operand_batching_dims,
+                                         how.start_indices_batching_dims, how.index_vector_dim},
+                                        x.whole.size());
     std::vector<Walk> walks;
     std::size_t offset = 0;
     for (std::size_t d = 0; d < x.whole.size(); ++d) {
@@ -122,14 +131,11 @@ inline void run_scatter(const graph::Scattering& scattering, const Part& indices
     if (!detail::lists(how.update_window_dims, d)) batch_dims.push_back(d);
   Slice batches;
   for (const std::size_t d : batch_dims) batches.push_back(updates.slice[d]);
-  detail::for_each_place(batches, [&](const Dims& batch) {
-    const Dims vector = detail::index_vector(indices, batch, how.index_vector_dim);
-    Dims start(result.whole.size(), 0);
-    for (std::size_t i = 0; i < how.scatter_dims_to_operand_dims.size(); ++i)
-      start[static_cast<std::size_t>(how.scatter_dims_to_operand_dims[i])] = vector[i];
-    for (std::size_t i = 0; i < how.input_batching_dims.size(); ++i)
-      start[static_cast<std::size_t>(how.input_batching_dims[i])] =
-          batch[detail::batch_place(how.scatter_indices_batching_dims[i], how.index_vector_dim)];
+  for_each_place(batches, [&](const Dims& batch) {
+    const Dims start = detail::start_of(indices, batch,
+                                        {how.scatter_dims_to_operand_dims, how.input_batching_dims,
+                                         how.scatter_indices_batching_dims, how.index_vector_dim},
+                                        result.whole.size());
     std::vector<Walk> walks;
     std::size_t window = 0;
     for (std::size_t d = 0; d < result.whole.size(); ++d) {

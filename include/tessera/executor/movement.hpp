@@ -15,6 +15,7 @@
 #include <stdexcept>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "tessera/core/integer.hpp"
@@ -72,6 +73,20 @@ constexpr Range clipped(Range range, Extent begin, Extent step, Range allowed) n
 }
 
 }  // namespace detail
+
+// Calls visit(coordinates) for every place of a slice, row-major.
+template<class Visit>
+void for_each_place(const Slice& slice, Visit&& visit) {
+  Dims at;
+  for (const Range& range : slice) at.push_back(range.begin);
+  for (Extent left = element_count(dims_of(slice)); left > 0; --left) {
+    visit(std::as_const(at));
+    for (std::size_t d = at.size(); d-- > 0;) {
+      if (++at[d] < slice[d].end) break;
+      at[d] = slice[d].begin;
+    }
+  }
+}
 
 // The loops of some walks between two parts.  Dims of either that no walk moves through must be of
 // one element.  O(walks)

@@ -220,9 +220,9 @@ class Convolver {
                           (feature - held_features.begin) * in_strides_[dims_.input_feature];
     const Extent step = in_strides_[dims_.input_feature], count = summed.size();
     C* row = unrolled_.data();
-    for_each_index(places_, [&](const Dims& place) {
+    for_each_place(places_, [&](const Dims& place) {
       C* to = row;
-      for_each_index(taps_, [&](const Dims& tap) {
+      for_each_place(taps_, [&](const Dims& tap) {
         const Extent at = offset_of(place, tap);
         if (at >= 0)
           for (Extent f = 0; f < count; ++f) to[f] = base[at + f * step];
@@ -260,26 +260,13 @@ class Convolver {
                         out_strides_[dims_.output_feature];
     const Extent step = out_strides_[dims_.output_feature];
     Eigen::Index row = 0;
-    for_each_index(places_, [&](const Dims& place) {
+    for_each_place(places_, [&](const Dims& place) {
       Extent at = 0;
       for (std::size_t s = 0; s < place.size(); ++s)
         at += (place[s] - places_[s].begin) * out_strides_[dims_.output_space[s]];
       for (Extent f = 0; f < features.size(); ++f) base[at + f * step] = sums_(row, f);
       ++row;
     });
-  }
-
-  template<class Visit>
-  static void for_each_index(const Slice& box, Visit&& visit) {
-    Dims at;
-    for (const Range& range : box) at.push_back(range.begin);
-    for (Extent left = element_count(dims_of(box)); left > 0; --left) {
-      visit(std::as_const(at));
-      for (std::size_t d = at.size(); d-- > 0;) {
-        if (++at[d] < box[d].end) break;
-        at[d] = box[d].begin;
-      }
-    }
   }
 
   const graph::Convolution& how_;

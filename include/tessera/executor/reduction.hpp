@@ -161,20 +161,6 @@ inline Walk taps_at(const graph::WindowDim& window, std::size_t dim, Extent plac
   return walk;
 }
 
-// Calls visit(coordinates) for every place of a slice, row-major.
-template<class Visit>
-void for_each_place(const Slice& slice, Visit&& visit) {
-  Dims at;
-  for (const Range& range : slice) at.push_back(range.begin);
-  for (Extent left = element_count(dims_of(slice)); left > 0; --left) {
-    visit(std::as_const(at));
-    for (std::size_t d = at.size(); d-- > 0;) {
-      if (++at[d] < slice[d].end) break;
-      at[d] = slice[d].begin;
-    }
-  }
-}
-
 inline std::vector<Walk> window_at(const std::vector<graph::WindowDim>& window, const Dims& place,
                                    const Dims& sizes) {
   std::vector<Walk> walks;
@@ -199,7 +185,7 @@ inline void run_reduce_window(const graph::WindowReducing& how, const Part& x,
     const T* const source = x.tensor->data<T>();
     T* out = result.tensor.data<T>();
     detail::with_combination<A>(how.reduction, [&](auto combined) {
-      detail::for_each_place(result.slice, [&](const Dims& place) {
+      for_each_place(result.slice, [&](const Dims& place) {
         A value = static_cast<A>(*initial.data<T>());
         const auto walks = detail::window_at(how.window, place, x.whole);
         for_each_run(detail::checked_window(walks, x.slice), [&](std::ptrdiff_t from,
@@ -223,7 +209,7 @@ inline void run_select_and_scatter(const graph::WindowScattering& how, const Par
     const T* const values = x.tensor->data<T>();
     const T* from = source.tensor->data<T>();
     const Dims strides = detail::strides_of(x.tensor->dims());
-    detail::for_each_place(source.slice, [&](const Dims& place) {
+    for_each_place(source.slice, [&](const Dims& place) {
       const T given = *from++;
       const auto walks = detail::window_at(how.window, place, x.whole);
       Slice seen;

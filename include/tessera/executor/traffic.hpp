@@ -56,7 +56,6 @@ class Traffic {
     const auto found = by_label_.find(label);
     return found == by_label_.end() ? Tally{} : found->second;
   }
-  const std::map<std::string, Tally, std::less<>>& by_label() const noexcept { return by_label_; }
 
   void add(CallKind kind, std::string_view label, const Tally& tally) {
     by_kind_[static_cast<std::size_t>(kind)] += tally;

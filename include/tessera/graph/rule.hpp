@@ -199,6 +199,39 @@ concept RuleLike = requires(const R& rule, std::size_t i) {
   { rule.pass(i) } -> std::same_as<const PartialPass&>;
 };
 
+// Calls visit(number) for all that a rule says, in one fixed order: rules of equal numbers are the
+// same rule.  What keys and signatures are made of.
+template<class Visit>
+constexpr void for_each_number(const Rule& rule, Visit&& visit) {
+  visit(rule.factor_count());
+  for (std::size_t f = 0; f < rule.factor_count(); ++f) {
+    const Factor& factor = rule.factor(f);
+    visit(factor.size);
+    visit(factor.kind);
+    visit(factor.reduction);
+    visit(factor.accumulator);
+    visit(factor.window.along);
+    visit(factor.window.stride);
+    visit(factor.window.low);
+    visit(factor.window.reach);
+    visit(factor.window.dilation);
+  }
+  visit(rule.operand_count());
+  visit(rule.tensor_count());
+  for (std::size_t t = 0; t < rule.tensor_count(); ++t) {
+    visit(rule.rank(t));
+    for (std::size_t d = 0; d < rule.rank(t); ++d) {
+      visit(rule.dim(t, d).size());
+      for (const FactorId factor : rule.dim(t, d)) visit(factor);
+    }
+  }
+  visit(rule.pass_count());
+  for (std::size_t p = 0; p < rule.pass_count(); ++p) {
+    visit(rule.pass(p).reductions);
+    visit(rule.pass(p).operands);
+  }
+}
+
 namespace detail {
 
 struct ParsedRule {

@@ -59,10 +59,6 @@ struct SpanProgram {
   std::vector<Held> held;           // by op; of parameters only
   std::vector<graph::OpId> origin;  // by op, in the whole program
   std::vector<Crossing> received, sent;
-
-  bool has_update() const {
-    return std::find(parts.begin(), parts.end(), OpPart::update) != parts.end();
-  }
 };
 
 namespace detail {
@@ -308,6 +304,7 @@ class SignatureWriter {
     for (graph::OpId id = 0; id < span.graph.op_count(); ++id) add_op(span, id);
     put(span.graph.outputs.size());
     for (const graph::Value output : span.graph.outputs) add(output);
+    put(span.graph.aliases.size());
     for (const graph::Alias& alias : span.graph.aliases) {
       put(alias.parameter);
       add(alias.output);
@@ -341,36 +338,9 @@ class SignatureWriter {
     put(span.held[id]);
     put(span.graph.operand_count(id));
     for (std::size_t i = 0; i < span.graph.operand_count(id); ++i) add(span.graph.operand(id, i));
+    put(op.results.size());
     for (const graph::TensorType& type : op.results) put(type.element);
-    add_rule(op.rule);
-  }
-
-  void add_rule(const graph::Rule& rule) {
-    put(rule.factor_count());
-    for (std::size_t f = 0; f < rule.factor_count(); ++f) {
-      const graph::Factor& factor = rule.factor(f);
-      for (const std::int64_t number :
-           {std::int64_t{factor.size}, static_cast<std::int64_t>(factor.kind),
-            static_cast<std::int64_t>(factor.reduction), std::int64_t{factor.accumulator},
-            std::int64_t{factor.window.along}, std::int64_t{factor.window.stride},
-            std::int64_t{factor.window.low}, std::int64_t{factor.window.reach},
-            std::int64_t{factor.window.dilation}})
-        put(number);
-    }
-    put(rule.operand_count());
-    put(rule.tensor_count());
-    for (std::size_t t = 0; t < rule.tensor_count(); ++t) {
-      put(rule.rank(t));
-      for (std::size_t d = 0; d < rule.rank(t); ++d) {
-        put(rule.dim(t, d).size());
-        for (const graph::FactorId factor : rule.dim(t, d)) put(factor);
-      }
-    }
-    put(rule.pass_count());
-    for (std::size_t p = 0; p < rule.pass_count(); ++p) {
-      put(rule.pass(p).reductions);
-      put(rule.pass(p).operands);
-    }
+    graph::for_each_number(op.rule, [&](auto number) { put(number); });
   }
 
   Signature signature_;

@@ -172,33 +172,7 @@ inline std::vector<Extent> column_key(const graph::Graph& graph, graph::OpId id,
   const auto put = [&](auto number) { key.push_back(static_cast<Extent>(number)); };
   put(op.is_heavy);
   put(needs.is_tied);
-  put(rule.factor_count());
-  for (std::size_t f = 0; f < rule.factor_count(); ++f) {
-    const graph::Factor& factor = rule.factor(f);
-    put(factor.size);
-    put(factor.kind);
-    put(factor.reduction);
-    put(factor.accumulator);
-    put(factor.window.along);
-    put(factor.window.stride);
-    put(factor.window.low);
-    put(factor.window.reach);
-    put(factor.window.dilation);
-  }
-  put(rule.operand_count());
-  put(rule.tensor_count());
-  for (std::size_t t = 0; t < rule.tensor_count(); ++t) {
-    put(rule.rank(t));
-    for (std::size_t d = 0; d < rule.rank(t); ++d) {
-      put(rule.dim(t, d).size());
-      for (const graph::FactorId factor : rule.dim(t, d)) put(factor);
-    }
-  }
-  put(rule.pass_count());
-  for (std::size_t p = 0; p < rule.pass_count(); ++p) {
-    put(rule.pass(p).reductions);
-    put(rule.pass(p).operands);
-  }
+  graph::for_each_number(rule, put);
   for (std::size_t i = 0; i < graph.operand_count(id); ++i)
     put(bytes_of(graph.type_of(graph.operand(id, i)).element));
   for (std::size_t r = 0; r < op.results.size(); ++r) {

@@ -110,15 +110,22 @@ TESSERA_KERNEL double send(const Share& share, const double* table, std::size_t 
   return least;
 }
 
+// Columns [y, y + 4) of base and all rows, added up.
+TESSERA_KERNEL void add_up(Lanes& total, const double* base, const double* const* rows,
+                           std::size_t count, std::size_t y) {
+  Lanes next;
+  load(total, base + y);
+  for (std::size_t i = 0; i < count; ++i) {
+    load(next, rows[i] + y);
+    total += next;
+  }
+}
+
 TESSERA_KERNEL double sum(const double* base, const double* const* rows, std::size_t count,
                           std::size_t stride, double* out) {
-  Lanes best = Lanes{} + huge * 1e10, total, next;
+  Lanes best = Lanes{} + huge * 1e10, total;
   for (std::size_t y = 0; y < stride; y += lanes) {
-    load(total, base + y);
-    for (std::size_t i = 0; i < count; ++i) {
-      load(next, rows[i] + y);
-      total += next;
-    }
+    add_up(total, base, rows, count, y);
     store(out + y, total);
     best = total < best ? total : best;
   }
@@ -138,14 +145,10 @@ TESSERA_KERNEL void carry_on(double factor, double* now, double* last, std::size
 
 TESSERA_KERNEL double minimum_of_sum(const double* base, const double* const* rows,
                                      std::size_t count, std::size_t stride) {
-  Lanes best = Lanes{} + huge * 1e10, sum, next;
+  Lanes best = Lanes{} + huge * 1e10, total;
   for (std::size_t y = 0; y < stride; y += lanes) {
-    load(sum, base + y);
-    for (std::size_t i = 0; i < count; ++i) {
-      load(next, rows[i] + y);
-      sum += next;
-    }
-    best = sum < best ? sum : best;
+    add_up(total, base, rows, count, y);
+    best = total < best ? total : best;
   }
   return least_of(best);
 }

@@ -242,9 +242,9 @@ class Prover {
   // over the rest: the sooner, the cheaper its sweeps.  False where nothing cheaper is left.
   bool thin_out(const Bound<Int>& bound) {
     constexpr std::size_t worthwhile = 4;  // a fourth
-    if (costly_values(bound, kept_).size() * worthwhile < kept_.size() - restricted_.size())
-      return true;
-    remove_costly(domains_, bound, kept_);
+    const std::vector<std::uint32_t> costly = costly_values(bound, kept_);
+    if (costly.size() * worthwhile < kept_.size() - restricted_.size()) return true;
+    remove(domains_, costly);
     if (!propagator_->run(domains_, proof_)) return false;
     Guide guide = widened(*relaxation_, restricted_, kept_);
     guide.lambda = relaxation_->best_lambda();
@@ -425,9 +425,12 @@ class Prover {
   std::size_t remove_costly(Domains& domains, const Bound<Int>& bound,
                             const std::vector<std::uint32_t>& kept) const {
     const std::vector<std::uint32_t> costly = costly_values(bound, kept);
+    remove(domains, costly);
+    return costly.size();
+  }
+  void remove(Domains& domains, const std::vector<std::uint32_t>& costly) const {
     for (const std::uint32_t x : costly) domains[x] = 0;
     if (proof_ != nullptr && !costly.empty()) write_costly(*limit_of_use(), costly);
-    return costly.size();
   }
   std::vector<std::uint32_t> costly_values(const Bound<Int>& bound,
                                            const std::vector<std::uint32_t>& kept) const {
