@@ -14,8 +14,10 @@
 #include "tessera/executor/inputs.hpp"
 #include "tessera/executor/numpy.hpp"
 #include "tessera/executor/verify.hpp"
+#include "tessera/executor/verify_pipeline.hpp"
 #include "tessera/io/file.hpp"
 #include "tessera/report/execution_table.hpp"
+#include "tessera/report/pipeline_execution_table.hpp"
 
 namespace tessera::examples {
 
@@ -42,13 +44,19 @@ void read_inputs(const graph::Graph& graph, const std::string& folder,
                                      graph.op(parameters[0]).name + ".npy");
 }
 
+std::vector<executor::Tensor> inputs_of(const graph::Graph& graph, const ExecuteOptions& options,
+                                        std::uint64_t seed) {
+  std::vector<executor::Tensor> inputs = executor::random_inputs(graph, seed);
+  if (!options.inputs.empty()) read_inputs(graph, options.inputs, inputs);
+  return inputs;
+}
+
 }  // namespace
 
 Execution execute(const graph::Graph& graph, const plan::Plan& plan,
                   const ExecuteOptions& options) {
-  std::vector<executor::Tensor> inputs = executor::random_inputs(graph, options.seed);
-  if (!options.inputs.empty()) read_inputs(graph, options.inputs, inputs);
-  const executor::Expectation expected = executor::expectation_of(graph, std::move(inputs));
+  const executor::Expectation expected =
+      executor::expectation_of(graph, inputs_of(graph, options, options.seed));
   const executor::Report report =
       executor::verify_on_threads(graph, plan, expected, {.tolerance = options.tolerance});
   const std::string header = "\nexecuted on " + std::to_string(plan.mesh.device_count()) +
@@ -61,14 +69,39 @@ Execution execute(const graph::Graph& graph, const plan::Plan& plan,
   return {std::move(text), report.is_true()};
 }
 
+Execution execute(const graph::Graph& graph, const plan::PipelinePlan& plan,
+                  const cost::Cluster& cluster, const ExecuteOptions& options) {
+  const executor::PipelineProgram program = executor::pipeline_program(graph, plan, cluster);
+  executor::StepInputs inputs;
+  for (std::int64_t m = 0; m < plan.microbatches; ++m)
+    inputs.push_back(inputs_of(graph, options, options.seed + static_cast<std::uint64_t>(m)));
+  const executor::StepExpectation expected =
+      executor::step_expectation_of(graph, std::move(inputs));
+  const executor::PipelineReport report =
+      executor::verify_on_threads(program, expected, {.tolerance = options.tolerance});
+  const std::string header = "\na step executed on " + std::to_string(program.devices()) +
+                             " threads, and held against its microbatches on one device\n";
+  return {header + report::pipeline_execution_table(graph, program, report), report.is_true()};
+}
+
 }  // namespace tessera::examples
 
 #else
 
 namespace tessera::examples {
 
-Execution execute(const graph::Graph&, const plan::Plan&, const ExecuteOptions&) {
+namespace {
+
+[[noreturn]] Execution refuse() {
   throw InputError("--execute", "this program was built without Eigen; install libeigen3-dev");
+}
+
+}  // namespace
+
+Execution execute(const graph::Graph&, const plan::Plan&, const ExecuteOptions&) { refuse(); }
+Execution execute(const graph::Graph&, const plan::PipelinePlan&, const cost::Cluster&,
+                  const ExecuteOptions&) {
+  refuse();
 }
 
 }  // namespace tessera::examples

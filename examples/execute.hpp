@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "tessera/plan/pipeline_plan.hpp"
 #include "tessera/plan/plan.hpp"
 
 namespace tessera::examples {
@@ -25,5 +26,9 @@ struct ExecuteOptions {
 // Throws what executor/verify.hpp says; InputError for files that do not fit, and where this
 // program was built without Eigen.
 Execution execute(const graph::Graph& graph, const plan::Plan& plan, const ExecuteOptions& options);
+
+// The same of a pipeline: one step, its microbatches on data of their own but for what is given.
+Execution execute(const graph::Graph& graph, const plan::PipelinePlan& plan,
+                  const cost::Cluster& cluster, const ExecuteOptions& options);
 
 }  // namespace tessera::examples

@@ -75,7 +75,8 @@ constexpr const char* epilogue = R"(Examples:
       a model in place of a file, and the 0-1 program that its plan solves
 
   tessera-plan --model gpt:layers=2,hidden=64,heads=4,seq=32,vocab=128,batch=8 --mesh 2x4 --execute
-      the plan is run, a thread for each device, and held against the program on one device
+      the plan is run, a thread for each device, and held against the program on one device (with
+      --pipeline: one step, against its microbatches on one device)
 
 Prices without --cluster (--cost-model alpa), over one axis of n devices, B bytes local to others:
   all-gather      floor(alpha + beta (n-1)/n B) + 0.1
@@ -336,9 +337,7 @@ examples::ExecuteOptions execute_options_of(const Arguments& arguments) {
 }
 
 // Beside a table, what came of it goes to standard output, too; else to standard error.
-ExitCode run_plan(const Arguments& arguments, const graph::Graph& graph, const plan::Plan& plan) {
-  const examples::Execution execution =
-      examples::execute(graph, plan, execute_options_of(arguments));
+ExitCode tell(const Arguments& arguments, const examples::Execution& execution) {
   const bool is_table = arguments.emit == "table" && arguments.output.empty();
   std::fputs(execution.text.c_str(), is_table ? stdout : stderr);
   return execution.is_true ? ExitCode::solved : ExitCode::differs;
@@ -395,7 +394,8 @@ ExitCode run_with(const Arguments& arguments, const DynamicMesh& mesh, const Mod
                          ? io::write_plan(written.module, written.program, plan)
                          : io::hlo::emit(written.module, written.program, plan));
   }
-  return arguments.execute ? run_plan(arguments, step.graph, plan) : ExitCode::solved;
+  if (!arguments.execute) return ExitCode::solved;
+  return tell(arguments, examples::execute(step.graph, plan, execute_options_of(arguments)));
 }
 
 // --- Pipelines -----------------------------------------------------------------------------------
@@ -528,6 +528,7 @@ ExitCode run_pipeline(const Arguments& arguments, const plan::Options& common) {
                                        {"--refine-axes", arguments.refine_axes}})
     if (is_given) throw InputError(flag, "is not for --pipeline, which looks at many meshes");
   check_outputs(arguments);
+  execute_options_of(arguments);  // a mistake in them is told before the work begins
   if (!arguments.timeline.empty()) io::check_writable(arguments.timeline);
   const cost::Cluster cluster = cluster_of(arguments);
   const Staged result = staged_as_asked(arguments, cluster, common);
@@ -551,7 +552,9 @@ ExitCode run_pipeline(const Arguments& arguments, const plan::Options& common) {
                                    plan::staged_ops(plan, result.program.graph.op_count())));
   else
     write(arguments, report::pipeline_table(result.program.graph, plan));
-  return ExitCode::solved;
+  if (!arguments.execute) return ExitCode::solved;
+  return tell(arguments, examples::execute(result.program.graph, plan, cluster,
+                                           execute_options_of(arguments)));
 }
 
 ExitCode run(const Arguments& arguments) {

@@ -238,6 +238,17 @@ TEST_CASE("a file is one microbatch of a pipeline") {
   CHECK(tight.err.find("no stages fit in 1000 B") != std::string::npos);
 }
 
+TEST_CASE("tessera-plan executes a step of a pipeline") {
+  const Ran ran = run("tessera-plan",
+                      "--model mlp:layers=4,width=16,classes=4 --cluster alpa-p3.16xlarge:16 "
+                      "--pipeline --global-batch 16 --microbatches 4 --execute");
+  CHECK(ran.code == 0);
+  CHECK(ran.out.find("a step executed on 16 threads") != std::string::npos);
+  CHECK(ran.out.find(" agree, to ") != std::string::npos);
+  CHECK(ran.out.find("sent     as predicted in all transfers") != std::string::npos);
+  CHECK(ran.out.find("MORE THAN PREDICTED") == std::string::npos);
+}
+
 TEST_CASE("published-runs prices what it can, and says why not the rest") {
   const std::string run_text = R"("cluster": "dgx-a100-80gb-selene", "gpus": 8,
     "model": {"family": "gpt", "layers": 4, "hidden": 1024, "heads": 16, "vocab": 8192, "seq_len": 512},

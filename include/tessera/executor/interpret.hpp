@@ -98,4 +98,22 @@ std::vector<Tensor> interpret(const graph::Graph& graph, std::span<const Tensor>
   return outputs;
 }
 
+// The program with all its floating-point numbers of one type.  In double it is the same in exact
+// terms, and with next to no rounding.
+inline graph::Graph with_floats(graph::Graph graph, ElementType element) {
+  for (graph::OpId id = 0; id < graph.op_count(); ++id)
+    for (TensorType& type : graph.op(id).results)
+      if (graph::is_floating(type.element)) type.element = element;
+  return graph;
+}
+inline std::vector<Tensor> with_floats(std::span<const Tensor> tensors, ElementType element) {
+  std::vector<Tensor> result;
+  for (const Tensor& tensor : tensors) {
+    result.emplace_back(graph::is_floating(tensor.element()) ? element : tensor.element(),
+                        tensor.dims());
+    run_convert(tensor, result.back());
+  }
+  return result;
+}
+
 }  // namespace tessera::executor

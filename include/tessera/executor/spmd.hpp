@@ -6,10 +6,8 @@
 //   std::vector<OwnedPart> shards = run.shards_of(inputs);  // what the plan gives it of them
 //   std::vector<OwnedPart> outputs = run(std::move(shards));
 //
-// A device never sees more than the plan says it holds.  Before an op it takes the steps that the
-// plan lists for each operand, computes its slices of the results (kernels.hpp), and takes the
-// steps that finish them: nothing is added, and nothing is left out.  All devices do the same in
-// the same order, which is what makes their calls meet.
+// A device never sees more than the plan says it holds: op by op it does what op_runner.hpp says,
+// in program order.
 //
 // What is counted: of each step the payload and what the communicator moved under its label; and
 // the memory that is held.  Results are held as long as the plan counts their buffers
@@ -21,40 +19,16 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <span>
-#include <stdexcept>
-#include <string>
 #include <utility>
 #include <vector>
 
-#include "tessera/executor/exchange.hpp"
 #include "tessera/executor/interpret.hpp"
-#include "tessera/executor/kernels.hpp"
+#include "tessera/executor/op_runner.hpp"
 #include "tessera/plan/buffers.hpp"
 #include "tessera/plan/plan.hpp"
 
 namespace tessera::executor {
-
-// One collective of a plan, numbered in program order.
-struct StepPlace {
-  graph::OpId op = 0;
-  std::size_t step = 0;  // of plan.ops[op].steps
-};
-
-// All collectives of a plan, in the order in which they run.
-inline std::vector<StepPlace> collectives_of(const plan::Plan& plan) {
-  std::vector<StepPlace> places;
-  for (graph::OpId op = 0; op < plan.ops.size(); ++op)
-    for (std::size_t s = 0; s < plan.ops[op].steps.size(); ++s)
-      if (plan.ops[op].steps[s].is_collective()) places.push_back({op, s});
-  return places;
-}
-
-// What the communicator knows a collective as.
-inline std::string label_of(const graph::Graph& graph, StepPlace place) {
-  return graph.op(place.op).name + " #" + std::to_string(place.step);
-}
 
 // What one device held, in bytes: in buffers that the plan counts, and in all.
 struct HeldMemory {
@@ -80,15 +54,8 @@ class DevicePlan {
   // Throws std::invalid_argument where the plan is none of this graph, or of so many devices;
   // Unsupported where the program has loops or branches.
   DevicePlan(const graph::Graph& graph, const plan::Plan& plan, C& comm)
-      : graph_(graph),
-        plan_(plan),
-        comm_(comm),
-        exchange_(plan.mesh, checked(graph, plan, comm)),
-        lifetimes_(plan::buffers_of(graph)),
-        payloads_(plan.ops.size()) {
+      : graph_(graph), runner_(graph, plan, comm), lifetimes_(plan::buffers_of(graph)) {
     check_straight(graph);
-    for (graph::OpId id = 0; id < graph.op_count(); ++id)
-      payloads_[id].assign(plan.ops[id].steps.size(), 0);
     find_ends();
   }
 
@@ -97,10 +64,8 @@ class DevicePlan {
     check_inputs(graph_, inputs);
     const std::vector<graph::OpId> parameters = parameters_of(graph_);
     std::vector<OwnedPart> shards;
-    for (std::size_t i = 0; i < parameters.size(); ++i) {
-      const DynamicSharding sharding = plan_.ops[parameters[i]].computed[0];
-      shards.push_back(cut(whole_part(inputs[i]), exchange_.slice(sharding, inputs[i].dims())));
-    }
+    for (std::size_t i = 0; i < parameters.size(); ++i)
+      shards.push_back(runner_.shard_of(parameters[i], inputs[i]));
     return shards;
   }
 
@@ -115,7 +80,7 @@ class DevicePlan {
     memory_.now = memory_.others = 0;
     std::size_t next = 0;
     for (graph::OpId id = 0; id < graph_.op_count(); ++id)
-      if (graph_.op(id).is_parameter) hold(id, finished(id, std::move(parameters.at(next++))));
+      if (graph_.op(id).is_parameter) hold_parameter(id, std::move(parameters.at(next++)));
     for (graph::OpId id = 0; id < graph_.op_count(); ++id) {
       if (!graph_.op(id).is_parameter) run(id);
       observe(id, values_[id]);
@@ -133,20 +98,10 @@ class DevicePlan {
   }
 
   // Of all runs so far: by op, then by its steps; without padding.
-  const std::vector<std::vector<Extent>>& payloads() const noexcept { return payloads_; }
+  const std::vector<std::vector<Extent>>& payloads() const noexcept { return runner_.payloads(); }
   const HeldMemory& memory() const noexcept { return memory_; }
 
  private:
-  static C& checked(const graph::Graph& graph, const plan::Plan& plan, C& comm) {
-    if (plan.ops.size() != graph.op_count())
-      throw std::invalid_argument("the plan has " + std::to_string(plan.ops.size()) +
-                                  " ops, and the program " + std::to_string(graph.op_count()));
-    if (plan.mesh.device_count() != comm.size())
-      throw std::invalid_argument("the plan is for " + std::to_string(plan.mesh.device_count()) +
-                                  " devices, and there are " + std::to_string(comm.size()));
-    return comm;
-  }
-
   // A tensor is let go when nothing reads it any more and its buffer's time is over.  Parameters
   // are the caller's, but for those whose place an output takes: then the buffer stays, and the old
   // value goes.
@@ -182,64 +137,19 @@ class DevicePlan {
   }
 
   void run(graph::OpId id) {
-    const graph::Op& op = graph_.op(id);
-    Extent copies = 0;
-    std::vector<OwnedPart> brought(graph_.operand_count(id));
     std::vector<Part> operands;
-    for (std::uint32_t i = 0; i < graph_.operand_count(id); ++i) {
+    for (std::size_t i = 0; i < graph_.operand_count(id); ++i) {
       const graph::Value value = graph_.operand(id, i);
       operands.push_back(values_[value.op][value.result].view());
-      if (!take_steps(id, i, operands.back(), brought[i])) continue;
-      operands.back() = brought[i].view();
-      copies += byte_size(brought[i]);
     }
-    check_operands(id, operands);
-    std::vector<Slice> slices;
-    for (std::size_t r = 0; r < op.results.size(); ++r)
-      slices.push_back(exchange_.slice(plan_.ops[id].computed[r], op.results[r].dims));
-    std::vector<OwnedPart> results = compute(op, operands, slices);
-    for (const OwnedPart& result : results) copies += byte_size(result);
-    memory_.note(copies);
-    brought.clear();
-    if (results.size() == 1)
-      hold(id, finished(id, std::move(results[0])));
-    else
-      hold(id, std::move(results));
+    RanOp ran = runner_.run(id, std::move(operands));
+    memory_.note(ran.copies);
+    hold(id, std::move(ran.results));
   }
-
-  std::vector<OwnedPart> finished(graph::OpId id, OwnedPart computed) {
-    OwnedPart result;
-    const bool has_changed = take_steps(id, std::nullopt, computed.view(), result);
+  void hold_parameter(graph::OpId id, OwnedPart shard) {
     std::vector<OwnedPart> results;
-    results.push_back(std::move(has_changed ? result : computed));
-    return results;
-  }
-
-  // Takes the plan's steps for one operand, or for the op's result.  Whether there were any.
-  bool take_steps(graph::OpId id, std::optional<std::uint32_t> operand, const Part& from,
-                  OwnedPart& to) {
-    bool any = false;
-    const std::vector<plan::PlannedStep>& steps = plan_.ops[id].steps;
-    for (std::size_t s = 0; s < steps.size(); ++s) {
-      if (steps[s].operand != operand) continue;
-      to = exchange_.run(steps[s], graph_.op(id).rule, any ? to.view() : from,
-                         label_of(graph_, {id, s}), payloads_[id][s]);
-      any = true;
-    }
-    return any;
-  }
-
-  // Steps that end elsewhere than where the op begins are a wrong plan.  Rims may be added.
-  void check_operands(graph::OpId id, std::span<const Part> operands) const {
-    for (std::size_t i = 0; i < operands.size(); ++i) {
-      const Slice wanted = exchange_.slice(plan_.ops[id].operands[i], operands[i].whole);
-      for (std::size_t d = 0; d < wanted.size(); ++d)
-        if (wanted[d].size() != 0 && (operands[i].slice[d].begin > wanted[d].begin ||
-                                      operands[i].slice[d].end < wanted[d].end))
-          throw std::logic_error(detail::op_text(graph_.op(id)) + ": operand " + std::to_string(i) +
-                                 " is not brought in the sharding " +
-                                 to_string(plan_.ops[id].operands[i]) + " that the op needs");
-    }
+    results.push_back(runner_.finished(id, std::move(shard)));
+    hold(id, std::move(results));
   }
 
   static Extent byte_size(const OwnedPart& part) {
@@ -273,16 +183,13 @@ class DevicePlan {
   }
 
   const graph::Graph& graph_;
-  const plan::Plan& plan_;
-  C& comm_;
-  Exchange<C> exchange_;
+  OpRunner<C> runner_;
   graph::Lifetimes lifetimes_;                      // of buffers, as the plan counts them
   std::vector<std::vector<graph::Value>> let_go_;   // by op: what is not needed after it
   std::vector<std::vector<graph::Value>> uncount_;  // by op: whose buffers' time is over after it
   std::vector<graph::Value> in_place_;              // outputs in the place of parameters
   std::vector<std::vector<Extent>> held_bytes_;     // by op and result
   std::vector<std::vector<OwnedPart>> values_;      // by op and result
-  std::vector<std::vector<Extent>> payloads_;
   HeldMemory memory_;
 };
 

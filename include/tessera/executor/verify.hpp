@@ -51,24 +51,6 @@ inline double difference(const OwnedPart& part, const Tensor& whole) {
   return largest == 0 ? 0 : scale == 0 ? std::numeric_limits<double>::infinity() : largest / scale;
 }
 
-// The program with all its floating-point numbers of one type.  In double it is the same in exact
-// terms, and with next to no rounding.
-inline graph::Graph with_floats(graph::Graph graph, ElementType element) {
-  for (graph::OpId id = 0; id < graph.op_count(); ++id)
-    for (TensorType& type : graph.op(id).results)
-      if (graph::is_floating(type.element)) type.element = element;
-  return graph;
-}
-inline std::vector<Tensor> with_floats(std::span<const Tensor> tensors, ElementType element) {
-  std::vector<Tensor> result;
-  for (const Tensor& tensor : tensors) {
-    result.emplace_back(graph::is_floating(tensor.element()) ? element : tensor.element(),
-                        tensor.dims());
-    run_convert(tensor, result.back());
-  }
-  return result;
-}
-
 struct OutputReport {
   graph::Value value;
   double difference = 0;  // from the unsharded run, the largest of any device's
@@ -113,13 +95,17 @@ struct VerifyOptions {
   std::optional<double> tolerance;  // of outputs in the program's own types, in place of our own
 };
 
+// By output, what a sharded run may be off by.
+struct Tolerances {
+  std::vector<double> own, in_double;
+};
+
 // What the plan's run is held against: the program's outputs on one device, as it is and in double.
 struct Expectation {
   graph::Graph graph_in_double;
   std::vector<Tensor> inputs, inputs_in_double;
   std::vector<Tensor> outputs, outputs_in_double;
-  // By output, what a sharded run may be off by.
-  std::vector<double> tolerances, tolerances_in_double;
+  Tolerances tolerances;
 };
 
 namespace detail {
@@ -148,32 +134,35 @@ inline double whole_difference(const Tensor& a, const Tensor& b) {
 // Rounding is measured and not guessed: by how much the unsharded run is off the same in double
 // (where it is in double, that in float is off), a sharded one may be off it too, several times
 // over.  In double as much of that is left as the types differ, which is next to nothing.
-inline void set_tolerances(const graph::Graph& graph, Expectation& expected) {
+// `outputs` are the unsharded run's; in_floats() runs it with all numbers in float.
+template<class InFloats>
+Tolerances tolerances_of(const graph::Graph& graph, const std::vector<Tensor>& outputs,
+                         const std::vector<Tensor>& outputs_in_double, InFloats&& in_floats) {
+  Tolerances result;
+  if (outputs.empty()) return result;
   double unit = coarsest_unit(graph);
-  std::vector<Tensor> coarse = expected.outputs;
-  if (unit == rounding_unit(ElementType::f64)) {
-    coarse = interpret(with_floats(graph, ElementType::f32),
-                       with_floats(expected.inputs, ElementType::f32));
-    unit = rounding_unit(ElementType::f32);
-  }
+  const bool is_in_double = unit == rounding_unit(ElementType::f64);
+  if (is_in_double) unit = rounding_unit(ElementType::f32);
+  const std::vector<Tensor> coarse = is_in_double ? in_floats() : outputs;
   const double share = rounding_unit(ElementType::f64) / unit;
   std::vector<double> off;
   for (std::size_t i = 0; i < coarse.size(); ++i)
-    off.push_back(whole_difference(coarse[i], expected.outputs_in_double[i]));
+    off.push_back(whole_difference(coarse[i], outputs_in_double[i]));
   std::vector<double> sorted = off;
   std::nth_element(sorted.begin(), sorted.begin() + static_cast<std::ptrdiff_t>(off.size() / 2),
                    sorted.end());
   for (std::size_t i = 0; i < off.size(); ++i) {
-    const ElementType element = graph.type_of(graph.outputs[i]).element;
+    const ElementType element = outputs[i].element();
     // Also where an output happens to be off by less than most.
     const double rounding = graph::is_floating(element) ? std::max(off[i], sorted[off.size() / 2])
                                                         : off[i];
     const double fine = graph::is_floating(element) ? std::max(1000 * rounding * share, 1e-10) : 0;
-    expected.tolerances_in_double.push_back(fine);
-    expected.tolerances.push_back(
+    result.in_double.push_back(fine);
+    result.own.push_back(
         element == ElementType::f64 ? fine : std::max(10 * rounding, 100 * rounding_unit(element)));
-    if (!graph::is_floating(element)) expected.tolerances.back() = rounding;
+    if (!graph::is_floating(element)) result.own.back() = rounding;
   }
+  return result;
 }
 
 }  // namespace detail
@@ -186,15 +175,19 @@ inline Expectation expectation_of(const graph::Graph& graph, std::vector<Tensor>
   result.inputs_in_double = with_floats(result.inputs, ElementType::f64);
   result.outputs = interpret(graph, result.inputs);
   result.outputs_in_double = interpret(result.graph_in_double, result.inputs_in_double);
-  if (!result.outputs.empty()) detail::set_tolerances(graph, result);
+  result.tolerances = detail::tolerances_of(graph, result.outputs, result.outputs_in_double, [&] {
+    return interpret(with_floats(graph, ElementType::f32),
+                     with_floats(result.inputs, ElementType::f32));
+  });
   return result;
 }
 
 namespace detail {
 
-// Counted against planned, of one collective: `payloads` is the sum of all devices'.
+// Counted against planned, of one collective: `payloads` is the sum of all devices' in so many
+// runs.
 inline CollectiveReport collective_report(const plan::Plan& plan, StepPlace place, Wide payloads,
-                                          Extent moved) {
+                                          Extent moved, std::int64_t runs = 1) {
   const plan::PlannedStep& planned = plan.ops[place.op].steps[place.step];
   const Extent devices = plan.mesh.device_count(), members = plan.mesh.extent(planned.step.axis);
   const StepKind kind = planned.step.kind;
@@ -204,16 +197,16 @@ inline CollectiveReport collective_report(const plan::Plan& plan, StepPlace plac
   };
   const Wide divided_by = planned.message.divided_by;
   if (kind == StepKind::halo_exchange) {
-    report.counted = mean(payloads, devices);
-    report.agrees = payloads * divided_by <= Wide(planned.message.bytes) * devices;
+    report.counted = mean(payloads, Wide(devices) * runs);
+    report.agrees = payloads * divided_by <= Wide(planned.message.bytes) * devices * runs;
     return report;
   }
   // Of these, each member's operand is the message; of the others, all operands together are.
   const bool is_shared = kind == StepKind::all_reduce || kind == StepKind::reduce_scatter;
   const Wide messages = is_shared ? payloads / members : payloads;
   const Extent groups = devices / members;
-  report.counted = mean(messages, groups);
-  report.agrees = messages * divided_by == Wide(planned.message.bytes) * groups;
+  report.counted = mean(messages, Wide(groups) * runs);
+  report.agrees = messages * divided_by == Wide(planned.message.bytes) * groups * runs;
   return report;
 }
 
@@ -258,8 +251,8 @@ Report verify(const graph::Graph& graph, const plan::Plan& plan, const Expectati
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     const graph::Value value = graph.outputs[i];
     report.outputs.push_back({value, differences[2 * i],
-                              options.tolerance.value_or(expected.tolerances[i]),
-                              differences[2 * i + 1], expected.tolerances_in_double[i]});
+                              options.tolerance.value_or(expected.tolerances.own[i]),
+                              differences[2 * i + 1], expected.tolerances.in_double[i]});
   }
   for (std::size_t i = 0; i < places.size(); ++i)
     report.collectives.push_back(
