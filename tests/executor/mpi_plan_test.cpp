@@ -1,20 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
-// mpirun -n 8 mpi_plan_test: plans run by ranks, true and bit for bit as by threads.
+// mpirun -n 8 mpi_plan_test: plans and pipelines run by ranks, true and bit for bit as by threads.
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <stdexcept>
 #include <vector>
 
+#include "executor/as_threads.hpp"
 #include "tessera/cost/alpa.hpp"
+#include "tessera/cost/presets.hpp"
 #include "tessera/executor/inputs.hpp"
 #include "tessera/executor/mpi.hpp"
+#include "tessera/executor/random_plan.hpp"
 #include "tessera/executor/verify.hpp"
+#include "tessera/executor/verify_pipeline.hpp"
 #include "tessera/graph/builder.hpp"
+#include "tessera/models/mlp.hpp"
 
 namespace {
 
 using namespace tessera;
 using namespace tessera::executor;
+using tessera_test::Results;
 
 // Products, a sum and its use, windows that slide, and an update: every step there is.
 graph::Graph program() {
@@ -28,77 +35,88 @@ graph::Graph program() {
   return b.graph();
 }
 
-// Any assignment in which the weight and its update agree.
-plan::Plan plan_of(plan::PlanSpace<cost::Alpa, DynamicMesh>& space, const graph::Graph& graph,
-                   std::uint64_t seed) {
-  const plan::Formulation& formulation = space.formulation();
-  solver::Assignment assignment;
-  for (solver::NodeId v = 0; v < formulation.problem.node_count(); ++v) {
-    const std::uint64_t count = formulation.problem.strategy_count(v);
-    assignment.push_back(static_cast<std::uint32_t>(mix_bits(seed * 1000 + v) % count));
-  }
-  const graph::Alias& alias = graph.aliases[0];
-  const auto sharding_of = [&](graph::OpId op, std::uint32_t s) {
-    return (*formulation.columns[op])[s].results[0];
-  };
-  const solver::NodeId weight = formulation.nodes[alias.parameter][0];
-  const DynamicSharding wanted =
-      sharding_of(alias.output.op, assignment[formulation.nodes[alias.output.op][0]]);
-  assignment[weight] = 0;
-  while (!(sharding_of(alias.parameter, assignment[weight]) == wanted)) ++assignment[weight];
-  return space.plan_of(assignment);
+void add(const OwnedPart& part, Results& results) {
+  results.add(std::span<const std::byte>(part.tensor.bytes(), part.tensor.byte_size()));
 }
 
-template<Communicator C>
-std::vector<std::uint8_t> bits_of_outputs(const graph::Graph& graph, const plan::Plan& plan,
-                                          const Expectation& expected, C& comm) {
-  if (!verify(graph, plan, expected, comm).is_true())
-    throw std::runtime_error("the plan is not true");
-  DevicePlan device(graph, plan, comm);
-  std::vector<std::uint8_t> bits;
-  for (const OwnedPart& part : device(device.shards_of(expected.inputs))) {
-    const auto* const begin = reinterpret_cast<const std::uint8_t*>(part.tensor.bytes());
-    bits.insert(bits.end(), begin, begin + part.tensor.byte_size());
+// The outputs of random plans, each of which must be true.
+class Plans {
+ public:
+  Plans() : expected_(expectation_of(graph_, random_inputs(graph_, 1))) {
+    plan::PlanSpace space(graph_, DynamicMesh{2, 4}, cost::Alpa::with_defaults(2),
+                          {.prune = false});
+    for (std::uint64_t seed = 0; seed < 5; ++seed)
+      plans_.push_back(space.plan_of(random_assignment(space.formulation(), seed)));
   }
-  return bits;
-}
 
-void compare_with_threads(MpiCommunicator& comm) {
-  const graph::Graph graph = program();
-  plan::PlanSpace space(graph, DynamicMesh{2, 4}, cost::Alpa::with_defaults(2), {.prune = false});
-  const Expectation expected = expectation_of(graph, random_inputs(graph, 1));
-  constexpr std::uint64_t plans = 5;
-  for (std::uint64_t seed = 0; seed < plans; ++seed) {
-    const plan::Plan plan = plan_of(space, graph, seed);
-    std::vector<std::uint8_t> own = bits_of_outputs(graph, plan, expected, comm);
-    if (comm.rank() != 0) {
-      comm.send(0, 1, std::span(own));
-      continue;
-    }
-    std::vector<std::vector<std::uint8_t>> threads(static_cast<std::size_t>(comm.size()));
-    run_on_threads(comm.size(), [&](ThreadCommunicator& thread) {
-      threads[static_cast<std::size_t>(thread.rank())] =
-          bits_of_outputs(graph, plan, expected, thread);
-    });
-    for (Device rank = 0; rank < comm.size(); ++rank) {
-      std::vector<std::uint8_t>& of_thread = threads[static_cast<std::size_t>(rank)];
-      std::vector<std::uint8_t> bits(of_thread.size());
-      if (rank == 0)
-        bits = own;
-      else
-        comm.receive(rank, 1, std::span(bits));
-      if (bits != of_thread)
-        throw std::runtime_error("rank " + std::to_string(rank) + " differs from the threads");
+  template<Communicator C>
+  void run(C& comm, Results& results) const {
+    for (const plan::Plan& plan : plans_) {
+      if (!verify(graph_, plan, expected_, comm).is_true())
+        throw std::runtime_error("a plan is not true");
+      DevicePlan device(graph_, plan, comm);
+      for (const OwnedPart& part : device(device.shards_of(expected_.inputs))) add(part, results);
     }
   }
-  if (comm.rank() == 0)
-    std::printf("plans are true, and as by threads: %d of them, bit for bit\n",
-                static_cast<int>(plans));
-}
+
+ private:
+  graph::Graph graph_ = program();
+  Expectation expected_;
+  std::vector<plan::Plan> plans_;
+};
+
+// The outputs of three steps of a pipeline of four stages.
+class Pipeline {
+ public:
+  Pipeline() : graph_(models::build(models::Mlp{4, 12, 5, 8}, {.precision = graph::f32})) {
+    const cost::Cluster cluster = cost::find_cluster("alpa-p3.16xlarge:8");
+    plan::PipelineOptions options;
+    options.microbatches = 6;
+    options.submeshes = {{1, 2}};
+    program_ = pipeline_program(
+        graph_, plan::plan_pipeline(graph_, *pipeline::named_layers(graph_), cluster, options),
+        cluster);
+    StepInputs inputs;
+    for (std::uint64_t m = 0; m < 6; ++m) inputs.push_back(random_inputs(graph_, m));
+    expected_ = step_expectation_of(graph_, std::move(inputs));
+  }
+
+  template<Communicator C>
+  void run(C& comm, Results& results) const {
+    if (!verify(program_, expected_, comm).is_true())
+      throw std::runtime_error("a pipeline is not true");
+    DevicePipeline device(program_, comm);
+    device.load(expected_.inputs[0]);
+    for (int step = 0; step < 3; ++step)
+      for (const std::vector<OwnedPart>& parts : device.step(expected_.inputs))
+        for (const OwnedPart& part : parts) add(part, results);
+    for (const Link& link : program_.links) results.add(comm.traffic().of(link.label));
+  }
+
+ private:
+  graph::Graph graph_;
+  PipelineProgram program_;
+  StepExpectation expected_;
+};
 
 }  // namespace
 
 int main(int argc, char** argv) {
   const MpiSession session(argc, argv);
-  run_on_ranks([](MpiCommunicator& comm) { compare_with_threads(comm); }, MPI_COMM_WORLD, {});
+  const Plans plans;
+  const Pipeline pipeline;
+  run_on_ranks(
+      [&](MpiCommunicator& comm) {
+        const std::size_t count = tessera_test::compare_with_threads(comm, [&](auto& device) {
+          Results results;
+          plans.run(device, results);
+          pipeline.run(device, results);
+          return results;
+        });
+        if (comm.rank() == 0)
+          std::printf(
+              "plans and a pipeline are true, and as by threads: %zu results, bit for bit\n",
+              count);
+      },
+      MPI_COMM_WORLD, {});
 }
