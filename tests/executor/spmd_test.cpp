@@ -52,10 +52,17 @@ std::string faults_of(const graph::Graph& graph, const Report& report) {
   return faults;
 }
 
+// What is predicted is no less than what the device that holds most has, and hardly more.
+void check_memory(const Report& report) {
+  CHECK(report.memory_agrees());
+  CHECK(report.predicted_peak * 10 <= Wide(report.held_peak) * 11);
+}
+
 void check_plan(const graph::Graph& graph, const plan::Plan& plan, const Expectation& expected) {
   const Report report = executor::verify_on_threads(graph, plan, expected);
   CHECK(faults_of(graph, report) == "");
   CHECK(report.is_true() == faults_of(graph, report).empty());
+  check_memory(report);
 }
 
 // --- Every strategy of a product -----------------------------------------------------------------
@@ -109,41 +116,44 @@ std::size_t check_strategies(const graph::Graph& graph, const DynamicMesh& mesh,
   return plans.size();
 }
 
-const DynamicMesh meshes[] = {{2}, {4}, {2, 2}, {2, 4}, {2, 2, 2}};
+// Calls visit(mesh, element, is_even) for the settings in which products are checked.
+template<class Visit>
+void for_each_setting(Visit&& visit) {
+  for (const DynamicMesh& mesh :
+       {DynamicMesh{2}, DynamicMesh{4}, DynamicMesh{2, 2}, DynamicMesh{2, 4}, DynamicMesh{2, 2, 2}})
+    for (const ElementType element : {graph::f32, graph::f64})
+      for (const bool is_even : {true, false}) {
+        CAPTURE(to_string(mesh));
+        CAPTURE(is_even);
+        visit(mesh, element, is_even);
+      }
+}
 
 TEST_CASE("mk,kn->mn: every strategy on five meshes, in float and double, even and uneven") {
   std::size_t plans = 0;
-  for (const DynamicMesh& mesh : meshes)
-    for (const ElementType element : {graph::f32, graph::f64})
-      for (const bool is_even : {true, false}) {
-        CAPTURE(to_string(mesh));
-        CAPTURE(is_even);
-        const Extent m = is_even ? 8 : 11, k = is_even ? 16 : 13, n = is_even ? 24 : 9;
-        graph::Builder b;
-        const auto x = b.parameter("x", element, {m, k}), w = b.parameter("w", element, {k, n});
-        b.output(einsum<"mk,kn->mn">(x, w));
-        // On three axes there are many: all where as many plans are asked for.
-        plans += check_strategies(b.graph(), mesh, k, mesh.rank() == 3 && !wants_all() ? 7 : 1);
-      }
+  for_each_setting([&](const DynamicMesh& mesh, ElementType element, bool is_even) {
+    const Extent m = is_even ? 8 : 11, k = is_even ? 16 : 13, n = is_even ? 24 : 9;
+    graph::Builder b;
+    const auto x = b.parameter("x", element, {m, k}), w = b.parameter("w", element, {k, n});
+    b.output(einsum<"mk,kn->mn">(x, w));
+    plans += check_strategies(b.graph(), mesh, k, 1);
+  });
   CHECK(plans > 500);
 }
 
+// Of two and three axes there are thousands: all of them where as many plans are asked for.
 TEST_CASE("bmk,bkn->bmn: strategies on five meshes, in float and double, even and uneven") {
   std::size_t plans = 0;
-  for (const DynamicMesh& mesh : meshes)
-    for (const ElementType element : {graph::f32, graph::f64})
-      for (const bool is_even : {true, false}) {
-        CAPTURE(to_string(mesh));
-        CAPTURE(is_even);
-        const Extent batch = is_even ? 8 : 9, m = is_even ? 8 : 10, k = is_even ? 8 : 11,
-                     n = is_even ? 16 : 13;
-        graph::Builder b;
-        const auto x = b.parameter("x", element, {batch, m, k});
-        const auto w = b.parameter("w", element, {batch, k, n});
-        b.output(einsum<"bmk,bkn->bmn">(x, w));
-        const std::size_t some = mesh.rank() == 3 ? 61 : mesh.rank() == 2 ? 7 : 1;
-        plans += check_strategies(b.graph(), mesh, k, wants_all() ? 1 : some);
-      }
+  for_each_setting([&](const DynamicMesh& mesh, ElementType element, bool is_even) {
+    const Extent batch = is_even ? 8 : 9, m = is_even ? 8 : 10, k = is_even ? 8 : 11,
+                 n = is_even ? 16 : 13;
+    graph::Builder b;
+    const auto x = b.parameter("x", element, {batch, m, k});
+    const auto w = b.parameter("w", element, {batch, k, n});
+    b.output(einsum<"bmk,bkn->bmn">(x, w));
+    const std::size_t some = mesh.rank() == 3 ? 31 : mesh.rank() == 2 ? 3 : 1;
+    plans += check_strategies(b.graph(), mesh, k, wants_all() ? 1 : some);
+  });
   CHECK(plans > 200);
 }
 
@@ -191,24 +201,28 @@ TEST_CASE("training steps under the cheapest plan, and under tight budgets") {
   }
 }
 
-TEST_CASE("property: training steps under random plans") {
-  for (const char* const name : steps) {
-    const graph::Graph graph = models::build(name);
-    const Expectation expected = executor::expectation_of(graph, executor::random_inputs(graph, 6));
-    for (const DynamicMesh& mesh : {DynamicMesh{4}, DynamicMesh{2, 2}}) {
-      plan::PlanSpace space(graph, mesh, cost::Alpa::with_defaults(mesh.rank()), {.prune = false});
-      for (std::uint64_t seed = 0; seed < count_of_plans(1); ++seed) {
-        CAPTURE(name);
-        CAPTURE(to_string(mesh));
-        CAPTURE(seed);
-        check_plan(graph, space.plan_of(executor::random_assignment(space.formulation(), seed)),
-                   expected);
-      }
-    }
+// Random plans on a mesh, each of them true.
+void check_random_plans(const graph::Graph& graph, const DynamicMesh& mesh, std::uint64_t count) {
+  CAPTURE(to_string(mesh));
+  const Expectation expected = executor::expectation_of(graph, executor::random_inputs(graph, 6));
+  plan::PlanSpace space(graph, mesh, cost::Alpa::with_defaults(mesh.rank()), {.prune = false});
+  for (std::uint64_t seed = 0; seed < count; ++seed) {
+    CAPTURE(seed);
+    check_plan(graph, space.plan_of(executor::random_assignment(space.formulation(), seed)),
+               expected);
   }
 }
 
-TEST_CASE("complete programs as XLA dumps them") {
+TEST_CASE("property: training steps under random plans") {
+  for (const char* const name : steps) {
+    CAPTURE(name);
+    const graph::Graph graph = models::build(name);
+    check_random_plans(graph, DynamicMesh{4}, count_of_plans(2));
+    check_random_plans(graph, DynamicMesh{2, 2}, count_of_plans(2));
+  }
+}
+
+TEST_CASE("complete programs as XLA dumps them, under the cheapest plan and under random ones") {
   for (const char* const name : {"hlo/mlp_train_step.hlo", "hlo/bert_forward_backward.hlo"}) {
     const auto file = tessera_test::shared_file(name);
     if (!file) continue;
@@ -216,7 +230,9 @@ TEST_CASE("complete programs as XLA dumps them") {
     const auto program = io::hlo::import_module(io::hlo::read_module(io::read_file(*file), *file));
     const Expectation expected =
         executor::expectation_of(program.graph, executor::random_inputs(program.graph, 5));
-    check_plan(program.graph, cheapest(program.graph, DynamicMesh{2, 2}), expected);
+    const DynamicMesh mesh{2, 2};
+    check_plan(program.graph, cheapest(program.graph, mesh), expected);
+    check_random_plans(program.graph, mesh, count_of_plans(1));
   }
 }
 
@@ -253,6 +269,83 @@ TEST_CASE("ten steps of a small GPT on eight devices follow the loss of one devi
     CHECK(sharded[step] == doctest::Approx(expected[step]).epsilon(1e-4));
   }
   CHECK(expected.front() != expected.back());
+}
+
+// --- Loops ---------------------------------------------------------------------------------------
+
+// x = tanh(x w), so often, while two more states change places every round.
+graph::Graph loop(const std::string& condition, int rounds = 0) {
+  const std::string state = "(s32[], f32[8,8], f32[8,8], f32[8], f32[8])";
+  const std::string text =
+      "HloModule loop\n"
+      "goes_on {\n s = " +
+      state +
+      " parameter(0)\n"
+      " i = s32[] get-tuple-element(s), index=0\n"
+      " n = s32[] constant(" +
+      std::to_string(rounds) +
+      ")\n"
+      " ROOT less = pred[] " +
+      condition +
+      "\n}\n"
+      "body {\n s = " +
+      state +
+      " parameter(0)\n"
+      " i = s32[] get-tuple-element(s), index=0\n"
+      " one = s32[] constant(1)\n"
+      " next = s32[] add(i, one)\n"
+      " x = f32[8,8] get-tuple-element(s), index=1\n"
+      " w = f32[8,8] get-tuple-element(s), index=2\n"
+      " a = f32[8] get-tuple-element(s), index=3\n"
+      " b = f32[8] get-tuple-element(s), index=4\n"
+      " y = f32[8,8] dot(x, w), lhs_contracting_dims={1}, rhs_contracting_dims={0}\n"
+      " z = f32[8,8] tanh(y)\n"
+      " ROOT r = " +
+      state +
+      " tuple(next, z, w, b, a)\n}\n"
+      "ENTRY e {\n x = f32[8,8] parameter(0)\n w = f32[8,8] parameter(1)\n"
+      " a = f32[8] parameter(2)\n b = f32[8] parameter(3)\n"
+      " zero = s32[] constant(0)\n"
+      " t = " +
+      state +
+      " tuple(zero, x, w, a, b)\n"
+      " l = " +
+      state +
+      " while(t), condition=goes_on, body=body\n"
+      " out = f32[8,8] get-tuple-element(l), index=1\n"
+      " last = f32[8] get-tuple-element(l), index=3\n"
+      " ROOT both = (f32[8,8], f32[8]) tuple(out, last)\n}\n";
+  return io::hlo::import_module(io::hlo::read_module(text, "loop.hlo")).graph;
+}
+graph::Graph counted_loop(int rounds) { return loop("compare(i, n), direction=LT", rounds); }
+
+TEST_CASE("loops run as often as their condition says, on one device and on four") {
+  for (const int rounds : {0, 1, 3}) {
+    CAPTURE(rounds);
+    const graph::Graph graph = counted_loop(rounds);
+    const std::vector<Tensor> inputs = executor::random_inputs(graph, 4);
+    graph::Builder b;
+    graph::Tensor x = b.parameter("x", graph::f32, {8, 8});
+    const auto w = b.parameter("w", graph::f32, {8, 8});
+    for (int round = 0; round < rounds; ++round) x = tanh(einsum<"mk,kn->mn">(x, w));
+    b.output(x);
+    const std::vector<Tensor> outputs = executor::interpret(graph, inputs);
+    CHECK(outputs[0] == executor::interpret(b.graph(), std::span(inputs).first(2))[0]);
+    CHECK(outputs[1] == inputs[rounds % 2 == 0 ? 2 : 3]);
+
+    const Expectation expected = executor::expectation_of(graph, inputs);
+    const DynamicMesh mesh{2, 2};
+    plan::PlanSpace space(graph, mesh, cost::Alpa::with_defaults(2), {.prune = false});
+    for (std::uint64_t seed = 0; seed < 5; ++seed) {
+      CAPTURE(seed);
+      const plan::Plan plan = space.plan_of(executor::random_assignment(space.formulation(), seed));
+      CHECK(faults_of(graph, executor::verify_on_threads(graph, plan, expected)) == "");
+      CHECK_FALSE(executor::first_wrong_op(graph, plan, expected).has_value());
+    }
+  }
+  const graph::Graph endless = loop("compare(i, i), direction=EQ");
+  CHECK_THROWS_WITH_AS(executor::interpret(endless, executor::random_inputs(endless, 4)),
+                       doctest::Contains("times, and is not over"), executor::Unsupported);
 }
 
 // --- What the executor is for --------------------------------------------------------------------

@@ -2,11 +2,13 @@
 //
 // Runs a program on one device, as it is: what every plan's run is compared with.
 //
-// It shares the kernels with the devices of a plan and nothing else: no shardings, no steps, no
-// communication.  That the kernels mean what HLO means is the tests' affair, who hold them against
-// a plain evaluator of their own.
+// It shares the kernels with the devices of a plan, and the order of loops, and nothing else: no
+// shardings, no steps, no communication.  That the kernels mean what HLO means is the tests'
+// affair, who hold them against a plain evaluator of their own.
 #pragma once
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -14,6 +16,7 @@
 #include <vector>
 
 #include "tessera/executor/kernels.hpp"
+#include "tessera/executor/order.hpp"
 #include "tessera/graph/graph.hpp"
 
 namespace tessera::executor {
@@ -41,61 +44,98 @@ inline void check_inputs(const graph::Graph& graph, std::span<const Tensor> inpu
   }
 }
 
-// Throws Unsupported where the program has a loop or a branch: which ops run, and how often, is not
-// settled before it runs.
-inline void check_straight(const graph::Graph& graph) {
-  for (graph::OpId id = 0; id < graph.op_count(); ++id)
-    if (graph.op(id).is_loop_state || graph.op(id).kind == "conditional")
-      throw Unsupported(detail::op_text(graph.op(id)) + ": loops and branches can not be executed");
-}
-
 // Sees the results of every op as they are computed, for those who want more than outputs.
 struct Unobserved {
   void operator()(graph::OpId, std::span<const OwnedPart>) const noexcept {}
 };
 
-// The outputs, in order.  Throws Unsupported for an op that can not be computed, by name;
-// std::invalid_argument for inputs that do not fit.  O(what the ops compute); tensors are let go
-// after their last use.
+namespace detail {
+
+// The program's values, whole.
+template<class Observe>
+class Interpreter {
+ public:
+  Interpreter(const graph::Graph& graph, std::span<const Tensor> inputs, const Observe& observe)
+      : graph_(graph),
+        inputs_(inputs),
+        observe_(observe),
+        releases_(graph),
+        values_(graph.op_count()) {
+    const graph::Lifetimes lifetimes = graph::detail::uses_of(graph);
+    std::vector<char> is_output(graph.op_count(), 0);
+    for (const graph::Value output : graph.outputs) is_output[output.op] = 1;
+    for (graph::OpId id = 0; id < graph.op_count(); ++id) {
+      const auto last = std::max_element(
+          lifetimes[id].begin(), lifetimes[id].end(),
+          [](const graph::Lifetime& x, const graph::Lifetime& y) { return x.end < y.end; });
+      const auto result = static_cast<std::uint32_t>(last - lifetimes[id].begin());
+      if (is_output[id] == 0 && !is_condition(graph, {id, 0}))
+        releases_.add({id, result}, last->end - 1);
+    }
+  }
+
+  std::vector<Tensor> outputs() {
+    OrderedRun(graph_, *this).run();
+    std::vector<Tensor> outputs;
+    for (const graph::Value output : graph_.outputs)
+      outputs.push_back(values_[output.op][output.result].tensor);
+    return outputs;
+  }
+
+  void run(graph::OpId id) {
+    const graph::Op& op = graph_.op(id);
+    if (op.is_parameter) {
+      const Tensor& input = inputs_[next_input_++];
+      values_[id] = {OwnedPart(input, whole_slice(input.dims()), input.dims())};
+    } else {
+      std::vector<Part> operands;
+      for (std::size_t i = 0; i < graph_.operand_count(id); ++i)
+        operands.push_back(value_of(graph_.operand(id, i)).view());
+      std::vector<Slice> slices;
+      for (const TensorType& type : op.results) slices.push_back(whole_slice(type.dims));
+      values_[id] = compute(op, operands, slices);
+    }
+    observe_(id, std::span<const OwnedPart>(values_[id]));
+    release(releases_.after_op(id));
+  }
+  void begin_state(graph::OpId id) { values_[id] = {value_of(graph_.operand(id, 0))}; }
+  void next_states(const graph::Loop& loop, graph::OpId end) {
+    std::vector<OwnedPart> next;
+    for (graph::OpId id = loop.begin; id < end; ++id)
+      next.push_back(value_of(graph_.operand(id, 1)));
+    for (graph::OpId id = end; id < loop.end; ++id) values_[id].clear();
+    for (std::size_t i = 0; i < next.size(); ++i) values_[loop.begin + i] = {std::move(next[i])};
+  }
+  bool holds(graph::Value condition) const {
+    return *value_of(condition).tensor.template data<std::uint8_t>() != 0;
+  }
+  void leave(const graph::Loop&, std::size_t number) { release(releases_.after_loop(number)); }
+
+ private:
+  const OwnedPart& value_of(graph::Value value) const { return values_[value.op].at(value.result); }
+  void release(const std::vector<graph::Value>& values) {
+    for (const graph::Value value : values) values_[value.op].clear();
+  }
+
+  const graph::Graph& graph_;
+  std::span<const Tensor> inputs_;
+  const Observe& observe_;
+  Releases releases_;
+  std::vector<std::vector<OwnedPart>> values_;
+  std::size_t next_input_ = 0;
+};
+
+}  // namespace detail
+
+// The outputs, in order.  Throws Unsupported for an op that can not be computed, by name, and for a
+// loop that does not end; std::invalid_argument for inputs that do not fit.  O(what the ops
+// compute); tensors are let go after their last use.
 template<class Observe = Unobserved>
 std::vector<Tensor> interpret(const graph::Graph& graph, std::span<const Tensor> inputs,
                               const Observe& observe = {}) {
   check_inputs(graph, inputs);
-  check_straight(graph);
-  std::vector<std::vector<std::size_t>> last_uses(graph.op_count());  // by reader: ops to let go
-  std::vector<char> is_output(graph.op_count(), 0);
-  for (const graph::Value output : graph.outputs) is_output[output.op] = 1;
-  for (graph::OpId id = 0; id < graph.op_count(); ++id) {
-    graph::OpId last = id;
-    graph.for_each_use(
-        id, [&](graph::OpId reader, const graph::Use&) { last = std::max(last, reader); });
-    last_uses[last].push_back(id);
-  }
-  std::vector<std::vector<OwnedPart>> values(graph.op_count());
-  std::size_t next_input = 0;
-  for (graph::OpId id = 0; id < graph.op_count(); ++id) {
-    const graph::Op& op = graph.op(id);
-    if (op.is_parameter) {
-      const Tensor& input = inputs[next_input++];
-      values[id].emplace_back(input, whole_slice(input.dims()), input.dims());
-    } else {
-      std::vector<Part> operands;
-      for (std::size_t i = 0; i < graph.operand_count(id); ++i) {
-        const graph::Value value = graph.operand(id, i);
-        operands.push_back(values[value.op][value.result].view());
-      }
-      std::vector<Slice> slices;
-      for (const TensorType& type : op.results) slices.push_back(whole_slice(type.dims));
-      values[id] = compute(op, operands, slices);
-    }
-    observe(id, values[id]);
-    for (const graph::OpId done : last_uses[id])
-      if (is_output[done] == 0) values[done].clear();
-  }
-  std::vector<Tensor> outputs;
-  for (const graph::Value output : graph.outputs)
-    outputs.push_back(values[output.op][output.result].tensor);
-  return outputs;
+  check_order(graph);
+  return detail::Interpreter<Observe>(graph, inputs, observe).outputs();
 }
 
 // The program with all its floating-point numbers of one type.  In double it is the same in exact

@@ -57,9 +57,12 @@ class OpRunner {
       : graph_(graph),
         plan_(plan),
         exchange_(plan.mesh, checked(graph, plan, comm)),
-        payloads_(plan.ops.size()) {
-    for (graph::OpId id = 0; id < graph.op_count(); ++id)
+        payloads_(plan.ops.size()),
+        runs_(plan.ops.size()) {
+    for (graph::OpId id = 0; id < graph.op_count(); ++id) {
       payloads_[id].assign(plan.ops[id].steps.size(), 0);
+      runs_[id].assign(plan.ops[id].steps.size(), 0);
+    }
   }
 
   // What the plan gives this device of a parameter.  @pre the tensor is the parameter's
@@ -99,8 +102,18 @@ class OpRunner {
     return ran;
   }
 
+  // A loop's state, from its initial value (operand 0) or its next one (operand 1).
+  OwnedPart run_state(graph::OpId id, std::uint32_t operand, Part from) {
+    OwnedPart brought;
+    if (take_steps(id, operand, from, brought)) from = brought.view();
+    const Dims& dims = graph_.op(id).results[0].dims;
+    return finished(id, cut(from, exchange_.slice(plan_.ops[id].computed[0], dims)));
+  }
+
   // Of all runs so far: by op, then by its steps; without padding.
   const std::vector<std::vector<Extent>>& payloads() const noexcept { return payloads_; }
+  // How often each step was taken.
+  const std::vector<std::vector<std::int64_t>>& runs() const noexcept { return runs_; }
 
  private:
   static C& checked(const graph::Graph& graph, const plan::Plan& plan, C& comm) {
@@ -122,6 +135,7 @@ class OpRunner {
       if (steps[s].operand != operand) continue;
       to = exchange_.run(steps[s], graph_.op(id).rule, any ? to.view() : from,
                          label_of(graph_, {id, s}), payloads_[id][s]);
+      ++runs_[id][s];
       any = true;
     }
     return any;
@@ -144,6 +158,7 @@ class OpRunner {
   const plan::Plan& plan_;
   Exchange<C> exchange_;
   std::vector<std::vector<Extent>> payloads_;
+  std::vector<std::vector<std::int64_t>> runs_;
 };
 
 }  // namespace tessera::executor

@@ -46,7 +46,7 @@ inline std::string difference(const Graph& a, const Graph& b) {
                   same_alias))
     return "the aliases differ";
   const auto same_loop = [](const Loop& x, const Loop& y) {
-    return x.begin == y.begin && x.end == y.end;
+    return x.begin == y.begin && x.end == y.end && x.condition == y.condition;
   };
   if (!std::equal(a.loops.begin(), a.loops.end(), b.loops.begin(), b.loops.end(), same_loop))
     return "the loops differ";

@@ -14,6 +14,7 @@
 #include <boost/graph/adjacency_list.hpp>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -65,6 +66,7 @@ struct Alias {
 struct Loop {
   OpId begin = 0;
   OpId end = 0;
+  std::optional<Value> condition = {};  // whether to go round again, where that is known
 };
 
 class Graph {

@@ -409,11 +409,13 @@ class Importer {
       states.push_back(add_to_graph(std::move(op), std::span(&initial, 1)));
     }
     const Leaves arguments[] = {states};
-    take_in(condition, arguments, site.name + "/condition/");
+    const Leaves goes_on = take_in(condition, arguments, site.name + "/condition/");
     const Leaves results = take_in(body, arguments, site.name + "/body/");
     for (std::size_t i = 0; i < states.size(); ++i)
       program_.graph.close_loop(states[i].op, results[i]);
-    program_.graph.loops.push_back({begin, program_.graph.op_count()});
+    graph::Loop loop{begin, program_.graph.op_count()};
+    if (goes_on.size() == 1) loop.condition = goes_on[0];
+    program_.graph.loops.push_back(loop);
     return states;
   }
   // conditional: every branch is planned; the result is whichever branch ran.
