@@ -108,6 +108,7 @@ class PipelinePreparer {
       : graph_(graph), plan_(plan), per_host_(per_host) {}
 
   PipelineProgram run() {
+    check_schedule();
     result_.microbatches = plan_.microbatches;
     result_.schedule = plan_.schedule;
     for (std::size_t s = 0; s < plan_.stages.size(); ++s) add_stage(plan_.stages[s]);
@@ -122,6 +123,15 @@ class PipelinePreparer {
   }
 
  private:
+  // A stage has devices of its own, and backward passes in one piece.
+  void check_schedule() const {
+    using enum pipeline::ScheduleKind;
+    const pipeline::ScheduleKind kind = plan_.schedule.kind;
+    if (kind != one_f_one_b && kind != gpipe)
+      throw Unsupported(std::string("schedule ") + pipeline::to_string(kind) +
+                        ": can not be executed; 1f1b and gpipe can");
+  }
+
   void add_stage(const plan::PlannedStage& stage) {
     StageRun run{stage.mesh, stage.first_device, stage.recomputes, {}, stage.bytes()};
     plan_.prices->for_each_span(stage.first, stage.last, [&](std::size_t first, std::size_t last) {
@@ -276,8 +286,8 @@ class PipelinePreparer {
 }  // namespace detail
 
 // `graph` is the program that was planned.  Distinct spans are planned once more, as they were
-// priced.  Throws Unsupported for programs that can not be run; std::runtime_error where planning
-// is cancelled.  @pre plan.has_stages()
+// priced.  Throws Unsupported for programs and schedules that can not be run; std::runtime_error
+// where planning is cancelled.  @pre plan.has_stages()
 inline PipelineProgram pipeline_program(const graph::Graph& graph, const plan::PipelinePlan& plan,
                                         const cost::Cluster& cluster) {
   return detail::PipelinePreparer(graph, plan, plan::hosts_of(cluster).per_host).run();
