@@ -217,8 +217,8 @@ TEST_CASE("property: training steps under random plans") {
   for (const char* const name : steps) {
     CAPTURE(name);
     const graph::Graph graph = models::build(name);
-    check_random_plans(graph, DynamicMesh{4}, count_of_plans(2));
-    check_random_plans(graph, DynamicMesh{2, 2}, count_of_plans(2));
+    check_random_plans(graph, DynamicMesh{4}, count_of_plans(3));
+    check_random_plans(graph, DynamicMesh{2, 2}, count_of_plans(3));
   }
 }
 
