@@ -288,6 +288,13 @@ TEST_CASE("a budget with a time limit is kept too") {
   CHECK(in_time.status == solver::Status::optimal);
   CHECK(in_time.cost == in_any_time.cost);
   CHECK(in_time.memory_with_buffers <= *options.memory_budget);
+  // One that binds nobody costs no more than none, and is proven as fast.
+  options.memory_budget = static_cast<Extent>(ample.memory_with_buffers);
+  const plan::Plan no_limit = plan::plan(graph, mesh, prices, options);
+  CHECK(no_limit.status == solver::Status::optimal);
+  CHECK(no_limit.cost == ample.cost);
+  CHECK(no_limit.problem_strategies == ample.problem_strategies);
+  options.memory_budget = static_cast<Extent>(ample.memory_with_buffers * 8 / 10);
   options.solver.time_limit = 0;
   CHECK(plan::plan(graph, mesh, prices, options).status == solver::Status::unknown);
 }

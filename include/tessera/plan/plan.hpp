@@ -423,6 +423,34 @@ class Planner {
   Plan plan_;
 };
 
+// A budget that binds nobody makes a problem harder for nothing: columns are wider, and nodes must
+// be held against a limit.  So the program is planned without one first.  That plan's bound holds
+// for all plans, and where it fits it may be the answer.
+template<cost::CostModel Model, MeshLike M>
+Plan plan_within(const graph::Graph& graph, const M& mesh, const Model& model,
+                 const Options& options) {
+  const solver::Deadline deadline(options.solver);
+  Options ample_options = options;
+  ample_options.memory_budget.reset();
+  ample_options.solver.time_limit /= 4;
+  Plan ample = Planner<Model, M>(graph, mesh, model, ample_options).run();
+  ample.memory_budget = options.memory_budget;
+  const bool fits = ample.has_ops() && ample.memory_with_buffers <= *options.memory_budget;
+  if (fits && ample.status == solver::Status::optimal) return ample;
+  Options rest = options;
+  rest.solver.time_limit = std::max(0.0, options.solver.time_limit - deadline.seconds());
+  Plan plan = Planner<Model, M>(graph, mesh, model, rest).run();
+  const bool is_better = fits && (!plan.has_ops() || ample.cost < plan.cost);
+  plan.lower_bound = std::max(plan.lower_bound, ample.lower_bound);
+  if (is_better) {
+    ample.lower_bound = std::min(ample.cost, plan.lower_bound);
+    std::swap(ample, plan);
+  }
+  if (plan.has_ops() && plan.lower_bound == plan.cost) plan.status = solver::Status::optimal;
+  plan.statistics.seconds = deadline.seconds();
+  return plan;
+}
+
 }  // namespace detail
 
 // All plans that there are of a program, of which plan() is to find the cheapest: for those who
@@ -462,6 +490,9 @@ class PlanSpace {
 template<cost::CostModel Model, MeshLike M>
 Plan plan(const graph::Graph& graph, const M& mesh, const Model& model,
           const Options& options = {}) {
+  // Who wants to see the problem wants the one with the limit, and that one solved.
+  if (options.memory_budget && !options.on_formulated)
+    return detail::plan_within<Model, M>(graph, mesh, model, options);
   return detail::Planner<Model, M>(graph, mesh, model, options).run();
 }
 
