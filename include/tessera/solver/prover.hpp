@@ -150,7 +150,7 @@ class Prover {
     raise_root_bound();
     if (minimise_out(few_sweeps)) return;
     sweeps_ = 0;
-    next_look_ = first_look;
+    last_look_ = 0;
     phase_ = Phase::root;
   }
 
@@ -280,8 +280,10 @@ class Prover {
     }
     work_ += batch * sweep_work(weights_->entries());
     const bool is_ready = relaxation_->is_converged() || relaxation_->best() >= goal;
-    if (sweeps_ < next_look_ && !is_ready) return;
-    next_look_ = sweeps_ + sweeps_ / 2;
+    // The first one is sooner where there is an incumbent, by which values could go.
+    const int first = incumbent_.cost() ? first_look / 2 : first_look;
+    if (sweeps_ < std::max(first, last_look_ + last_look_ / 2) && !is_ready) return;
+    last_look_ = sweeps_;
     if (look_at_root() || !is_ready) return;
     leave_root();
   }
@@ -737,7 +739,7 @@ class Prover {
   std::optional<Weights<Int>> weights_;
   std::optional<Relaxation<Int>> relaxation_;
   Wide root_bound_ = 0;
-  int sweeps_ = 0, next_look_ = 0;
+  int sweeps_ = 0, last_look_ = 0;
 
   // Parts.
   std::unique_ptr<Stage> divided_;

@@ -10,9 +10,9 @@
 // (Polyak) and shrink when they stop helping, each time from the best multipliers seen: without
 // that return the ascent diverges.
 //
-// Where there are no multipliers, messages approach their limit a little less with every sweep, and
-// in the same direction.  Momentum (Nesterov, 1983), dropped whenever the bound falls (O'Donoghue
-// and Candes, 2015), needs a quarter of the sweeps.
+// Where no multiplier has to move, messages approach their limit a little less with every sweep,
+// and in the same direction.  Momentum (Nesterov, 1983), dropped whenever the bound falls
+// (O'Donoghue and Candes, 2015), needs a quarter of the sweeps.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -57,6 +57,7 @@ class Relaxation {
     forward_.assign(forward, 0);
     backward_.assign(backward, 0);
     lambda_.assign(component_.capacity.size(), 0);
+    moves_only_messages_ = lambda_.empty();
     direction_ = best_lambda_ = lambda_;
     unary_ = weights.costs();
   }
@@ -85,8 +86,10 @@ class Relaxation {
   // O(entries of all tables + usages).  Returns the bound that the sweep found.
   double ascend(double target) {
     const bool has_rows = !component_.capacity.empty();
-    if (!has_rows) push_messages();
+    if (moves_only_messages_) push_messages();
     const double bound = sweep(true) - refund();
+    rising_ = bound < last_bound_ ? 0 : rising_ + 1;
+    last_bound_ = bound;
     const double goal = goal_for(target, bound);
     if (bound > best_) {
       best_ = bound;
@@ -101,8 +104,6 @@ class Relaxation {
       ++since_progress_;
     }
     if (!has_rows) {
-      rising_ = bound < last_bound_ ? 0 : rising_ + 1;
-      last_bound_ = bound;
       constexpr int patience = 8;
       is_converged_ = since_progress_ >= patience;
       return bound;
@@ -293,14 +294,19 @@ class Relaxation {
   // gone well.
   void push_messages() {
     if (forward_last_.empty()) {
-      forward_last_ = forward_;
-      backward_last_ = backward_;
+      begin_momentum();
       return;
     }
     constexpr double most = 0.9, slowness = 10;
     const double factor = std::min(most, rising_ / (rising_ + slowness));
     kernels::carry_on(factor, forward_.data(), forward_last_.data(), forward_.size());
     kernels::carry_on(factor, backward_.data(), backward_last_.data(), backward_.size());
+  }
+
+  void begin_momentum() {
+    forward_last_ = forward_;
+    backward_last_ = backward_;
+    rising_ = 0;
   }
 
   // What v uses when it takes a soft minimum of its beliefs.
@@ -347,8 +353,10 @@ class Relaxation {
       if (lambda_[t] == 0 && direction_[t] < 0) direction_[t] = 0;
       norm += direction_[t] * direction_[t];
     }
-    if (norm == 0) {
-      // Nothing is short of room and nothing is overpaid: only messages are left to improve.
+    // Nothing is short of room and nothing is overpaid: only messages are left to improve.
+    if (norm == 0 && !moves_only_messages_) begin_momentum();
+    moves_only_messages_ = norm == 0;
+    if (moves_only_messages_) {
       is_converged_ = since_progress_ >= 8;
       return;
     }
@@ -391,6 +399,7 @@ class Relaxation {
   // Momentum: messages and bound of the last sweep, and how many sweeps the bound has been rising.
   std::vector<double> forward_last_, backward_last_;
   double last_bound_ = unset, rising_ = 0;
+  bool moves_only_messages_;
 };
 
 }  // namespace tessera::solver

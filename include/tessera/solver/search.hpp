@@ -62,12 +62,14 @@ class Search {
 
   // Ends after about so much work (prover.hpp), however far it is.
   Outcome run(double work_limit = std::numeric_limits<double>::infinity()) {
-    constexpr double alone = 4e7;
+    constexpr double alone = 4e7, sweeps = 100;
     work_limit_ = work_limit;
-    choose_alike();
+    // With a good assignment at hand, sweeps exclude most values, and leave less to explore.
+    const double first = choose_alike() ? sweeps * sweep_work(entries_of(component_)) : 0;
     // Without rows the root's sweeps converge soon, and leave little to explore.
     const bool is_short = component_.capacity.empty();
-    while (!is_finished() && (prover_.work() < alone || (is_short && prover_.is_at_root())))
+    while (!is_finished() && (prover_.work() < alone ||
+                              (prover_.is_at_root() && (is_short || prover_.work() < first))))
       prove();
     if (!is_finished()) explore_too();
     Outcome outcome = outcome_of(incumbent_);
@@ -84,16 +86,18 @@ class Search {
   // --- What is alike -----------------------------------------------------------------------------
 
   // Solves the component with what is alike choosing alike, where that makes it much smaller.
-  void choose_alike() {
+  // Whether it gave an assignment.
+  bool choose_alike() {
     constexpr int depth = 3;               // farther, and layers near an end are not alike any more
     constexpr std::size_t worthwhile = 4;  // times as few variables
     constexpr double sweeps = 40;          // of the whole component: what it may take, about
     std::vector<std::uint32_t> classes = classes_of(component_, depth);
     const std::uint32_t count = *std::max_element(classes.begin(), classes.end()) + 1;
-    if (count * worthwhile > component_.size()) return;
+    if (count * worthwhile > component_.size()) return false;
     const Alike<Int> alike(component_, std::move(classes));
     const double limit = sweeps * sweep_work(entries_of(component_));
-    if (const auto choice = solve_small(alike.component(), limit)) offer(alike.lifted(*choice));
+    const std::optional<Choice> choice = solve_small(alike.component(), limit);
+    return choice && incumbent_.offer(alike.lifted(*choice));
   }
 
   // The best choice that this much work finds in a component, if any.
