@@ -120,6 +120,15 @@ inline Extent parse_bytes(const std::string& flag, const std::string& text) {
   throw InputError(flag, excerpt(text) + " is no number of bytes, such as 1000, 16GiB or 512MB");
 }
 
+// "60%", "7.5%": more than nothing.
+inline Decimal parse_share(const std::string& flag, std::string_view text) {
+  const auto value = text.ends_with('%') ? parse_decimal(text.substr(0, text.size() - 1))
+                                         : std::nullopt;
+  if (!value || value->numerator <= 0)
+    throw InputError(flag, excerpt(text) + " is no share, such as 60%");
+  return *value;
+}
+
 // "60", "0.5", "1e-5": a number, not negative; `what` it is, for the message.
 inline double parse_not_negative(const std::string& flag, const std::string& text,
                                  const char* what) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <limits>
 #include <optional>
 #include <string>
 #include <system_error>
@@ -29,6 +30,7 @@
 #include "tessera/io/price_store.hpp"
 #include "tessera/mesh/refine.hpp"
 #include "tessera/models/catalogue.hpp"
+#include "tessera/plan/data_parallel.hpp"
 #include "tessera/plan/pipeline_plan.hpp"
 #include "tessera/plan/plan.hpp"
 #include "tessera/plan/recompute.hpp"
@@ -148,8 +150,8 @@ void describe(CLI::App& app, Arguments& arguments) {
                "price every run of layers by itself and not layer by layer: for few layers")
       ->needs(pipeline);
   app.add_option("--memory-budget", arguments.memory_budget,
-                 "bytes per device, or with a unit: 16GiB, 512MB (default: no limit; with "
-                 "--cluster, what a device has)");
+                 "bytes per device, or with a unit: 16GiB, 512MB; or 60%, of what plain data "
+                 "parallelism needs (default: no limit; with --cluster, what a device has)");
   app.add_option(
          "--recompute", arguments.recompute,
          "what of the forward pass is computed again for the backward pass: none (the default), "
@@ -281,9 +283,12 @@ void check_outputs(const Arguments& arguments) {
     throw InputError("--output and --problem", "both are " + excerpt(arguments.output, 200));
 }
 
+// "60%": of what data parallelism needs, and not bytes.
+bool is_share(const std::string& budget) { return budget.ends_with('%'); }
+
 plan::Options options_of(const Arguments& arguments) {
   plan::Options options;
-  if (!arguments.memory_budget.empty())
+  if (!arguments.memory_budget.empty() && !is_share(arguments.memory_budget))
     options.memory_budget = examples::parse_bytes("--memory-budget", arguments.memory_budget);
   if (!arguments.time_limit.empty())
     options.solver.time_limit = examples::parse_seconds("--time-limit", arguments.time_limit);
@@ -327,6 +332,30 @@ plan::RecomputingPlan plan_or_blame(const io::hlo::Module& module, const io::hlo
   }
 }
 
+// A share of what plain data parallelism needs at its cheapest.
+template<cost::CostModel Model>
+Extent budget_of(const Arguments& arguments, const graph::Graph& graph, const DynamicMesh& mesh,
+                 const Model& model, const plan::Options& given) {
+  const Decimal share = examples::parse_share("--memory-budget", arguments.memory_budget);
+  plan::Options options;
+  options.annotations = plan::data_parallel(graph, mesh);
+  options.solver = given.solver;
+  options.solver.time_limit /= 4;
+  if (options.annotations.empty())
+    throw InputError("--memory-budget", "the program is no training step on a batch, of which " +
+                                            arguments.memory_budget + " could be told");
+  const plan::Plan by_hand = plan::plan(graph, mesh, model, options);
+  if (!by_hand.has_ops())
+    throw InputError("--memory-budget", "no plan by data parallelism was found in time");
+  const Wide bytes = by_hand.memory_with_buffers * share.numerator / share.denominator / 100;
+  if (bytes > std::numeric_limits<Extent>::max())
+    throw InputError("--memory-budget", arguments.memory_budget + " does not fit in 64 bits");
+  std::fprintf(stderr, "note: data parallelism needs %s per device, of which %s are %s\n",
+               report::bytes_text(by_hand.memory_with_buffers).c_str(),
+               arguments.memory_budget.c_str(), report::bytes_text(bytes).c_str());
+  return static_cast<Extent>(bytes);
+}
+
 examples::ExecuteOptions execute_options_of(const Arguments& arguments) {
   examples::ExecuteOptions options;
   options.seed = examples::parse_seed("--seed", arguments.seed);
@@ -348,7 +377,10 @@ struct Planned {
   io::hlo::Module module;
   io::hlo::Program program;
 };
-Planned with_second_runs(const plan::RecomputingPlan& step, const std::string& name) {
+Planned written_as(const plan::RecomputingPlan& step, const io::hlo::Module& given,
+                   const io::hlo::Program& program_given) {
+  if (step.graph.op_count() == program_given.graph.op_count()) return {given, program_given};
+  const std::string& name = given.name;
   io::hlo::Module module = io::hlo::read_module(io::hlo::write_hlo(step.graph, name), name);
   io::hlo::Program program = io::hlo::import_module(module);
   const std::string difference = graph::difference(step.graph, program.graph);
@@ -370,13 +402,21 @@ ExitCode run_with(const Arguments& arguments, const DynamicMesh& mesh, const Mod
   options.annotations = io::hlo::annotations_on(mesh, module, program);
   options.problem_name = module.name;
   if (arguments.verbose) std::fprintf(stderr, "%s\n", report::log_header().c_str());
+  if (is_share(arguments.memory_budget)) {
+    const solver::Deadline deadline(options.solver);
+    options.memory_budget = budget_of(arguments, program.graph, mesh, model, options);
+    options.solver.time_limit = std::max(0.0, options.solver.time_limit - deadline.seconds());
+  }
   const plan::RecomputingPlan step =
       plan_or_blame(module, program, mesh, model, options, recompute_of(arguments));
   const plan::Plan& plan = step.plan;
 
   if (plan.status == solver::Status::infeasible) {
-    std::fprintf(stderr, "%s", report::plan_table(program.graph, plan).c_str());
-    if (arguments.emit == "json") write(arguments, io::write_plan(module, program, plan));
+    std::fprintf(stderr, "%s", report::plan_table(step.graph, plan).c_str());
+    if (arguments.emit == "json") {
+      const Planned written = written_as(step, module, program);
+      write(arguments, io::write_plan(written.module, written.program, plan));
+    }
     return ExitCode::infeasible;
   }
   if (!plan.has_ops()) {
@@ -388,8 +428,7 @@ ExitCode run_with(const Arguments& arguments, const DynamicMesh& mesh, const Mod
     write(arguments, report::plan_table(step.graph, plan, {.all_ops = arguments.all}) +
                          report::recompute_table(step));
   } else {
-    const Planned written = step.recomputed.empty() ? Planned{module, program}
-                                                    : with_second_runs(step, module.name);
+    const Planned written = written_as(step, module, program);
     write(arguments, arguments.emit == "json"
                          ? io::write_plan(written.module, written.program, plan)
                          : io::hlo::emit(written.module, written.program, plan));
@@ -430,6 +469,8 @@ pipeline::Layers layers_of(const Arguments& arguments, const graph::Graph& graph
 
 plan::PipelineOptions pipeline_options_of(const Arguments& arguments, const plan::Options& common) {
   plan::PipelineOptions options;
+  if (is_share(arguments.memory_budget))
+    throw InputError("--memory-budget", "a share is not for --pipeline: give bytes");
   options.memory_budget = common.memory_budget;
   if (arguments.recompute == "full")
     throw InputError("--recompute", "full is not for --pipeline: it is auto or none");

@@ -2,12 +2,16 @@
 //
 // plan(): the whole road in one call, and what can be asked of a plan.
 #pragma once
+#include "tessera/plan/budget.hpp"
 #include "tessera/plan/buffers.hpp"
+#include "tessera/plan/data_parallel.hpp"
 #include "tessera/plan/formulate.hpp"
+#include "tessera/plan/free_choice.hpp"
 #include "tessera/plan/memory.hpp"
 #include "tessera/plan/plan.hpp"
 #include "tessera/plan/recompute.hpp"
 #include "tessera/plan/rerun_problem.hpp"
+#include "tessera/plan/resharding_buffers.hpp"
 #include "tessera/plan/second_run.hpp"
 #include "tessera/plan/shortage.hpp"
 #include "tessera/plan/tidy.hpp"

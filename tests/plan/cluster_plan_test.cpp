@@ -50,7 +50,7 @@ void check_plan(const Graph& graph, const plan::Plan& plan) {
   CHECK(plan.utilisation->time == plan.cost);
   CHECK(plan.utilisation->hfu() <= 1);
   CHECK(plan.utilisation->mfu() <= plan.utilisation->hfu());
-  if (plan.memory_budget) CHECK(plan.memory.bytes <= *plan.memory_budget);
+  if (plan.memory_budget) CHECK(plan.memory_with_buffers <= *plan.memory_budget);
 }
 
 io::hlo::Program program_in(const std::string& path) {

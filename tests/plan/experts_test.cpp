@@ -22,7 +22,7 @@ TEST_CASE("no expert's plan is cheaper than the one that is found") {
     const TrainingStep step(priced.graph);
     const tessera::plan::Plan found = priced.plan({});
     REQUIRE(found.status == Status::optimal);
-    if (priced.budget) CHECK(found.memory.bytes <= *priced.budget);
+    if (priced.budget) CHECK(found.memory_with_buffers <= *priced.budget);
     const std::set<std::string> words = resemblance(step, found);
     const std::string all =
         tessera::joined(words, " ", [](const std::string& word) { return word; });

@@ -49,7 +49,7 @@ void check_plan(const Graph& graph, const plan::Plan& plan) {
   for (const Alias& alias : graph.aliases)
     CHECK(plan.ops[alias.parameter].results[0] ==
           plan.ops[alias.output.op].results[alias.output.result]);
-  if (plan.memory_budget) CHECK(plan.memory.bytes <= *plan.memory_budget);
+  if (plan.memory_budget) CHECK(plan.memory_with_buffers <= *plan.memory_budget);
 }
 
 struct MlpCase {

@@ -62,7 +62,7 @@ void check_plan(const Graph& graph, const RecomputingPlan& again) {
     for (const plan::PlannedStep& step : op.steps) total += step.price;
   }
   CHECK(total == again.plan.cost);
-  if (again.plan.memory_budget) CHECK(again.plan.memory.bytes <= *again.plan.memory_budget);
+  if (again.plan.memory_budget) CHECK(again.plan.memory_with_buffers <= *again.plan.memory_budget);
   for (OpId id = 0; id < again.graph.op_count(); ++id) {
     const OpId origin = again.origin[id];
     CHECK(again.graph.op(id).kind == graph.op(origin).kind);
@@ -77,7 +77,7 @@ void check_plan(const Graph& graph, const RecomputingPlan& again) {
 
 // The least time in which the program runs that has these ops twice, within a budget; nothing where
 // it does not fit.  As the search has it, second runs cost what first ones do and take memory
-// alike; but here everything is held only until it is really read.
+// alike; but here everything is held, buffers too, only until it is really read.
 std::optional<Wide> least_time(const Graph& graph, const plan::SecondRuns& runs,
                                const std::vector<char>& chosen,
                                cost::Resharding<cost::ClusterModel, DynamicMesh>& resharding,
@@ -90,9 +90,12 @@ std::optional<Wide> least_time(const Graph& graph, const plan::SecondRuns& runs,
   const auto column = [&](OpId id) -> const strategy::Column& {
     return *formulation.columns[program.origin[id]];
   };
-  solver::Problem problem;
+  plan::Formulation twice;
+  solver::Problem& problem = twice.problem;
   problem.usage_limit = formulation.problem.usage_limit;
   for (OpId id = 0; id < program.graph.op_count(); ++id) {
+    twice.columns.push_back(formulation.columns[program.origin[id]]);
+    twice.nodes.push_back({static_cast<solver::NodeId>(id)});
     std::vector<Cost> costs;
     std::vector<solver::Usage> usages;
     for (const strategy::Choice& choice : column(id)) {
@@ -123,7 +126,11 @@ std::optional<Wide> least_time(const Graph& graph, const plan::SecondRuns& runs,
              [](const strategy::Choice& from, const strategy::Choice& to) {
                return from.results[0] == to.results[0] ? 0 : infinite;
              });
-  const solver::Result solved = solver::solve(problem);
+  const std::vector<char> owns = plan::owners_of(program.graph, in_memory_twice);
+  const plan::Moments moments(program.graph, owns);
+  plan::BufferBudget<cost::ClusterModel, DynamicMesh> within(
+      resharding, moments, plan::buffer_uses_of(program.graph, twice, owns, moments));
+  const solver::Result solved = within.solve(problem, {});
   if (solved.status != solver::Status::optimal) return std::nullopt;
   return solved.cost;
 }
@@ -160,8 +167,8 @@ TEST_CASE("property: what is chosen is the cheapest of all sets of second runs t
     for (OpId id = 0; id < graph.op_count(); ++id)
       if (runs.may_run[id] != 0) may.push_back(id);
     if (may.empty() || may.size() > 7) continue;
-    const Wide most = planned(graph, std::nullopt, Recompute::none).plan.memory.bytes;
-    const Wide least = planned(graph, std::nullopt, Recompute::full).plan.memory.bytes;
+    const Wide most = planned(graph, std::nullopt, Recompute::none).plan.memory_with_buffers;
+    const Wide least = planned(graph, std::nullopt, Recompute::full).plan.memory_with_buffers;
     for (const Wide share : {0, 1, 2, 3}) {
       const auto budget = static_cast<Extent>(least + (most - least) * share / 3);
       const RecomputingPlan found = planned(graph, budget, Recompute::automatic);
@@ -208,7 +215,7 @@ TEST_CASE("the less memory, the more is computed again, and the longer it takes"
   CHECK(full.plan.utilisation->model_flops == kept.plan.utilisation->model_flops);
   CHECK(full.plan.utilisation->hardware_flops > kept.plan.utilisation->hardware_flops);
   Wide last = kept.plan.cost;
-  const Wide most = kept.plan.memory.bytes, least = full.plan.memory.bytes;
+  const Wide most = kept.plan.memory_with_buffers, least = full.plan.memory_with_buffers;
   for (const Wide share : {4, 2, 0}) {
     const auto budget = static_cast<Extent>(least + (most - least) * share / 4);
     CAPTURE(budget);
@@ -222,6 +229,36 @@ TEST_CASE("the less memory, the more is computed again, and the longer it takes"
     if (share < 4) CHECK(found.plan.cost > kept.plan.cost);
     if (share < 4) CHECK(!found.recomputed.empty());
     if (share == 2) CHECK(found.plan.cost < full.plan.cost);
+  }
+}
+
+TEST_CASE("a budget that not even recomputation meets is told what would be needed, and why") {
+  for (std::uint64_t seed = 0; seed < 6; ++seed) {
+    CAPTURE(seed);
+    const Graph graph = network(seed);
+    for (const Recompute mode : {Recompute::automatic, Recompute::full}) {
+      const RecomputingPlan none = planned(graph, 1000, mode);
+      CHECK(none.plan.status == solver::Status::infeasible);
+      CHECK(none.recomputed.empty());
+      REQUIRE(none.plan.shortage.has_value());
+      const plan::Shortage& shortage = *none.plan.shortage;
+      CHECK(shortage.is_exact);
+      CHECK(shortage.peak.bytes <= shortage.needed);
+      CHECK(shortage.peak.at < none.graph.op_count());
+      Wide listed = 0;
+      for (const plan::LiveTensor& tensor : shortage.peak.live) {
+        CHECK(none.graph.has(tensor.value));
+        listed += tensor.bytes;
+      }
+      CHECK(listed == shortage.peak.bytes);
+      const auto needed = static_cast<Extent>(shortage.needed);
+      check_plan(graph, planned(graph, needed, mode));
+      CHECK(planned(graph, needed - 1, mode).plan.status == solver::Status::infeasible);
+      if (mode == Recompute::full) continue;
+      const RecomputingPlan kept = planned(graph, 1000, Recompute::none);
+      REQUIRE(kept.plan.shortage.has_value());
+      CHECK(shortage.needed <= kept.plan.shortage->needed);
+    }
   }
 }
 

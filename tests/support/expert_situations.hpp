@@ -193,7 +193,7 @@ inline Priced price(const Situation& situation) {
   const TrainingStep step(priced.graph);
   const tessera::plan::Plan by_hand =
       priced.plan(situation.experts[situation.budget_of].annotate(step));
-  priced.budget = static_cast<Extent>(by_hand.memory.bytes * situation.budget / 100);
+  priced.budget = static_cast<Extent>(by_hand.memory_with_buffers * situation.budget / 100);
   return priced;
 }
 

@@ -9,9 +9,10 @@
 #pragma once
 #include <cstdint>
 #include <stdexcept>
-#include <vector>
+#include <utility>
 
 #include "tessera/core/integer.hpp"
+#include "tessera/plan/free_choice.hpp"
 #include "tessera/plan/plan.hpp"
 #include "tessera/solver/solve.hpp"
 
@@ -20,24 +21,9 @@ namespace tessera::executor {
 // An assignment of the formulation's problem.  Throws std::invalid_argument where there is none.
 inline solver::Assignment random_assignment(const plan::Formulation& formulation,
                                             std::uint64_t seed) {
-  const solver::Problem& problem = formulation.problem;
-  solver::Problem dice;
   std::uint64_t state = mix_bits(seed);
-  for (solver::NodeId v = 0; v < problem.node_count(); ++v) {
-    std::vector<Cost> costs;
-    for (const Cost cost : problem.costs(v))
-      costs.push_back(is_finite(cost) ? static_cast<Cost>(mix_bits(++state) >> 40U) : infinite);
-    dice.add_node(costs, std::vector<solver::Usage>(costs.size(), 0), {});
-  }
-  for (solver::EdgeId e = 0; e < problem.edge_count(); ++e) {
-    std::vector<Cost> costs;
-    bool restricts = false;
-    for (const Cost cost : problem.edge_costs(e)) {
-      costs.push_back(is_finite(cost) ? 0 : infinite);
-      restricts = restricts || !is_finite(cost);
-    }
-    if (restricts) dice.add_edge(problem.edge_nodes(e), costs);
-  }
+  const solver::Problem dice = plan::with_free_choice(
+      formulation.problem, [&] { return static_cast<Cost>(mix_bits(++state) >> 40U); });
   solver::Result result = solver::solve(dice);
   if (!result.has_assignment()) throw std::invalid_argument("the problem has no assignment at all");
   return std::move(result.assignment);

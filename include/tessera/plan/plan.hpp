@@ -21,8 +21,10 @@
 #include "tessera/cost/utilisation.hpp"
 #include "tessera/cost/workload.hpp"
 #include "tessera/graph/graph.hpp"
+#include "tessera/plan/budget.hpp"
 #include "tessera/plan/formulate.hpp"
 #include "tessera/plan/memory.hpp"
+#include "tessera/plan/resharding_buffers.hpp"
 #include "tessera/plan/shortage.hpp"
 #include "tessera/plan/tidy.hpp"
 #include "tessera/solver/evaluate.hpp"
@@ -56,8 +58,7 @@ struct PlannedOp {
   std::vector<Extent> result_bytes;       // per device, as they are handed on
   std::vector<PlannedStep> steps;         // in the order they run
   Cost work = 0;                          // of the op itself, where the model prices that
-  // What operands and the result are on their way to the shardings in which they are needed, at
-  // most, beside what is in memory before and after.
+  // What stands beside tensors while operands are brought and the result is handed on, at most.
   Wide buffer_bytes = 0;
 };
 
@@ -69,9 +70,9 @@ struct Plan {
   std::string unit;
   DynamicMesh mesh;
   std::vector<PlannedOp> ops;  // by op; empty unless status is optimal or feasible
-  MemoryPeak memory;           // of the plan; the budget is for this
-  // At its peak with all that stands beside it for a while: operands in other shardings than they
-  // were handed on in, and what is in between.
+  MemoryPeak memory;           // of the tensors
+  // At its peak with all that stands beside them while something is resharded
+  // (resharding_buffers.hpp); the budget is for this.
   Wide memory_with_buffers = 0;
   std::optional<Extent> memory_budget;
   // Under a model of a real cluster, where cost is time: what a device has room for, and how well
@@ -140,7 +141,7 @@ class PlanWriter {
       return plan_.ops[value.op].result_bytes[value.result];
     };
     plan_.memory = memory_peak(graph_, lifetimes_, bytes_of);
-    add_buffers(memory_in_use(graph_, lifetimes_, bytes_of));
+    plan_.memory_with_buffers = peak_with_buffers();
     if constexpr (has_devices<Model>)
       plan_.utilisation = utilisation(choices, is_second, resharding_.model().device());
   }
@@ -231,57 +232,38 @@ class PlanWriter {
     }
     if (rule.result_count() == 1)
       add_steps(op, graph_.op(id).results[0], op.computed[0], choice.results[0], std::nullopt);
-    op.buffer_bytes = buffers_of(id, op.steps);
     return op;
   }
 
-  // Operands are brought one after the other and held until the op has run; then its result is
-  // handed on.
-  Wide buffers_of(graph::OpId id, const std::vector<PlannedStep>& steps) {
-    const auto bytes = [&](const PlannedStep& step, DynamicSharding sharding) {
-      const graph::TensorType& type = step.operand
-                                          ? graph_.type_of(graph_.operand(id, *step.operand))
-                                          : graph_.op(id).results[0];
-      return Wide(resharding_.of(type).local_bytes(sharding));
-    };
-    Wide held = 0, most = 0;
-    bool is_made_here = false;  // of what is computed where it is read, a slice is as soon computed
-    for (std::size_t i = 0; i < steps.size(); ++i) {
-      const PlannedStep& step = steps[i];
-      if (step.step.kind == StepKind::halo_exchange) continue;
-      const bool is_first = i == 0 || steps[i - 1].operand != step.operand;
-      const bool is_last = i + 1 == steps.size() || steps[i + 1].operand != step.operand;
-      const bool owns = owns_[step.operand ? graph_.operand(id, *step.operand).op : id] != 0;
-      if (is_first) is_made_here = !owns && step.operand;
-      if (is_made_here && !step.is_collective()) continue;
-      is_made_here = false;
-      const bool is_from_memory = is_first && step.operand && owns;
-      const bool is_to_memory = is_last && !step.operand && owns;
-      most = std::max(most, held + (is_from_memory ? 0 : bytes(step, step.before)) +
-                                (is_to_memory ? 0 : bytes(step, step.after)));
-      if (is_last && step.operand) held += bytes(step, step.after);
-    }
-    return most;
-  }
-
-  // What an op needs that runs where it is read, is held until then.
-  void add_buffers(const std::vector<Wide>& in_use) {
-    std::vector<graph::OpId> until(graph_.op_count());
-    std::vector<Wide> change(graph_.op_count() + 1, Wide(0));
-    for (graph::OpId id = graph_.op_count(); id-- > 0;) {
-      until[id] = id;
-      if (owns_[id] == 0)
-        graph_.for_each_use(id, [&](graph::OpId reader, const graph::Use& use) {
-          if (!use.is_next) until[id] = std::max(until[id], until[reader]);
-        });
-      change[id] += plan_.ops[id].buffer_bytes;
-      change[until[id] + 1] -= plan_.ops[id].buffer_bytes;
-    }
-    Wide buffers = 0;
+  // All that is held while the program runs, moment by moment.
+  Wide peak_with_buffers() {
+    const Moments moments(graph_, owns_);
+    MomentUsage usage(moments);
+    for_each_buffer(graph_, lifetimes_, [&](graph::Value value, graph::Lifetime life) {
+      usage.add(moments.of(life), plan_.ops[value.op].result_bytes[value.result]);
+    });
     for (graph::OpId id = 0; id < graph_.op_count(); ++id) {
-      buffers += change[id];
-      plan_.memory_with_buffers = std::max(plan_.memory_with_buffers, in_use[id] + buffers);
+      PlannedOp& op = plan_.ops[id];
+      Wide held = 0;
+      for (std::size_t i = 0; i < op.operands.size(); ++i) {
+        const graph::Value value = graph_.operand(id, i);
+        const ReshardingBuffers buffers = operand_buffers(resharding_.of(graph_.type_of(value)),
+                                                          plan_.ops[value.op].results[value.result],
+                                                          op.operands[i], owns_[value.op] != 0);
+        usage.add(moments.bringing(id, i), buffers.during);
+        usage.add(moments.brought(id, i), buffers.after);
+        op.buffer_bytes = std::max(op.buffer_bytes, held + buffers.during);
+        held += buffers.after;
+      }
+      op.buffer_bytes = std::max(op.buffer_bytes, held);
+      if (op.results.size() != 1) continue;
+      const ReshardingBuffers buffers = result_buffers(
+          resharding_.of(graph_.op(id).results[0]), op.computed[0], op.results[0], owns_[id] != 0);
+      usage.add(moments.finishing(id), buffers.during);
+      usage.add(moments.finished(id), buffers.after);
+      op.buffer_bytes = std::max(op.buffer_bytes, held + buffers.during);
     }
+    return usage.peak();
   }
 
   void add_steps(PlannedOp& op, const graph::TensorType& type, DynamicSharding from,
@@ -391,15 +373,24 @@ class Planner {
   }
 
   void solve() {
-    solver::Result result = solver::solve(formulation_.problem, rest_of_options());
-    if (result.has_assignment()) prefer_small_shards(formulation_, result.assignment);
+    const std::vector<char> owns = owners_of(graph_, cost::ops_in_memory(graph_));
+    const Moments moments(graph_, owns);
+    std::vector<BufferUse> buffers;
+    if (options_.memory_budget) buffers = buffer_uses_of(graph_, formulation_, owns, moments);
+    BufferBudget<Model, M> budget(resharding_, moments, std::move(buffers));
+    solver::Result result = budget.solve(formulation_.problem, rest_of_options());
+    if (result.has_assignment()) {
+      solver::Assignment smaller = result.assignment;
+      prefer_small_shards(formulation_, smaller);
+      if (budget.fits(formulation_.problem, smaller)) result.assignment = std::move(smaller);
+    }
     plan_.status = result.status;
     plan_.lower_bound = result.lower_bound;
     plan_.cost = result.cost;
     plan_.statistics = result.statistics;
     if (result.has_assignment()) fill_ops(result.assignment);
     if (result.status == solver::Status::infeasible && options_.memory_budget)
-      plan_.shortage = find_shortage(graph_, formulation_, rest_of_options());
+      plan_.shortage = find_shortage(graph_, formulation_, budget, rest_of_options());
   }
 
   void count_problem() {
@@ -431,6 +422,34 @@ class Planner {
   Formulation formulation_;
   Plan plan_;
 };
+
+// A budget that binds nobody makes a problem harder for nothing: columns are wider, and nodes must
+// be held against a limit.  So the program is planned without one first.  That plan's bound holds
+// for all plans, and where it fits it may be the answer.
+template<cost::CostModel Model, MeshLike M>
+Plan plan_within(const graph::Graph& graph, const M& mesh, const Model& model,
+                 const Options& options) {
+  const solver::Deadline deadline(options.solver);
+  Options ample_options = options;
+  ample_options.memory_budget.reset();
+  ample_options.solver.time_limit /= 4;
+  Plan ample = Planner<Model, M>(graph, mesh, model, ample_options).run();
+  ample.memory_budget = options.memory_budget;
+  const bool fits = ample.has_ops() && ample.memory_with_buffers <= *options.memory_budget;
+  if (fits && ample.status == solver::Status::optimal) return ample;
+  Options rest = options;
+  rest.solver.time_limit = std::max(0.0, options.solver.time_limit - deadline.seconds());
+  Plan plan = Planner<Model, M>(graph, mesh, model, rest).run();
+  const bool is_better = fits && (!plan.has_ops() || ample.cost < plan.cost);
+  plan.lower_bound = std::max(plan.lower_bound, ample.lower_bound);
+  if (is_better) {
+    ample.lower_bound = std::min(ample.cost, plan.lower_bound);
+    std::swap(ample, plan);
+  }
+  if (plan.has_ops() && plan.lower_bound == plan.cost) plan.status = solver::Status::optimal;
+  plan.statistics.seconds = deadline.seconds();
+  return plan;
+}
 
 }  // namespace detail
 
@@ -471,6 +490,9 @@ class PlanSpace {
 template<cost::CostModel Model, MeshLike M>
 Plan plan(const graph::Graph& graph, const M& mesh, const Model& model,
           const Options& options = {}) {
+  // Who wants to see the problem wants the one with the limit, and that one solved.
+  if (options.memory_budget && !options.on_formulated)
+    return detail::plan_within<Model, M>(graph, mesh, model, options);
   return detail::Planner<Model, M>(graph, mesh, model, options).run();
 }
 

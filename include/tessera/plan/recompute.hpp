@@ -28,7 +28,7 @@ struct RecomputedTensor {
 };
 
 struct RecomputingPlan {
-  graph::Graph graph;
+  graph::Graph graph;               // that the plan, or else its shortage, is of
   std::vector<graph::OpId> origin;  // by its ops: the op of the program that was given
   Plan plan;
   std::vector<RecomputedTensor> recomputed;
@@ -73,12 +73,39 @@ class RecomputingPlanner : Planner<Model, M> {
     solver::Assignment start = start_for(rerun);
     solver::Options options = this->rest_of_options();
     options.start = std::move(start);
-    const solver::Result solved = solver::solve(rerun.problem, options);
+    BufferBudget<Model, M> budget = budget_of(rerun);
+    const solver::Result solved = budget.solve(rerun.problem, options);
     plan_.status = solved.status;
     plan_.lower_bound = solved.lower_bound;
     plan_.cost = solved.cost;
     plan_.statistics = solved.statistics;
     if (solved.has_assignment()) write(rerun, solved.assignment);
+    if (solved.status == solver::Status::infeasible && plan_.memory_budget)
+      plan_.shortage = shortage_of(rerun, budget);
+  }
+
+  BufferBudget<Model, M> budget_of(const RerunProblem& rerun) {
+    const std::vector<char> owns = owners_of(graph_, in_memory_);
+    Moments moments = moments_of(rerun.all, owns);
+    std::vector<BufferUse> uses;
+    if (plan_.memory_budget) uses = buffer_uses_of(formulation_, runs_, rerun, owns, moments);
+    return {this->resharding_, std::move(moments), std::move(uses)};
+  }
+
+  // Some of what it tells of may run again: it is of the program in result_.
+  Shortage shortage_of(const RerunProblem& rerun, BufferBudget<Model, M>& budget) {
+    const LeastLimit least = least_limit(rerun.problem, Wide(0), budget, this->rest_of_options());
+    Shortage shortage{least.bytes, least.is_exact, {}};
+    if (least.assignment.empty()) {
+      shortage.peak = least_peak(graph_, formulation_);
+      return shortage;
+    }
+    const Plan infeasible = plan_;
+    write(rerun, least.assignment);
+    shortage.peak = std::move(plan_.memory);
+    plan_ = infeasible;
+    result_.recomputed.clear();
+    return shortage;
   }
 
   RerunProblem formulated(Recompute mode) const {
@@ -92,7 +119,7 @@ class RecomputingPlanner : Planner<Model, M> {
       const RerunProblem easier = formulated(easy);
       solver::Options options = this->rest_of_options();
       options.time_limit /= 4;
-      const solver::Result solved = solver::solve(easier.problem, options);
+      const solver::Result solved = budget_of(easier).solve(easier.problem, options);
       if (solved.has_assignment()) return moved(easier, solved.assignment, rerun);
     }
     return {};

@@ -27,6 +27,7 @@
 #include <utility>
 #include <vector>
 
+#include "tessera/plan/budget.hpp"
 #include "tessera/plan/formulate.hpp"
 #include "tessera/plan/second_run.hpp"
 #include "tessera/solver/problem.hpp"
@@ -56,6 +57,7 @@ struct RerunProblem {
 
   solver::Problem problem;                  // its first nodes are the formulation's
   std::vector<std::optional<Later>> later;  // by op
+  RerunProgram all;                         // in which all that may run again does
 };
 
 namespace detail {
@@ -84,6 +86,7 @@ class RerunFormulator {
     for (graph::OpId id = 0; id < runs_.forward_end; ++id) add_later(id);
     gather_edges();
     for (const auto& [ends, costs] : forward_costs_) add_edges(ends.first, ends.second, costs);
+    result_.all = std::move(all_);
     return std::move(result_);
   }
 
@@ -312,6 +315,107 @@ inline RerunProblem formulate_rerun(const graph::Graph& graph, const Formulation
                                     const SecondRuns& runs, const std::vector<char>& in_memory,
                                     Recompute mode) {
   return detail::RerunFormulator(graph, formulation, runs, in_memory, mode).run();
+}
+
+namespace detail {
+
+// The buffers of the program in which all that may run again does: those of second runs are there
+// where they run.
+class RerunBuffers {
+ public:
+  using Fate = RerunProblem::Fate;
+
+  RerunBuffers(const Formulation& formulation, const SecondRuns& runs, const RerunProblem& rerun,
+               const std::vector<char>& owns, const Moments& moments)
+      : formulation_(formulation),
+        runs_(runs),
+        rerun_(rerun),
+        program_(rerun.all),
+        owns_(owns),
+        moments_(moments) {}
+
+  std::vector<BufferUse> run() {
+    for (graph::OpId id = 0; id < program_.graph.op_count(); ++id) {
+      const graph::OpId origin = program_.origin[id];
+      const ReshardingEnd to = is_second(id) ? end_of_later(origin, false) : end_of_first(origin);
+      const std::size_t before = uses_.size();
+      for (std::size_t i = 0; i < program_.graph.operand_count(id); ++i) add_operand(id, i, to);
+      add_result_uses(uses_, program_.graph, moments_, id, owns_[origin] != 0, to);
+      if (owns_[origin] == 0 && !is_second(id) && rerun_.later[origin]) hold_longer(id, before);
+    }
+    return std::move(uses_);
+  }
+
+ private:
+  bool is_second(graph::OpId id) const { return program_.first[program_.origin[id]] != id; }
+
+  void add_operand(graph::OpId id, std::size_t operand, const ReshardingEnd& to) {
+    const graph::Value value = program_.graph.operand(id, operand);
+    const graph::OpId from = program_.origin[value.op];
+    const bool is_backward = program_.origin[id] >= runs_.forward_end;
+    const bool is_later = is_second(id) ? rerun_.later[from].has_value()
+                                        : is_backward && runs_.may_run[from] != 0;
+    ReshardingEnd end = is_later ? end_of_later(from, true) : end_of_first(from);
+    end.tensor = value.result;
+    add_operand_uses(uses_, program_.graph, moments_, id, operand, owns_[from] != 0, end, to);
+  }
+
+  ReshardingEnd end_of_first(graph::OpId origin) const {
+    return {formulation_.nodes[origin][0], formulation_.columns[origin].get()};
+  }
+  // As the one who hands on what is kept or computed again, or as the one who computes it again.
+  ReshardingEnd end_of_later(graph::OpId origin, bool hands_on) const {
+    const RerunProblem::Later& later = *rerun_.later[origin];
+    ReshardingEnd end{later.node, formulation_.columns[origin].get()};
+    for (const Fate fate : later.fates)
+      end.strategies.push_back(fate.kind == Fate::Kind::again ||
+                                       (hands_on && fate.kind == Fate::Kind::kept)
+                                   ? fate.strategy
+                                   : ReshardingEnd::none);
+    return end;
+  }
+
+  // What an op needs that runs where it is read is held for the backward pass, too, where that
+  // reads it as it is.  The op's uses are those from `begin` on.
+  void hold_longer(graph::OpId id, std::size_t begin) {
+    const RerunProblem::Later& later = *rerun_.later[program_.origin[id]];
+    BufferUse::Gate gate{later.node, {}};
+    for (const Fate fate : later.fates) gate.is_open.push_back(fate.kind == Fate::Kind::kept);
+    const solver::Interval longer{moments_.end_of(id),
+                                  moments_.end_of(program_.second[program_.origin[id]])};
+    for (std::size_t u = begin, end = uses_.size(); u < end; ++u) {
+      if (uses_[u].is_during) continue;
+      BufferUse use = uses_[u];
+      use.interval = longer;
+      use.gate = gate;
+      uses_.push_back(std::move(use));
+    }
+  }
+
+  const Formulation& formulation_;
+  const SecondRuns& runs_;
+  const RerunProblem& rerun_;
+  const RerunProgram& program_;
+  const std::vector<char>& owns_;  // by op of the program that was given
+  const Moments& moments_;
+  std::vector<BufferUse> uses_;
+};
+
+}  // namespace detail
+
+// The moments of the program in which all that may run again does.  `owns`: by op of the program
+// that was given, whether its results have memory of their own.
+inline Moments moments_of(const RerunProgram& program, const std::vector<char>& owns) {
+  std::vector<char> owns_of_all;
+  for (const graph::OpId origin : program.origin) owns_of_all.push_back(owns[origin]);
+  return Moments(program.graph, owns_of_all);
+}
+// The buffers of a rerun problem, in those moments; they point into it.
+inline std::vector<BufferUse> buffer_uses_of(const Formulation& formulation, const SecondRuns& runs,
+                                             const RerunProblem& rerun,
+                                             const std::vector<char>& owns,
+                                             const Moments& moments) {
+  return detail::RerunBuffers(formulation, runs, rerun, owns, moments).run();
 }
 
 }  // namespace tessera::plan

@@ -4,13 +4,13 @@
 // it.
 #pragma once
 #include <algorithm>
-#include <chrono>
-#include <concepts>
 #include <cstdint>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "tessera/plan/formulate.hpp"
+#include "tessera/plan/free_choice.hpp"
 #include "tessera/plan/memory.hpp"
 #include "tessera/solver/solve.hpp"
 
@@ -19,103 +19,111 @@ namespace tessera::plan {
 struct Shortage {
   Wide needed = 0;        // no plan fits in fewer bytes per device
   bool is_exact = false;  // and some plan fits in just so many
-  MemoryPeak peak;        // with every tensor at the least it can take
+  // Of the plan that needs least of all that were found; where none was, with every tensor at the
+  // least it can take.
+  MemoryPeak peak;
 };
 
 namespace detail {
 
-// The same choices and limits, every allowed choice free: only fitting counts.
-inline solver::Problem feasibility_problem(const solver::Problem& problem, Extent limit) {
-  solver::Problem result;
-  result.usage_limit = limit;
-  const auto freed = [](std::span<const Cost> costs) {
-    std::vector<Cost> result_costs(costs.begin(), costs.end());
-    for (Cost& cost : result_costs)
-      if (is_finite(cost)) cost = 0;
-    return result_costs;
-  };
-  for (solver::NodeId v = 0; v < problem.node_count(); ++v)
-    result.add_node(freed(problem.costs(v)), problem.usages(v), problem.interval(v));
-  for (solver::EdgeId e = 0; e < problem.edge_count(); ++e) {
-    const std::vector<Cost> costs = freed(problem.edge_costs(e));
-    const bool restricts = std::find(costs.begin(), costs.end(), infinite) != costs.end();
-    if (restricts) result.add_edge(problem.edge_nodes(e), costs);
-  }
-  return result;
-}
+// The least limit within which a problem has an assignment.
+struct LeastLimit {
+  Wide bytes = 0;                 // there is none below
+  bool is_exact = false;          // and one within it
+  solver::Assignment assignment;  // within the least limit for which one was found
+};
 
-// Finds the least limit in (low, high] that has a solution.  @pre high has one, low has none
-template<std::same_as<solver::Problem> P>  // a template for the reason that solve() is one
-class LeastLimit {
+// Finds it, by halving.  Budget: a BufferBudget of the problem.
+template<class Budget>
+class LeastLimitFinder {
  public:
-  LeastLimit(const P& problem, const solver::Options& options)
-      : problem_(problem), options_(options), deadline_(options) {}
+  LeastLimitFinder(const solver::Problem& problem, Budget& budget, const solver::Options& options)
+      : feasibility_(with_free_choice(problem, [] { return Cost{0}; })),
+        budget_(budget),
+        options_(options),
+        deadline_(options) {}
 
-  solver::Status try_limit(Extent limit, Extent* used = nullptr) {
+  // @pre there is none below `floor`, which is the least that can be found
+  LeastLimit run(Wide floor) {
+    constexpr Extent most = std::numeric_limits<Extent>::max();
+    found_.bytes = floor;
+    if (floor >= most) return std::move(found_);
+    Extent low = static_cast<Extent>(floor) - 1;  // too little
+    // What is least by itself often is in all, and any plan is better than none to begin with.
+    if (try_limit(low + 1) == solver::Status::infeasible) {
+      low = static_cast<Extent>(floor);
+      try_limit(most);
+    }
+    while (high_ - low > 1) {
+      const Extent middle = low + (high_ - low) / 2;
+      const solver::Status status = try_limit(middle);
+      if (status == solver::Status::unknown) break;
+      if (status == solver::Status::infeasible) low = middle;
+    }
+    found_.is_exact = high_ == low + 1;
+    found_.bytes = Wide(low) + 1;
+    return std::move(found_);
+  }
+
+ private:
+  solver::Status try_limit(Extent limit) {
     solver::Options options;
     options.threads = options_.threads;
     options.cancellation = options_.cancellation;
     options.time_limit = std::max(0.0, options_.time_limit - deadline_.seconds());
-    const solver::Problem feasibility = feasibility_problem(problem_, limit);
-    const solver::Result result = solver::solve(feasibility, options);
-    if (result.has_assignment() && used != nullptr)
-      *used = static_cast<Extent>(solver::evaluate(feasibility, result.assignment).peak_usage);
+    feasibility_.usage_limit = limit;
+    solver::Result result = budget_.solve(feasibility_, options);
+    if (!result.has_assignment()) return result.status;
+    high_ = static_cast<Extent>(budget_.peak(feasibility_, result.assignment));
+    found_.assignment = std::move(result.assignment);
     return result.status;
   }
 
-  // Returns the least limit found to be too small, plus one; sets `is_exact` when that one
-  // suffices.
-  Wide search(Extent low, Extent high, bool& is_exact) {
-    while (high - low > 1) {
-      const Extent middle = low + (high - low) / 2;
-      Extent used = middle;
-      const solver::Status status = try_limit(middle, &used);
-      if (status == solver::Status::unknown) return Wide(low) + 1;
-      if (status == solver::Status::infeasible)
-        low = middle;
-      else
-        high = std::min(middle, used);
-    }
-    is_exact = true;
-    return high;
-  }
-
- private:
-  const P& problem_;
+  solver::Problem feasibility_;  // all that is allowed is free: only fitting counts
+  Budget& budget_;
   const solver::Options& options_;
   solver::Deadline deadline_;
+  Extent high_ = 0;  // enough, for what was found; 0 where nothing was
+  LeastLimit found_;
 };
 
-}  // namespace detail
-
-// @pre the formulation has no solution within its usage limit.  Spends at most options.time_limit.
-template<std::same_as<Formulation> F>
-Shortage find_shortage(const graph::Graph& graph, const F& formulation,
+// Spends at most options.time_limit.  @pre the problem has no assignment within its limit, nor
+// below `floor`
+template<class Budget>
+LeastLimit least_limit(const solver::Problem& problem, Wide floor, Budget& budget,
                        const solver::Options& options) {
-  Shortage shortage;
-  shortage.peak = memory_peak(graph, formulation.lifetimes, [&](graph::Value value) {
+  const Wide too_little = problem.usage_limit.value_or(0);
+  return LeastLimitFinder<Budget>(problem, budget, options).run(std::max(floor, too_little + 1));
+}
+
+// With every tensor at the least that it can take.
+inline MemoryPeak least_peak(const graph::Graph& graph, const Formulation& formulation) {
+  return memory_peak(graph, formulation.lifetimes, [&](graph::Value value) {
     Extent least = std::numeric_limits<Extent>::max();
     for (const strategy::Choice& choice : *formulation.columns[value.op])
       least = std::min(least, choice.result_bytes[value.result]);
     return least;
   });
-  const Extent budget = formulation.problem.usage_limit.value_or(0);
-  shortage.needed = std::max(shortage.peak.bytes, Wide(budget) + 1);
-  constexpr Extent most = std::numeric_limits<Extent>::max();
-  if (shortage.needed >= most) return shortage;
+}
 
-  const auto floor = static_cast<Extent>(shortage.needed);
-  detail::LeastLimit limits(formulation.problem, options);
-  switch (limits.try_limit(floor)) {
-    case solver::Status::optimal:
-    case solver::Status::feasible: shortage.is_exact = true; return shortage;
-    case solver::Status::unknown: return shortage;
-    case solver::Status::infeasible: break;
-  }
-  Extent enough = most;
-  const solver::Status status = limits.try_limit(most, &enough);
-  if (status == solver::Status::optimal || status == solver::Status::feasible)
-    shortage.needed = limits.search(floor, enough, shortage.is_exact);
+}  // namespace detail
+
+// @pre the formulation has no solution within its usage limit; `budget` is a BufferBudget of its
+// problem.  Spends at most options.time_limit.
+template<class Budget>
+Shortage find_shortage(const graph::Graph& graph, const Formulation& formulation, Budget& budget,
+                       const solver::Options& options) {
+  Shortage shortage;
+  shortage.peak = detail::least_peak(graph, formulation);
+  const detail::LeastLimit least =
+      detail::least_limit(formulation.problem, shortage.peak.bytes, budget, options);
+  shortage.needed = least.bytes;
+  shortage.is_exact = least.is_exact;
+  if (!least.assignment.empty())
+    shortage.peak = memory_peak(graph, formulation.lifetimes, [&](graph::Value value) {
+      const std::uint32_t strategy = least.assignment[formulation.nodes[value.op][0]];
+      return (*formulation.columns[value.op])[strategy].result_bytes[value.result];
+    });
   return shortage;
 }
 

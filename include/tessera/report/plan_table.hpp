@@ -194,8 +194,7 @@ class PlanTable {
            " bytes per device: " + (shortage.is_exact ? "" : "at least ") +
            to_string(shortage.needed) + " bytes (" + bytes_text(shortage.needed) +
            ") are needed.\nThe most is asked for while " + graph_.op(shortage.peak.at).name +
-           " runs, however it is sharded; largest there, at the least each can take:\n" +
-           live_tensors(shortage.peak, 5);
+           " runs; largest there, in a plan that needs least:\n" + live_tensors(shortage.peak, 5);
   }
 
   const graph::Graph& graph_;

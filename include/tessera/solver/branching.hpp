@@ -82,7 +82,8 @@ Promise promise_of(const OpenNode<Int>& node, std::uint32_t i,
 }
 
 // By what their usage costs, at the middle of the range; where that is all the same, the value that
-// the relaxation prefers against the rest.
+// the relaxation prefers against the rest.  The middle of two prices next to each other is one of
+// them.
 template<class Int>
 Split split_values(const OpenNode<Int>& node, std::uint32_t i,
                    const std::vector<std::uint32_t>& values) {
@@ -100,7 +101,8 @@ Split split_values(const OpenNode<Int>& node, std::uint32_t i,
   const bool by_usage = price(*low) < middle;
   Split split{i, {}, {}};
   for (const std::uint32_t x : values) {
-    const bool is_first = by_usage ? price(x) <= middle : x == preferred;
+    const bool is_first = by_usage ? price(x) <= middle && price(x) < price(*high)
+                                   : x == preferred;
     (is_first ? split.first : split.second).push_back(x);
   }
   return split;

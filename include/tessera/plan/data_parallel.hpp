@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Plain data parallelism, as what is asked of a plan: the yardstick for what memory a program
+// needs.
+//
+// Each device has all weights, all that the optimizer remembers and all gradients, and a share of
+// the batch: of the data, and of what forward products make of it.  The batch is cut by as many
+// mesh axes as its size allows, the first ones first; what is left open, and what the other axes
+// do, is up to the solver.
+#pragma once
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tessera/graph/graph.hpp"
+#include "tessera/mesh/mesh.hpp"
+#include "tessera/pipeline/layers.hpp"
+#include "tessera/plan/memory.hpp"
+#include "tessera/strategy/annotation.hpp"
+
+namespace tessera::plan {
+
+namespace detail {
+
+// The first dim of the program's data; nothing where it has none, or they differ in it.
+inline std::optional<Extent> batch_of(const graph::Graph& graph,
+                                      const std::vector<MemoryKind>& kinds) {
+  std::optional<Extent> batch;
+  for (graph::OpId id = 0; id < graph.op_count(); ++id) {
+    const Dims& dims = graph.op(id).results.empty() ? Dims() : graph.op(id).results[0].dims;
+    if (!graph.op(id).is_parameter || kinds[id] != MemoryKind::input || dims.empty()) continue;
+    if (batch && *batch != dims[0]) return std::nullopt;
+    batch = dims[0];
+  }
+  return batch;
+}
+
+}  // namespace detail
+
+// Empty where the program's data have no first dim in common, or it updates no weights.
+// O(ops + uses + aliases * outputs)
+template<MeshLike M>
+std::vector<strategy::Annotation> data_parallel(const graph::Graph& graph, const M& mesh) {
+  std::vector<strategy::Annotation> result;
+  const std::vector<MemoryKind> kinds = memory_kinds_of(graph);
+  const std::optional<Extent> batch = detail::batch_of(graph, kinds);
+  if (!batch || graph.aliases.empty()) return result;
+  const graph::OpId forward_end = pipeline::forward_end(graph);
+  for (graph::OpId id = 0; id < graph.op_count(); ++id) {
+    const graph::Op& op = graph.op(id);
+    if (op.results.size() != 1) continue;
+    const Dims& dims = op.results[0].dims;
+    const bool is_held = kinds[id] == MemoryKind::weight || kinds[id] == MemoryKind::state;
+    const bool is_gradient = op.is_heavy && kinds[id] == MemoryKind::gradient;
+    const bool has_batch =
+        !dims.empty() && dims[0] == *batch &&
+        (op.is_parameter ? kinds[id] == MemoryKind::input : op.is_heavy && id < forward_end);
+    if (!is_held && !is_gradient && !has_batch) continue;
+    DynamicSharding sharding = DynamicSharding::replicated(dims.size());
+    for (Axis axis = 0; has_batch && axis < mesh.rank(); ++axis)
+      if (*batch % (shard_count(sharding, mesh, 0) * mesh.extent(axis)) == 0)
+        sharding = sharding.with_split(0, axis);
+    result.push_back({{id, 0}, sharding, 0, "data parallelism of " + op.name});
+  }
+  return result;
+}
+
+}  // namespace tessera::plan

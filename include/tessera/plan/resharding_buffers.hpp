@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What stands beside a program's tensors for a while: the buffers into which collectives write.
+//
+// An op's operands are brought one after the other, each into a buffer that is held until the op
+// has run; then its result is handed on.  A collective reads what it finds and writes beside it.
+// What is in memory is read where it lies, and so is a slice of it, or of another buffer.  What is
+// computed where it is read is written down only for a collective; and what an op needs that runs
+// where it is read, is held until then.
+//
+// A resharding goes the cheapest way (cost/resharding.hpp), whatever room that takes.
+#pragma once
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "tessera/graph/graph.hpp"
+#include "tessera/graph/liveness.hpp"
+#include "tessera/sharding/dynamic_sharding.hpp"
+#include "tessera/solver/problem.hpp"
+
+namespace tessera::plan {
+
+// Bytes per device: at most while a tensor is on its way, and from then on.
+struct ReshardingBuffers {
+  Extent during = 0, after = 0;
+};
+
+// Of an operand, handed on as `from` and needed as `to`.  `owns`: whether it has memory of its own.
+template<class Tensor>
+ReshardingBuffers operand_buffers(Tensor& tensor, DynamicSharding from, DynamicSharding to,
+                                  bool owns) {
+  ReshardingBuffers result;
+  if (from == to) return result;
+  bool is_buffer = false;
+  DynamicSharding at = from;
+  for (const auto& priced : tensor.path(from, to)) {
+    const DynamicSharding after = apply(priced.step, at, to.reduction());
+    if (is_collective(priced.step.kind)) {
+      const Extent read = is_buffer ? result.after : owns ? 0 : tensor.local_bytes(at);
+      result.after = tensor.local_bytes(after);
+      result.during = std::max(result.during, read + result.after);
+      is_buffer = true;
+    }
+    at = after;
+  }
+  return result;
+}
+
+// Of an op's result, computed as `from` and handed on as `to`: before it is in memory.
+template<class Tensor>
+ReshardingBuffers result_buffers(Tensor& tensor, DynamicSharding from, DynamicSharding to,
+                                 bool owns) {
+  ReshardingBuffers result;
+  if (from == to) return result;
+  const auto path = tensor.path(from, to);
+  const bool moves = std::any_of(
+      path.begin(), path.end(), [](const auto& priced) { return is_collective(priced.step.kind); });
+  if (!moves && !owns) return result;
+  DynamicSharding at = from;
+  for (std::size_t i = 0; i < path.size(); ++i) {
+    const DynamicSharding after = apply(path[i].step, at, to.reduction());
+    const bool is_to_memory = owns && i + 1 == path.size();
+    result.after = is_to_memory ? 0 : tensor.local_bytes(after);
+    result.during = std::max(result.during, tensor.local_bytes(at) + result.after);
+    at = after;
+  }
+  return result;
+}
+
+// The time of a program, finer than its ops: one moment for each operand that is brought, and one
+// for the op.  Tensors are held while ops run, buffers from moment to moment.
+class Moments {
+ public:
+  // `owns`: by op, whether its results have memory of their own (plan/buffers.hpp).
+  Moments(const graph::Graph& graph, const std::vector<char>& owns)
+      : first_(graph.op_count() + 1, 0), until_(graph.op_count()) {
+    for (graph::OpId id = 0; id < graph.op_count(); ++id)
+      first_[id + 1] = first_[id] + static_cast<std::int64_t>(graph.operand_count(id)) + 1;
+    for (graph::OpId id = graph.op_count(); id-- > 0;) {
+      until_[id] = id;
+      if (owns[id] == 0)
+        graph.for_each_use(id, [&](graph::OpId reader, const graph::Use& use) {
+          if (!use.is_next) until_[id] = std::max(until_[id], until_[reader]);
+        });
+    }
+  }
+
+  std::int64_t count() const noexcept { return first_.back(); }
+  // Of what is held at some ops.
+  solver::Interval of(solver::Interval ops) const {
+    if (ops.empty()) return {};
+    return {first_[static_cast<std::size_t>(ops.begin)], first_[static_cast<std::size_t>(ops.end)]};
+  }
+  solver::Interval of(graph::Lifetime life) const {
+    return of(solver::Interval{static_cast<std::int64_t>(life.begin),
+                               static_cast<std::int64_t>(life.end)});
+  }
+  // While an operand is brought, and from then until its reader has run.
+  solver::Interval bringing(graph::OpId reader, std::size_t operand) const {
+    return moment(first_[reader] + static_cast<std::int64_t>(operand));
+  }
+  solver::Interval brought(graph::OpId reader, std::size_t operand) const {
+    return {bringing(reader, operand).end, end_of(reader)};
+  }
+  // While a result is handed on, and from then until it has been read, where it is not in memory.
+  solver::Interval finishing(graph::OpId id) const { return moment(first_[id + 1] - 1); }
+  solver::Interval finished(graph::OpId id) const { return {first_[id + 1], end_of(id)}; }
+  // When nobody needs any more what an op needs: it has run, or else those in which it runs have.
+  std::int64_t end_of(graph::OpId id) const { return first_[until_[id] + 1]; }
+
+ private:
+  static solver::Interval moment(std::int64_t at) { return {at, at + 1}; }
+
+  std::vector<std::int64_t> first_;  // by op
+  std::vector<graph::OpId> until_;   // by op
+};
+
+// Bytes at each moment, from what is held in which interval.
+class MomentUsage {
+ public:
+  explicit MomentUsage(const Moments& moments)
+      : change_(static_cast<std::size_t>(moments.count()) + 1, Wide(0)) {}
+
+  void add(solver::Interval interval, Extent bytes) {
+    if (interval.empty() || bytes == 0) return;
+    change_[static_cast<std::size_t>(interval.begin)] += bytes;
+    change_[static_cast<std::size_t>(interval.end)] -= bytes;
+  }
+  // By moment.  O(moments)
+  std::vector<Wide> in_use() const {
+    std::vector<Wide> result(change_.begin(), change_.end() - 1);
+    for (std::size_t at = 1; at < result.size(); ++at) result[at] += result[at - 1];
+    return result;
+  }
+  Wide peak() const {
+    Wide most = 0;
+    for (const Wide bytes : in_use()) most = std::max(most, bytes);
+    return most;
+  }
+
+ private:
+  std::vector<Wide> change_;
+};
+
+}  // namespace tessera::plan
