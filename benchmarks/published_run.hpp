@@ -149,6 +149,8 @@ class RunReader {
     run.leaves_weights_open = has(said, "ILP") || said == "2-like";
     if (!from.empty() && from[0] >= '0' && from[0] <= '3')
       run.zero_stage = from[0] - '0';
+    else if (said.starts_with("fsdp"))
+      run.zero_stage = 3;
     else if (run.leaves_weights_open)
       run.zero_stage = 2;
     else
@@ -171,6 +173,7 @@ class RunReader {
   void read_software(Run& run) const {
     const std::string precision = text(run_, "precision");
     run.multiplies_in_fp8 = has(precision, "fp8");
+    if (has(precision, "fp4")) throw NotPriced("no rate of products in " + precision + " is known");
     if (has(precision, "fp16")) run.precision = graph::ElementType::f16;
     if (precision == "fp32") run.precision = graph::ElementType::f32;
     const std::string device = text_or(run_, "gpu", "");
@@ -190,8 +193,6 @@ class RunReader {
     run.microbatches = batch / run.batch_at_once();
     if (run.microbatches == 0 || batch % run.batch_at_once() * 100 > batch)
       throw NotPriced("its microbatches do not make up its batch");
-    if (run.chunks > 1 && run.microbatches % run.stages != 0)
-      throw NotPriced("it interleaves microbatches that are no multiple of its stages");
   }
 
   // --- What --------------------------------------------------------------------------------------
@@ -203,7 +204,9 @@ class RunReader {
     if (find(model, "image_size") != nullptr) return read_wide_resnet(model, run);
     if (flag(model, "parallel_block") || find(model, "head_dim") != nullptr)
       throw NotPriced("a " + text(model, "family") + " has blocks of its own, which are not built");
-    if (run.layers < run.stages * run.chunks) throw NotPriced("it has fewer layers than stages");
+    // Embedding and head may have a stage of their own.
+    if (run.layers + 2 < run.stages * run.chunks)
+      throw NotPriced("it has fewer layers than stages");
     if (run.layers < 2) throw NotPriced("it has fewer than two layers");
     const bool has_experts = find(model, "moe") != nullptr;
     if (has_experts)
@@ -214,6 +217,8 @@ class RunReader {
       read_gpt(model, run);
     if (number(model, "heads") % run.tensor != 0)
       throw NotPriced("its tp does not divide its heads");
+    if (number(model, "seq_len") % run.context != 0)
+      throw NotPriced("its cp does not divide its positions");
   }
 
   template<class Size>

@@ -3,10 +3,12 @@
 // What a published run should take, by the planner's own prices.
 //
 // The plan is the run's, not ours: weights are cut over the tensor-parallel devices as Megatron-LM
-// does, batches over the data-parallel ones, positions over those of context parallelism, layers
-// over stages.  What a run does not say is as our planner has it, and where a planner chose how the
-// weights are cut (Alpa's), ours chooses as well.  One layer of each kind is priced: the first, the
-// last, and those in between; the schedule is then played with what they take.
+// does, batches over the data-parallel ones, layers over stages.  Devices of context parallelism
+// have a part of each sequence, which is priced as a sequence of its own, but for attention, which
+// sees all of it; keys and values go round behind that.  What a run does not say is as our planner
+// has it, and where a planner chose how the weights are cut (Alpa's), ours chooses as well.  One
+// layer of each kind is priced: the first, the last, and those in between; the schedule is then
+// played with what they take.
 //
 // A run takes what its kernels and collectives take.  Nothing of it is a setting of one run, one
 // model or one cluster.
@@ -53,8 +55,7 @@ class RunPricer {
       at = extents.size();
       extents.push_back(extent);
     };
-    axis(run.data, data_axis_);
-    axis(run.context, context_axis_);
+    axis(run.data * run.context, data_axis_);
     axis(run.tensor, tensor_axis_);
     if (extents.empty()) extents.push_back(1);
     mesh_ = DynamicMesh(extents);
@@ -123,6 +124,8 @@ class RunPricer {
             size.layers = 4;  // of both kinds, twice
           else if constexpr (!requires { size.image; })
             size.layers = 3;
+          if constexpr (requires { size.seq; }) size.seq = positions();
+          size.batch *= run_.context;
           return models::build(size, step);
         },
         run_.model);
@@ -141,7 +144,6 @@ class RunPricer {
   DynamicSharding between(std::size_t rank) const {
     DynamicSharding sharding = DynamicSharding::replicated(rank);
     if (data_axis_) sharding = sharding.with_split(0, static_cast<Axis>(*data_axis_));
-    if (context_axis_) sharding = sharding.with_split(1, static_cast<Axis>(*context_axis_));
     if (tensor_axis_ && run_.cuts_sequence)
       sharding = sharding.with_split(1, static_cast<Axis>(*tensor_axis_));
     return sharding;
@@ -165,7 +167,13 @@ class RunPricer {
     if (run_.multiplies_in_fp8) model.multiply_in(graph::ElementType::f8e4m3fn);
     const plan::Plan plan = plan::plan_span(span, mesh_, model, request);
     if (!plan.has_ops()) throw NotPriced("no plan was found in time");
-    return {plan::price_of(span, plan, run_.microbatches), attention(span, plan)};
+    LayerPrice layer{plan::price_of(span, plan, run_.microbatches), attention(span, plan)};
+    // Of other parts of the sequence; backward has five products for forward's two.
+    const Cost others = (run_.context - 1) * layer.attention;
+    layer.attention += others;
+    layer.price.forward += others;
+    layer.price.backward += others / 2 * 5;
+    return layer;
   }
 
   // What the run says of parameters.
@@ -187,7 +195,6 @@ class RunPricer {
     DynamicSharding sharding = DynamicSharding::replicated(dims.size());
     if (is_data) {
       if (data_axis_) sharding = sharding.with_split(0, static_cast<Axis>(*data_axis_));
-      if (context_axis_) sharding = sharding.with_split(1, static_cast<Axis>(*context_axis_));
       return sharding;
     }
     const bool is_megatrons = std::holds_alternative<models::Gpt>(run_.model);
@@ -239,7 +246,7 @@ class RunPricer {
     Cost total = 0;
     const auto is_scores = [&](const graph::TensorType& type) {
       const Dims& d = type.dims;
-      return d.size() >= 4 && d[d.size() - 1] == positions() && d[d.size() - 2] == positions();
+      return d.size() >= 4 && std::count(d.begin(), d.end(), positions()) == 2;
     };
     for (graph::OpId id = 0; id < span.graph.op_count(); ++id) {
       if (span.parts[id] != pipeline::OpPart::forward) continue;
@@ -252,11 +259,12 @@ class RunPricer {
     }
     return total;
   }
+  // Of a device's share of a sequence.
   Extent positions() const {
     return std::visit(
-        [](const auto& size) -> Extent {
+        [&](const auto& size) -> Extent {
           if constexpr (requires { size.seq; })
-            return size.seq;
+            return size.seq / run_.context;
           else
             return 0;
         },
@@ -290,11 +298,23 @@ class RunPricer {
       if (chunk > 0) t.input_backward += hop;
       times.push_back(t);
     }
-    const pipeline::Schedule schedule =
-        run_.chunks > 1 ? pipeline::interleaved(run_.stages, run_.microbatches, run_.chunks)
-                        : pipeline::one_f_one_b(run_.stages, run_.microbatches);
-    return Wide(pipeline::simulate(schedule, times).step_time) +
-           *std::max_element(per_step.begin(), per_step.end());
+    return played(times) + *std::max_element(per_step.begin(), per_step.end());
+  }
+
+  // Interleaved microbatches come in groups of as many as there are stages; so many as are no whole
+  // number of these take what lies between the numbers that are.
+  Wide played(const std::vector<pipeline::ChunkTimes>& times) const {
+    const auto with = [&](Extent microbatches) {
+      const pipeline::Schedule schedule =
+          run_.chunks > 1 ? pipeline::interleaved(run_.stages, microbatches, run_.chunks)
+                          : pipeline::one_f_one_b(run_.stages, microbatches);
+      return Wide(pipeline::simulate(schedule, times).step_time);
+    };
+    const Extent over = run_.chunks > 1 ? run_.microbatches % run_.stages : 0;
+    if (over == 0) return with(run_.microbatches);
+    const Extent fewer = std::max(run_.microbatches - over, run_.stages);
+    const Wide least = with(fewer), more = with(fewer + run_.stages);
+    return least + (more - least) * (run_.microbatches - fewer) / run_.stages;
   }
 
   pipeline::ChunkTimes with_recomputation(const LayerPrice& layer) const {
@@ -327,7 +347,7 @@ class RunPricer {
     const Dims dims = std::visit(
         [&](const auto& size) {
           if constexpr (requires { size.seq; })
-            return Dims{size.batch, size.seq, size.hidden};
+            return Dims{size.batch * run_.context, positions(), size.hidden};
           else
             return Dims{};
         },
@@ -343,7 +363,7 @@ class RunPricer {
   Extent stage_devices_;
   cost::Cluster cluster_;
   DynamicMesh mesh_;
-  std::optional<std::size_t> data_axis_, context_axis_, tensor_axis_;
+  std::optional<std::size_t> data_axis_, tensor_axis_;
 };
 
 }  // namespace tessera::benchmarks

@@ -304,6 +304,30 @@ TEST_CASE("fused attention: no scores in memory, half of them computed, and once
   CHECK(products == 4);
 }
 
+TEST_CASE("fused attention reaches what FlashAttention does") {
+  const auto rate = [](Extent features, const Accelerator& device) {
+    Work work{{64, 4096, 4096, features}, ElementType::f16, 0, false};
+    work.is_fused = true;
+    const double seconds = static_cast<double>(time_of(work, device)) / 1e12;
+    return static_cast<double>(work.product.flops()) / seconds / tera;
+  };
+  CHECK(rate(128, cost::devices::a100_80) == doctest::Approx(120).epsilon(0.02));
+  CHECK(rate(64, cost::devices::a100_80) == doctest::Approx(98).epsilon(0.02));
+  CHECK(rate(128, cost::devices::h100) == doctest::Approx(350).epsilon(0.02));
+}
+
+TEST_CASE("training in FP8: products are faster, less what casts take, and attention is not") {
+  const cost::Cluster cluster = cost::find_cluster("dgx-h100-eos:8");
+  const cost::ClusterModel half(cluster, DynamicMesh{8});
+  cost::ClusterModel eighth = half;
+  eighth.multiply_in(ElementType::f8e4m3fn);
+  Work work{{1, 8192, 8192, 8192}, ElementType::bf16, 0, true};
+  CHECK(eighth.work_price(work) < half.work_price(work));
+  CHECK(2 * eighth.work_price(work) > half.work_price(work));
+  work.product = {64, 4096, 4096, 128};
+  CHECK(eighth.work_price(work) == half.work_price(work));
+}
+
 TEST_CASE("queries, keys and values are one product, forward and backward") {
   const graph::Graph graph = models::build(models::Gpt{1, 256, 4, 512, 1024, 2}, {});
   const auto loads = cost::workloads_of(graph);

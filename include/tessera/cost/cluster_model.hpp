@@ -59,16 +59,19 @@ class ClusterModel {
     return checked_time((time * shown_ + 99) / 100);
   }
 
-  // Products of two matrices are from now on computed in this type, which their operands are cast
-  // to where they are computed: training in FP8, where attention stays as it is.
+  // Products of two matrices are from now on computed in this type, attention's as before: training
+  // in FP8.  Operands are cast by kernels of their own, which read them and write them again.
   void multiply_in(graph::ElementType element) noexcept { products_ = element; }
 
   // Throws std::overflow_error where it takes longer than a day.
   Cost work_price(const Work& work) const {
-    if (!products_ || work.product.batch != 1) return time_of(work, device_);
-    Work cast = work;
-    cast.element = *products_;
-    return time_of(cast, device_);
+    if (!products_ || work.product.batch != 1 || work.is_fused) return time_of(work, device_);
+    Work product = work, cast;
+    product.element = *products_;
+    const Product& p = work.product;
+    cast.bytes = (p.rows + p.columns) * p.depth *
+                 (graph::bytes_of(work.element) + graph::bytes_of(*products_));
+    return time_of(product, device_) + time_of(cast, device_);
   }
 
   const Accelerator& device() const noexcept { return device_; }

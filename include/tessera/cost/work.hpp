@@ -38,7 +38,8 @@ struct Work {
   Wide bytes = 0;                                        // between memory and arithmetic
   bool launches = false;                                 // whether a kernel runs that ends in it
   Merged merged = {};
-  int halves = 2;  // of the product that are computed: 2, but in fused attention (workload.hpp)
+  bool is_fused = false;  // a part of fused attention (workload.hpp)
+  int halves = 2;         // of the product that are computed: 2, but in fused attention
 };
 
 // A heavy op as a matrix product; local_size(factor) is what one device has of a factor.  Factors

@@ -30,6 +30,7 @@ struct Workload {
   bool launches = false;  // whether a kernel ends in it
   graph::ElementType element = graph::ElementType::f32;
   Merged merged = {};
+  bool is_fused = false;             // a product inside fused attention
   std::uint8_t halves = 2;           // of the product that are computed, each time it is
   std::vector<std::uint8_t> passes;  // by tensor of the rule: how often it is read or written
 
@@ -134,7 +135,11 @@ class WorkloadFinder {
       for (std::size_t later = s + 1; later < all.size() && !runs_again; ++later)
         runs_again = shares_reader(all[s], all[later]);
       const std::uint8_t halves = all[s].are_masked ? 1 : 2;
-      for (const graph::OpId reader : all[s].readers) loads_[reader].halves = halves;
+      for (const graph::OpId reader : all[s].readers) {
+        loads_[reader].halves = halves;
+        loads_[reader].is_fused = true;
+      }
+      loads_[all[s].product].is_fused = true;
       loads_[all[s].product].halves = static_cast<std::uint8_t>(runs_again ? 2 * halves : halves);
     }
   }

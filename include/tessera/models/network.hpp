@@ -79,12 +79,16 @@ class Network {
     if (!step_.fuses_attention) return graph;
     for (OpId id = 0; id < graph.op_count(); ++id) {
       Op& op = graph.op(id);
-      const bool is_score = op.results.size() == 1 && !op.is_parameter &&
-                            std::find(scores_.begin(), scores_.end(), op.results[0].dims) !=
-                                scores_.end();
-      if (is_score) op.has_buffer = false;
+      if (op.results.size() == 1 && !op.is_parameter && are_scores(op.results[0].dims))
+        op.has_buffer = false;
     }
     return graph;
+  }
+  // In whatever order a product leaves them.
+  bool are_scores(const Dims& dims) const {
+    return std::any_of(scores_.begin(), scores_.end(), [&](const Dims& scores) {
+      return std::is_permutation(dims.begin(), dims.end(), scores.begin(), scores.end());
+    });
   }
 
   // Of the network itself only its weights are left.
