@@ -152,7 +152,7 @@ class RunPricer {
   LayerPrice priced(const pipeline::SpanProgram& span) const {
     plan::SpanRequest request;
     request.microbatches = run_.microbatches;
-    request.solver.time_limit = 20;
+    request.solver.time_limit = 60;  // which a busy machine may need
     const auto ends = [&](const std::vector<pipeline::Crossing>& crossings, auto& wanted) {
       for (const pipeline::Crossing& crossing : crossings) {
         const std::size_t rank = span.graph.type_of(crossing.value).dims.size();
