@@ -2,15 +2,18 @@
 // Work: the roofline and its curve, what reaches memory, FLOPs, and utilisation as papers print it.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "support/random.hpp"
 #include "tessera/cost.hpp"
 #include "tessera/cost/utilisation.hpp"
 #include "tessera/graph.hpp"
+#include "tessera/models/gpt.hpp"
 
 namespace {
 using namespace tessera;
@@ -36,7 +39,7 @@ TEST_CASE("AutoParallel's worked product: 397 us of arithmetic against 72 us of 
   CHECK(cost::roofline(flops, rate, bytes, bandwidth) / cost::microsecond == 397);
 }
 
-TEST_CASE("products come as near to cuBLAS's measured rates as 15%, small ones included") {
+TEST_CASE("products come as near to cuBLAS's measured rates as a fifth, small ones included") {
   // TFLOP/s of an n by n product in half precision on an A100, as Triton's tutorial prints them.
   struct Row {
     Extent n;
@@ -56,8 +59,11 @@ TEST_CASE("products come as near to cuBLAS's measured rates as 15%, small ones i
     const Work work{{1, n, n, n}, ElementType::f16, 6 * n * n, true};
     const double seconds = static_cast<double>(time_of(work, cost::devices::a100_40)) / 1e12;
     const double ours = static_cast<double>(work.product.flops()) / seconds / tera;
-    CHECK(ours > row.measured / 1.155);
-    CHECK(ours < row.measured * 1.155);
+    CHECK(ours > row.measured / 1.2);
+    CHECK(ours < row.measured * 1.2);
+    if (row.n < 2560) continue;
+    CHECK(ours > row.measured / 1.11);
+    CHECK(ours < row.measured * 1.11);
   }
 }
 
@@ -79,7 +85,7 @@ TEST_CASE("rates by element type") {
   CHECK(a100.best_rate(ElementType::bf16) == 271'200'000'000'000);
   CHECK(a100.best_rate(ElementType::f32) == 135'600'000'000'000);
   CHECK(h100.best_rate(ElementType::f8e4m3fn) == 1'402'600'000'000'000);
-  CHECK(v100.best_rate(ElementType::f16) == 87'500'000'000'000);
+  CHECK(v100.best_rate(ElementType::f16) == 112'700'000'000'000);
   for (const cost::Preset& preset : cost::presets())
     for (int type = 0; type <= static_cast<int>(ElementType::opaque); ++type) {
       const auto element = static_cast<ElementType>(type);
@@ -158,10 +164,9 @@ TEST_CASE("a chain of elementwise ops is read once and written once") {
   using Passes = std::vector<std::uint8_t>;
   CHECK(of(x).passes == Passes{0});
   CHECK(of(first).passes == Passes{1, 0});
-  CHECK(!of(first).launches);  // it is part of what reads it
-  // Read by one op twice: two uses, so it is not taken to be fused, and is read once.
-  CHECK(of(second).passes == Passes{0, 1});
-  CHECK(of(last).passes == Passes{1, 0, 1});
+  CHECK(!of(first).launches);                // it is part of what reads it
+  CHECK(of(second).passes == Passes{0, 0});  // read twice, by an op of the same kernel
+  CHECK(of(last).passes == Passes{0, 0, 1});
   CHECK(of(last).launches);
 }
 
@@ -204,14 +209,142 @@ TEST_CASE("views move nothing, and what they show is fused through them") {
   CHECK(passes(fused) == Passes{1, 0});
   CHECK(passes(seen) == Passes{0, 0});
   CHECK(passes(last) == Passes{0, 1});
-  CHECK(passes(factor) == Passes{1, 1});  // a product reads it
+  CHECK(passes(factor) == Passes{0, 1});  // a product reads it; x is read for the first already
   CHECK(passes(y) == Passes{1, 1, 1});
   for (const graph::Value output : b.graph().outputs) {
     const bool is_view = b.graph().op(output.op).kind == "reshape";
     const graph::OpId id = is_view ? b.graph().operand(output.op, 0).op : output.op;
     CHECK(loads[id].passes.back() == 1);
-    CHECK(loads[id].launches);
   }
+}
+
+TEST_CASE("a softmax reads its rows once; what it divides by is kept for the backward pass") {
+  graph::Builder b;
+  const auto x = b.parameter("x", ElementType::bf16, {16, 1024, 64}),
+             w = b.parameter("w", ElementType::bf16, {16, 64, 1024});
+  const auto scores = graph::einsum<"bmk,bkn->bmn">(x, w);
+  const auto share = graph::softmax(scores);
+  b.output(graph::einsum<"bmn,bkn->bmk">(share, w));
+  const auto loads = cost::workloads_of(b.graph());
+  const auto fusion = cost::fusion_of(b.graph());
+  int reads = 0, kernels = 0;
+  for (graph::OpId id = scores.value().op + 1; id < share.value().op + 1; ++id) {
+    for (std::size_t i = 0; i < b.graph().operand_count(id); ++i)
+      if (b.graph().operand(id, i) == scores.value()) reads += loads[id].passes[i];
+    kernels += loads[id].launches ? 1 : 0;
+    if (b.graph().op(id).rule.operand_count() == 0 || id == share.value().op) continue;
+    CHECK(fusion.in_memory[id] == 0);
+  }
+  CHECK(reads == 1);
+  CHECK(kernels == 1);
+  CHECK(fusion.in_memory[share.value().op] == 1);
+}
+
+TEST_CASE("a cast or a bias is computed again where it is read, of what it is made of") {
+  graph::Builder b;
+  const auto x = b.parameter("x", ElementType::bf16, {512, 256}),
+             w = b.parameter("w", ElementType::bf16, {256, 256}),
+             bias = b.parameter("bias", ElementType::bf16, {256});
+  const auto y = graph::einsum<"mk,kn->mn">(x, w);
+  const auto biased = graph::add_bias(y, bias);  // read by two kernels with a product between
+  const auto bent = tanh(biased);
+  const auto z = graph::einsum<"mk,kn->mn">(bent, w);
+  b.output(z * biased);
+  const auto sum = y + x;  // of two as large: worth keeping
+  b.output(graph::einsum<"mk,kn->mn">(tanh(sum), w) * sum);
+  const auto in_memory = cost::ops_in_memory(b.graph());
+  const auto loads = cost::workloads_of(b.graph());
+  CHECK(in_memory[biased.value().op] == 0);
+  CHECK(in_memory[bent.value().op] == 1);
+  CHECK(in_memory[sum.value().op] == 1);
+  CHECK(loads[biased.value().op].passes[0] == 2);  // by the kernel of tanh, and by the last one
+}
+
+TEST_CASE("rows too long for the chip are read again") {
+  for (const Extent row : {Extent{1024}, Extent{65536}}) {
+    graph::Builder b;
+    const auto x = b.parameter("x", ElementType::f32, {64, row});
+    b.output(graph::softmax(x));
+    int reads = 0;
+    const auto loads = cost::workloads_of(b.graph());
+    for (graph::OpId id = 0; id < b.graph().op_count(); ++id)
+      for (std::size_t i = 0; i < b.graph().operand_count(id); ++i)
+        if (b.graph().type_of(b.graph().operand(id, i)).dims == x.dims())
+          reads += loads[id].passes[i];
+    CHECK(reads == (row == 1024 ? 1 : 3));
+  }
+}
+
+TEST_CASE("fused attention: no scores in memory, half of them computed, and once more behind") {
+  const models::Gpt size{1, 256, 4, 512, 1024, 2};
+  models::StepOptions step;
+  int products = 0;
+  Wide plain_bytes = 0;
+  for (const bool is_fused : {false, true}) {
+    step.fuses_attention = is_fused;
+    const graph::Graph graph = models::build(size, step);
+    const auto loads = cost::workloads_of(graph);
+    const auto in_memory = cost::ops_in_memory(graph);
+    Wide bytes = 0;
+    std::vector<int> halves;
+    for (graph::OpId id = 0; id < graph.op_count(); ++id) {
+      const Dims& dims = graph.op(id).results[0].dims;
+      const bool is_score = dims.size() == 4 && dims[2] == 512 && dims[3] == 512;
+      if (is_score && in_memory[id] != 0) bytes += byte_count(graph.op(id).results[0]);
+      if (loads[id].is_product && loads[id].halves != 2) halves.push_back(loads[id].halves);
+      products += loads[id].is_product && is_score ? 1 : 0;
+    }
+    if (!is_fused) plain_bytes = bytes;
+    if (is_fused) CHECK(bytes == 0);
+    // Scores are computed twice; the product with values, its derivatives and those of scores once.
+    if (is_fused) CHECK(std::count(halves.begin(), halves.end(), 1) == 5);
+    CHECK(halves.size() == (is_fused ? 5U : 0U));  // the scores' two halves are a whole
+  }
+  CHECK(plain_bytes > 0);
+  CHECK(products == 4);
+}
+
+TEST_CASE("fused attention reaches what FlashAttention does") {
+  const auto rate = [](Extent features, const Accelerator& device) {
+    Work work{{64, 4096, 4096, features}, ElementType::f16, 0, false};
+    work.is_fused = true;
+    const double seconds = static_cast<double>(time_of(work, device)) / 1e12;
+    return static_cast<double>(work.product.flops()) / seconds / tera;
+  };
+  CHECK(rate(128, cost::devices::a100_80) == doctest::Approx(120).epsilon(0.02));
+  CHECK(rate(64, cost::devices::a100_80) == doctest::Approx(98).epsilon(0.02));
+  CHECK(rate(128, cost::devices::h100) == doctest::Approx(350).epsilon(0.02));
+}
+
+TEST_CASE("training in FP8: products are faster, less what casts take, and attention is not") {
+  const cost::Cluster cluster = cost::find_cluster("dgx-h100-eos:8");
+  const cost::ClusterModel half(cluster, DynamicMesh{8});
+  cost::ClusterModel eighth = half;
+  eighth.multiply_in(ElementType::f8e4m3fn);
+  Work work{{1, 8192, 8192, 8192}, ElementType::bf16, 0, true};
+  CHECK(eighth.work_price(work) < half.work_price(work));
+  CHECK(2 * eighth.work_price(work) > half.work_price(work));
+  work.product = {64, 4096, 4096, 128};
+  CHECK(eighth.work_price(work) == half.work_price(work));
+}
+
+TEST_CASE("queries, keys and values are one product, forward and backward") {
+  const graph::Graph graph = models::build(models::Gpt{1, 256, 4, 512, 1024, 2}, {});
+  const auto loads = cost::workloads_of(graph);
+  int columns = 0, depth = 0;
+  for (const cost::Workload& load : loads) {
+    columns += load.merged.columns == 3 || load.merged.rows == 3 ? 1 : 0;
+    depth += load.merged.depth == 3 ? 1 : 0;
+  }
+  CHECK(columns == 6);  // forward, and the weights' derivatives
+  CHECK(depth == 3);    // the input's
+  Work alone{{1, 2048, 256, 256}, ElementType::bf16, 0, false}, merged = alone;
+  merged.merged.columns = 3;
+  const Work whole{{1, 2048, 768, 256}, ElementType::bf16, 0, false};
+  const Cost three = 3 * time_of(merged, cost::devices::h100);
+  CHECK(static_cast<double>(three) ==
+        doctest::Approx(static_cast<double>(time_of(whole, cost::devices::h100))).epsilon(0.002));
+  CHECK(3 * time_of(alone, cost::devices::h100) > three);
 }
 
 // --- FLOPs and utilisation as published ----------------------------------------------------------

@@ -300,7 +300,7 @@ TEST_CASE("what there is not is refused, with what there is") {
   CHECK_THROWS_WITH(build(""), doctest::Contains("there is no model ''; there is gpt, "));
   CHECK_THROWS_WITH(build("gpt:width=4"),
                     "--model: 'width' is no setting of gpt; there is layers, hidden, heads, ffn, "
-                    "seq, vocab, batch, step, precision, optimizer, microbatches");
+                    "seq, vocab, batch, step, precision, optimizer, attention, microbatches");
   CHECK_THROWS_WITH(build("gpt:layers"), "--model: 'layers' is no setting, such as layers=24");
   CHECK_THROWS_WITH(build("gpt:layers=0"), "--model: layers='0' is no integer from 1 to 100000000");
   CHECK_THROWS_WITH(build("gpt:layers=4x"), doctest::Contains("'4x' is no integer"));

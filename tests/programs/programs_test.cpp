@@ -151,7 +151,7 @@ TEST_CASE("tessera-plan computes again what a budget has no room for") {
   REQUIRE(full.code == 0);
   CHECK(peak(full.out) < peak(kept.out));
   const std::string budget = " --memory-budget " +
-                             std::to_string((peak(full.out) + peak(kept.out)) / 2);
+                             std::to_string((15 * peak(full.out) + peak(kept.out)) / 16);
   CHECK(run("tessera-plan", step + budget).code == 2);
   const Ran some = run("tessera-plan", step + budget + " --recompute auto");
   CHECK(some.code == 0);
@@ -257,6 +257,11 @@ TEST_CASE("published-runs prices what it can, and says why not the rest") {
   const auto one = [&](const std::string& id, const std::string& more) {
     return "{\"id\": \"" + id + "\", " + run_text + more + "}";
   };
+  const std::string gated = R"({"id": "gated", "cluster": "dgx-h100-eos", "gpus": 8,
+    "model": {"family": "llama", "layers": 4, "hidden": 1024, "heads": 16, "kv_heads": 4,
+              "ffn": 2816, "gated_mlp": true, "vocab": 8192, "seq_len": 512},
+    "global_batch": 16, "micro_batch": 1, "precision": "fp8", "recompute": "selective",
+    "parallel": {"tp": 2, "pp": 1, "dp": 2, "cp": 2}, "measured": {"tokens_per_s_per_gpu": 50000}})";
   const std::string runs = file_with(
       "runs.json",
       "{\"runs\": [" +
@@ -265,14 +270,14 @@ TEST_CASE("published-runs prices what it can, and says why not the rest") {
                           "measured": {"iter_s": 0.1})") +
           "," + one("woven", R"("parallel": {"tp": 2, "pp": 2, "dp": 2, "vpp": 2,
                           "schedule": "interleaved-1f1b"}, "derived": {"samples_per_s": 300})") +
-          "," + one("large", R"("oom": true)") + "," +
+          "," + gated + "," + one("large", R"("oom": true)") + "," +
           one("odd", R"("parallel": {"tp": 3, "pp": 1, "dp": 1}, "measured": {"iter_s": 1})") +
           "]}");
   const Ran table = run("published-runs", runs);
   CHECK(table.code == 0);
-  CHECK(table.out.find("3 runs priced") != std::string::npos);
+  CHECK(table.out.find("4 runs priced") != std::string::npos);
   CHECK(table.out.find("it ran out of memory") != std::string::npos);
-  CHECK(table.out.find("tp, pp and dp do not make up its GPUs") != std::string::npos);
+  CHECK(table.out.find("tp, cp, pp and dp do not make up its GPUs") != std::string::npos);
   const Ran json =
       run("published-runs", runs + " --json --scatter " + (scratch / "s.svg").string());
   CHECK(json.code == 0);

@@ -296,12 +296,14 @@ class Resemblance {
       if (step_.name(id) == name) return splits(id, 0);
     return false;
   }
-  // Of norms, as their roots [batch, positions] show.
+  // Of what blocks add to the hidden state; a norm may come before or after it is gathered again.
   bool most_of_hidden_by_positions() const {
     std::size_t yes = 0, all = 0;
     for (OpId id = 0; id < step_.forward_end(); ++id) {
-      const auto& op = step_.graph().op(id);
-      if (op.kind != "rsqrt" || step_.dims(id).size() != 2) continue;
+      const auto weight = step_.graph().op(id).is_heavy ? step_.weight_read(id) : std::nullopt;
+      if (!weight || !(step_.name(*weight).ends_with("output.weight") ||
+                       step_.name(*weight).ends_with("down.weight")))
+        continue;
       ++all;
       if (splits(id, 1)) ++yes;
     }

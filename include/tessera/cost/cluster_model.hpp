@@ -13,6 +13,7 @@
 // that adds up prices can not know what else runs at the time, so it is for the caller to state one
 // that his runtime reaches.
 #pragma once
+#include <optional>
 #include <stdexcept>
 #include <string>
 
@@ -58,8 +59,20 @@ class ClusterModel {
     return checked_time((time * shown_ + 99) / 100);
   }
 
+  // Products of two matrices are from now on computed in this type, attention's as before: training
+  // in FP8.  Operands are cast by kernels of their own, which read them and write them again.
+  void multiply_in(graph::ElementType element) noexcept { products_ = element; }
+
   // Throws std::overflow_error where it takes longer than a day.
-  Cost work_price(const Work& work) const { return time_of(work, device_); }
+  Cost work_price(const Work& work) const {
+    if (!products_ || work.product.batch != 1 || work.is_fused) return time_of(work, device_);
+    Work product = work, cast;
+    product.element = *products_;
+    const Product& p = work.product;
+    cast.bytes = (p.rows + p.columns) * p.depth *
+                 (graph::bytes_of(work.element) + graph::bytes_of(*products_));
+    return time_of(product, device_) + time_of(cast, device_);
+  }
 
   const Accelerator& device() const noexcept { return device_; }
 
@@ -80,8 +93,9 @@ class ClusterModel {
 
   Accelerator device_;
   Cost start_ = 0;
-  int shown_ = 100;                       // hundredths of communication that nothing hides
-  InlineVector<Group, max_axes> groups_;  // of each mesh axis
+  std::optional<graph::ElementType> products_;  // what all are computed in; each its own if none
+  int shown_ = 100;                             // hundredths of communication that nothing hides
+  InlineVector<Group, max_axes> groups_;        // of each mesh axis
 };
 
 static_assert(CostModel<ClusterModel> && PricesWork<ClusterModel>);

@@ -7,6 +7,7 @@
 // first place is workload.hpp's.
 #pragma once
 #include <cstddef>
+#include <cstdint>
 
 #include "tessera/core/wide.hpp"
 #include "tessera/graph/element_type.hpp"
@@ -22,12 +23,23 @@ struct Product {
   friend constexpr bool operator==(const Product&, const Product&) = default;
 };
 
+// How many products run as one: those that read the same tensor side by side, so that their rows or
+// columns are as many times more; those whose results are only added up, with their depth.
+struct Merged {
+  std::uint8_t rows = 1, columns = 1, depth = 1;
+
+  friend constexpr bool operator==(const Merged&, const Merged&) = default;
+};
+
 // Of one device.
 struct Work {
   Product product;
   graph::ElementType element = graph::ElementType::f32;  // of the product's operands
   Wide bytes = 0;                                        // between memory and arithmetic
   bool launches = false;                                 // whether a kernel runs that ends in it
+  Merged merged = {};
+  bool is_fused = false;  // a part of fused attention (workload.hpp)
+  int halves = 2;         // of the product that are computed: 2, but in fused attention
 };
 
 // A heavy op as a matrix product; local_size(factor) is what one device has of a factor.  Factors

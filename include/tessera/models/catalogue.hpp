@@ -139,6 +139,7 @@ inline constexpr Word<ElementType> precision_words[] = {{"f32", f32}, {"bf16", b
 inline constexpr Word<Optimizer::Kind> optimizer_words[] = {{"adam", Optimizer::Kind::adam},
                                                             {"momentum", Optimizer::Kind::momentum},
                                                             {"sgd", Optimizer::Kind::sgd}};
+inline constexpr Word<bool> attention_words[] = {{"plain", false}, {"fused", true}};
 
 // What a message about a specification begins with.
 inline constexpr const char* source = "--model";
@@ -176,6 +177,8 @@ inline bool set(StepOptions& step, const Setting& setting) {
     step.precision = meaning_of(setting, precision_words);
   else if (setting.key == "optimizer")
     step.optimizer.kind = meaning_of(setting, optimizer_words);
+  else if (setting.key == "attention")
+    step.fuses_attention = meaning_of(setting, attention_words);
   else if (setting.key == "microbatches")
     step.microbatches = number_of(setting);
   else
@@ -195,7 +198,7 @@ Graph build_from(std::string_view family, std::span<const Setting> settings,
       throw InputError(source, excerpt(setting.key) + " is no setting of " + std::string(family) +
                                    "; there is " +
                                    listed(fields, [](const auto& f) { return f.key; }) +
-                                   ", step, precision, optimizer, microbatches");
+                                   ", step, precision, optimizer, attention, microbatches");
     size.*(field->member) = number_of(setting);
   }
   return build(size, step);

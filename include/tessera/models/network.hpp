@@ -3,6 +3,7 @@
 // What all models share: a builder that remembers which parameters are weights, and the end of a
 // step, which makes a training step of what was so far a network.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -28,6 +29,8 @@ struct StepOptions {
   ElementType precision = bf16;  // of weights and activations
   Optimizer optimizer = {};
   Extent microbatches = 1;  // of which derivatives were added up (application)
+  // Attention is one kernel, whose scores never reach memory (FlashAttention).
+  bool fuses_attention = false;
 };
 
 class Network {
@@ -47,13 +50,16 @@ class Network {
     return weights_.back();
   }
 
+  // Says which dims scores have, of queries against keys, and whatever is made of them one by one.
+  void add_scores(const Dims& dims) { scores_.push_back(dims); }
+
   // The program that classifies: `logits` [..., classes].  Training steps take the right classes as
   // an input, `labels`, and lessen cross-entropy plus `penalty`, a scalar of f32.
   Graph finish(const Tensor& logits, std::optional<Tensor> penalty = std::nullopt) {
     if (step_.purpose == Purpose::application) return application();
     if (step_.purpose == Purpose::inference) {
       b_.output(logits);
-      return b_.graph();
+      return finished();
     }
     Dims rows = logits.dims();
     rows.pop_back();
@@ -64,10 +70,27 @@ class Network {
       accumulate(loss, weights_);
     else
       train(loss, weights_, step_.optimizer);
-    return b_.graph();
+    return finished();
   }
 
  private:
+  Graph finished() const {
+    Graph graph = b_.graph();
+    if (!step_.fuses_attention) return graph;
+    for (OpId id = 0; id < graph.op_count(); ++id) {
+      Op& op = graph.op(id);
+      if (op.results.size() == 1 && !op.is_parameter && are_scores(op.results[0].dims))
+        op.has_buffer = false;
+    }
+    return graph;
+  }
+  // In whatever order a product leaves them.
+  bool are_scores(const Dims& dims) const {
+    return std::any_of(scores_.begin(), scores_.end(), [&](const Dims& scores) {
+      return std::is_permutation(dims.begin(), dims.end(), scores.begin(), scores.end());
+    });
+  }
+
   // Of the network itself only its weights are left.
   Graph application() const {
     Builder b;
@@ -84,6 +107,7 @@ class Network {
   Builder b_;
   StepOptions step_;
   std::vector<Tensor> weights_;
+  std::vector<Dims> scores_;
 };
 
 // --- Layers that several models have -------------------------------------------------------------
@@ -123,6 +147,7 @@ inline Tensor attention(Network& net, const std::string& name, const Tensor& x, 
     return y + broadcast(net.weight(name + part + ".bias", {heads, features}), y.dims(), {2, 3});
   };
   const Tensor query = project(".query"), key = project(".key"), value = project(".value");
+  net.add_scores({x.dims()[0], heads, x.dims()[1], x.dims()[1]});
   const Tensor seen = attend(query, key, value);
   const Tensor weight = net.weight(name + ".output.weight", {heads, features, hidden});
   return add_bias(net, name + ".output.bias", einsum<"bhsd,hdm->bsm">(seen, weight));

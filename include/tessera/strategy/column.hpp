@@ -190,7 +190,7 @@ class ColumnMaker {
 
   // What one device does: the one with the largest shards.
   cost::Work work_of(const graph::Op& op, const Choice& choice, const cost::Workload& load) {
-    cost::Work work{{}, load.element, 0, load.launches};
+    cost::Work work{{}, load.element, 0, load.launches, load.merged, load.is_fused, load.halves};
     if (load.is_product)
       work.product = cost::product_of(op.rule, [&](std::size_t factor) {
         return local_size(op.rule, resharding_.mesh(), choice.strategy, factor);
