@@ -231,15 +231,20 @@ cost::Cluster cluster_of(const Arguments& arguments) {
   }
 }
 
-cost::ClusterModel cluster_model(const Arguments& arguments, const cost::Cluster& cluster,
-                                 const DynamicMesh& mesh) {
+int hidden_percent_of(const Arguments& arguments) {
   const Extent hidden =
       examples::parse_count("--hidden-communication", arguments.hidden_communication);
   if (hidden < 0 || hidden > 100)
     throw InputError("--hidden-communication",
                      arguments.hidden_communication + " is no number from 0 to 100");
+  return static_cast<int>(hidden);
+}
+
+cost::ClusterModel cluster_model(const Arguments& arguments, const cost::Cluster& cluster,
+                                 const DynamicMesh& mesh) {
+  const int hidden = hidden_percent_of(arguments);
   try {
-    return {cluster, mesh, static_cast<int>(hidden)};
+    return {cluster, mesh, hidden};
   } catch (const std::invalid_argument& error) {
     throw InputError("--mesh", error.what());
   }
@@ -389,11 +394,12 @@ ExitCode run_with(const Arguments& arguments, const DynamicMesh& mesh, const Mod
     write(arguments, report::plan_table(step.graph, plan, {.all_ops = arguments.all}) +
                          report::recompute_table(step));
   } else {
-    const Planned written = step.recomputed.empty() ? Planned{module, program}
-                                                    : with_second_runs(step, module.name);
-    write(arguments, arguments.emit == "json"
-                         ? io::write_plan(written.module, written.program, plan)
-                         : io::hlo::emit(written.module, written.program, plan));
+    std::optional<Planned> rewritten;
+    if (!step.recomputed.empty()) rewritten = with_second_runs(step, module.name);
+    const io::hlo::Module& of = rewritten ? rewritten->module : module;
+    const io::hlo::Program& its = rewritten ? rewritten->program : program;
+    write(arguments,
+          arguments.emit == "json" ? io::write_plan(of, its, plan) : io::hlo::emit(of, its, plan));
   }
   return arguments.execute ? run_plan(arguments, step.graph, plan) : ExitCode::solved;
 }
@@ -436,8 +442,7 @@ plan::PipelineOptions pipeline_options_of(const Arguments& arguments, const plan
   options.may_recompute = arguments.recompute != "none";
   if (arguments.schedule == "gpipe") options.schedule = pipeline::ScheduleKind::gpipe;
   options.pricing.whole_spans = arguments.whole_spans;
-  options.pricing.hidden_percent = static_cast<int>(
-      examples::parse_count("--hidden-communication", arguments.hidden_communication));
+  options.pricing.hidden_percent = hidden_percent_of(arguments);
   options.pricing.threads = arguments.threads;
   options.pricing.solver = common.solver;
   if (!arguments.price_cache.empty())
