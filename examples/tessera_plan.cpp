@@ -133,8 +133,10 @@ void describe(CLI::App& app, Arguments& arguments) {
                   "how many a step is cut into, or auto: of 1, 2, 4, ... sequences, until two in a "
                   "row are worse.  MODEL is one microbatch, so there it must be a number")
       ->capture_default_str();
-  add_to_pipeline("--schedule", arguments.schedule, "1f1b or gpipe")
-      ->check(CLI::IsMember({"1f1b", "gpipe"}))
+  add_to_pipeline("--schedule", arguments.schedule,
+                  "1f1b, gpipe, zero-bubble (the backward pass in two), interleaved (equal stages, "
+                  "each with several chunks of the layers), or auto: whichever takes least")
+      ->check(CLI::IsMember({"1f1b", "gpipe", "zero-bubble", "interleaved", "auto"}))
       ->capture_default_str();
   add_to_pipeline("--layers", arguments.layers,
                   "cut the program into so many layers of about the same work (default: where the "
@@ -434,13 +436,22 @@ pipeline::Layers layers_of(const Arguments& arguments, const graph::Graph& graph
   return cut(std::clamp<Extent>(static_cast<Extent>(heavy / 3), 1, usual));
 }
 
+// Nothing: whichever takes least.
+std::optional<pipeline::ScheduleKind> schedule_of(const Arguments& arguments) {
+  using Kind = pipeline::ScheduleKind;
+  for (const Kind kind : {Kind::gpipe, Kind::one_f_one_b, Kind::interleaved, Kind::zero_bubble})
+    if (arguments.schedule == pipeline::to_string(kind)) return kind;
+  return std::nullopt;
+}
+
 plan::PipelineOptions pipeline_options_of(const Arguments& arguments, const plan::Options& common) {
   plan::PipelineOptions options;
   options.memory_budget = common.memory_budget;
   if (arguments.recompute == "full")
     throw InputError("--recompute", "full is not for --pipeline: it is auto or none");
   options.may_recompute = arguments.recompute != "none";
-  if (arguments.schedule == "gpipe") options.schedule = pipeline::ScheduleKind::gpipe;
+  options.schedule = schedule_of(arguments);
+  if (!arguments.whole_spans) options.gap = 0.01;
   options.pricing.whole_spans = arguments.whole_spans;
   options.pricing.hidden_percent = hidden_percent_of(arguments);
   options.pricing.threads = arguments.threads;

@@ -93,9 +93,9 @@ class PipelineWriter {
     time("receive", stage.receive);
     time("send_back", stage.send_back);
     time("per_step", stage.per_step);
-    json_.flag("recomputes", stage.recomputes);
+    json_.flag("recomputes", stage.way.recomputes);
     json_.object("memory", [&] {
-      json_.raw("bytes", to_string(stage.bytes()));
+      json_.raw("bytes", to_string(stage.bytes));
       json_.number("fixed_bytes", stage.memory.fixed);
       json_.number("microbatch_bytes", stage.memory.per_microbatch);
       json_.number("in_flight", stage.in_flight);

@@ -96,6 +96,9 @@ struct Options {
   // How often each op runs; empty: once (FormulateOptions).  Prices in a plan's ops are of one run,
   // its cost is of all.
   std::vector<std::int64_t> runs = {};
+  // What counts against the budget, by op and result; empty: what is in memory, while it is there
+  // (FormulateOptions).  Where it is given, nothing is told of what the budget lacks.
+  std::vector<std::vector<Holding>> holdings = {};
   // Its time limit and cancellation are for the whole plan(); where they end it before the solver
   // begins, the plan's status is unknown.
   solver::Options solver = {};
@@ -346,7 +349,7 @@ class Planner {
   // False where the time is over.
   bool formulate_in_time() {
     FormulateOptions options{options_.memory_budget, options_.prune, options_.annotations,
-                             [this] { check(); }, options_.runs};
+                             [this] { check(); },    options_.runs,  options_.holdings};
     try {
       check();
       formulation_ = formulate(graph_, resharding_, options);
@@ -398,7 +401,8 @@ class Planner {
     plan_.cost = result.cost;
     plan_.statistics = result.statistics;
     if (result.has_assignment()) fill_ops(result.assignment);
-    if (result.status == solver::Status::infeasible && options_.memory_budget)
+    if (result.status == solver::Status::infeasible && options_.memory_budget &&
+        options_.holdings.empty())
       plan_.shortage = find_shortage(graph_, formulation_, rest_of_options());
   }
 
