@@ -449,7 +449,7 @@ plan::PipelineOptions pipeline_options_of(const Arguments& arguments, const plan
   options.memory_budget = common.memory_budget;
   if (arguments.recompute == "full")
     throw InputError("--recompute", "full is not for --pipeline: it is auto or none");
-  options.may_recompute = arguments.recompute != "none";
+  if (arguments.recompute == "none") options.recomputing = plan::Recomputing::never;
   options.schedule = schedule_of(arguments);
   if (!arguments.whole_spans) options.gap = 0.01;
   options.pricing.whole_spans = arguments.whole_spans;

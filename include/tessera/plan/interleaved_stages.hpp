@@ -25,8 +25,10 @@ namespace tessera::plan::detail {
 class InterleavedStages {
  public:
   // `empty`: a plan without stages, of which the best one takes what is known already.
-  InterleavedStages(StagePrices& prices, const PipelinePlan& empty, bool may_recompute)
-      : prices_(prices), empty_(empty), may_recompute_(may_recompute), best_(empty) {
+  // `chunks`: of a stage; 0 for as many as are best.
+  InterleavedStages(StagePrices& prices, const PipelinePlan& empty, Recomputing recomputing,
+                    std::int64_t chunks)
+      : prices_(prices), empty_(empty), recomputing_(recomputing), chunks_(chunks), best_(empty) {
     best_.status = PipelineStatus::infeasible;
   }
 
@@ -54,6 +56,7 @@ class InterleavedStages {
 
   // Chunks of 1, 2, ... layers, or hardly more: numbers of chunks on a stage, at least two.
   std::set<std::int64_t> chunk_counts(std::int64_t stages) const {
+    if (chunks_ > 0) return {chunks_};
     std::set<std::int64_t> counts;
     const auto all = static_cast<std::int64_t>(layers());
     for (std::int64_t size = 1; size * stages < all; ++size) {
@@ -73,7 +76,7 @@ class InterleavedStages {
     if (!lacks_memory_) return;
     // As many in flight as the first stage has with two chunks, and with very many.
     const std::int64_t stages = stages_of(view);
-    MemoryNeeds needs{empty_.memory_capacity, may_recompute_, {}};
+    MemoryNeeds needs{empty_.memory_capacity, recomputing_, {}};
     needs.in_flight = [&](const View&, bool) {
       const std::int64_t most = empty_.microbatches;
       return std::vector<std::int64_t>{std::min(stages, most), std::min(stages + stages / 2, most)};
@@ -83,8 +86,7 @@ class InterleavedStages {
   }
 
   void try_level(std::size_t view, std::size_t level) {
-    for (const bool recomputes : {false, true}) {
-      if (recomputes && !may_recompute_) continue;
+    for (const bool recomputes : choices_of(recomputing_)) {
       const Way way{view, level, recomputes};
       const std::vector<std::optional<Cost>> times = times_of(way);
       for (const std::int64_t chunks : chunk_counts(stages_of(view)))
@@ -169,7 +171,8 @@ class InterleavedStages {
 
   StagePrices& prices_;
   const PipelinePlan& empty_;
-  bool may_recompute_;
+  Recomputing recomputing_;
+  std::int64_t chunks_;
   bool lacks_memory_ = false;  // something faster than the best so far does not fit
   PipelinePlan best_;
 };

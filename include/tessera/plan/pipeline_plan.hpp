@@ -47,7 +47,9 @@ struct PipelineOptions {
   std::optional<pipeline::ScheduleKind> schedule = pipeline::ScheduleKind::one_f_one_b;
   pipeline::Submeshes submeshes = {};        // empty: default_submeshes()
   std::optional<Extent> memory_budget = {};  // bytes per device; nothing: what a device has
-  bool may_recompute = true;
+  Recomputing recomputing = Recomputing::allowed;
+  std::vector<DynamicMesh> meshes = {};  // what submeshes are seen as; empty: all there are
+  std::int64_t chunks = 0;               // of an interleaved stage; 0: as many as are best
   // By how much, as a share, stages must promise to be better for views to be priced under further
   // budgets of memory.
   double gap = 0;
@@ -67,15 +69,20 @@ inline pipeline::Submeshes default_submeshes(const pipeline::Submesh& cluster) {
 namespace detail {
 
 // All meshes of two axes, and of one; those with an axis of one device are the latter.
-inline std::vector<View> views_of(const pipeline::Submeshes& submeshes) {
+inline std::vector<View> views_of(const pipeline::Submeshes& submeshes,
+                                  const std::vector<DynamicMesh>& meshes) {
   std::vector<View> views;
+  const auto add = [&](std::size_t size, const DynamicMesh& mesh) {
+    if (meshes.empty() || std::find(meshes.begin(), meshes.end(), mesh) != meshes.end())
+      views.push_back({submeshes[size], size, mesh});
+  };
   for (std::size_t size = 0; size < submeshes.size(); ++size) {
     bool has_line = false;
     for (const DynamicMesh& mesh : pipeline::logical_views(submeshes[size])) {
       if (mesh.extent(0) > 1 && mesh.extent(1) > 1) {
-        views.push_back({submeshes[size], size, mesh});
+        add(size, mesh);
       } else if (!has_line) {
-        views.push_back({submeshes[size], size, DynamicMesh{mesh.device_count()}});
+        add(size, DynamicMesh{mesh.device_count()});
         has_line = true;
       }
     }
@@ -100,7 +107,8 @@ class PipelinePlanner {
   PipelinePlan run() {
     PricingOptions pricing = options_.pricing;
     pricing.microbatches = options_.microbatches;
-    spans_ = std::make_shared<SpanPrices>(program_, cluster_, views_of(submeshes_), pricing);
+    spans_ = std::make_shared<SpanPrices>(program_, cluster_, views_of(submeshes_, options_.meshes),
+                                          pricing);
     prices_.emplace(program_, cluster_, *spans_);
     PipelinePlan best = empty_plan();
     for (const Kind kind : kinds()) {
@@ -137,7 +145,7 @@ class PipelinePlanner {
   PipelinePlan chosen(Kind kind) {
     PipelinePlan plan = empty_plan();
     if (kind == Kind::interleaved)
-      return InterleavedStages(*prices_, plan, options_.may_recompute).run([&] {
+      return InterleavedStages(*prices_, plan, options_.recomputing, options_.chunks).run([&] {
         return deadline_.is_over();
       });
     choose(plan, kind);
@@ -238,9 +246,8 @@ class PipelinePlanner {
     Found found;
     for (std::size_t view = 0; view < spans_->views().size(); ++view)
       for (std::size_t level = 0; level < spans_->levels(view); ++level)
-        for (const bool recomputes : {false, true})
-          if (!recomputes || options_.may_recompute)
-            add_options({view, level, recomputes}, rules, problem, found.tags);
+        for (const bool recomputes : choices_of(options_.recomputing))
+          add_options({view, level, recomputes}, rules, problem, found.tags);
     found.answer = pipeline::find_stages(problem);
     add(statistics_, found.answer.statistics);
     return found;
@@ -281,7 +288,7 @@ class PipelinePlanner {
   // what is on the last of equal stages, on one in the middle, and on the first.  What is computed
   // again hardly depends on it.
   MemoryNeeds needs_of(Extent capacity, Kind kind) const {
-    MemoryNeeds needs{capacity, options_.may_recompute, {}};
+    MemoryNeeds needs{capacity, options_.recomputing, {}};
     needs.in_flight = [this, kind](const View& view, bool recomputes) {
       const std::int64_t all = options_.microbatches;
       if (kind == Kind::gpipe) return std::vector<std::int64_t>{all};

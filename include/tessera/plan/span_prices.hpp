@@ -71,6 +71,8 @@ struct PricingOptions {
   double problem_limit = 5;  // seconds for one problem; the best plan so far is taken
   double budget_limit =
       0.5;  // the same for one within a budget of memory, which is harder to prove
+  // Shardings that are given, of a span's ops; nothing: none.  Prices are not kept then.
+  std::function<std::vector<strategy::Annotation>(const pipeline::SpanProgram&)> annotations;
   PriceStore store;
   std::function<void(const PricingProgress&)> on_progress;  // from one thread at a time
 };
@@ -83,10 +85,21 @@ struct PricingStatistics {
   double seconds = 0;
 };
 
+// Whether what the backward pass reads of a stage is computed again.
+enum class Recomputing : std::uint8_t { never, allowed, always };
+inline std::vector<bool> choices_of(Recomputing recomputing) {
+  switch (recomputing) {
+    case Recomputing::never: return {false};
+    case Recomputing::allowed: return {false, true};
+    case Recomputing::always: return {true};
+  }
+  return {};
+}
+
 // What stages must keep to.
 struct MemoryNeeds {
   Extent bytes = 0;  // on each device
-  bool may_recompute = true;
+  Recomputing recomputing = Recomputing::allowed;
   // How many microbatches a stage on a view may have in flight, rising, where they are kept and
   // where they are computed again.
   std::function<std::vector<std::int64_t>(const View& view, bool recomputes)> in_flight;
@@ -221,6 +234,7 @@ class SpanPrices {
     const std::size_t span = span_number(first, last);
     const Price& price = levels_[view][level].prices[span];
     SpanRequest request = request_within(levels_[view][level].budgets[span]);
+    if (options_.annotations) request.annotations = options_.annotations(spans_[span]);
     if (is_in_run(span)) {
       request.ties = ties_;
     } else if (!options_.whole_spans) {
@@ -451,8 +465,7 @@ class SpanPrices {
   // --- Levels under budgets ----------------------------------------------------------------------
 
   void add_levels_to(std::size_t v, const MemoryNeeds& needs) {
-    for (const bool recomputes : {false, true}) {
-      if (recomputes && !needs.may_recompute) continue;
+    for (const bool recomputes : choices_of(needs.recomputing)) {
       for (const std::int64_t in_flight : needs.in_flight(views_[v], recomputes)) {
         const SpanBudget budget{1, in_flight, recomputes, needs.bytes};
         // What does not fit does not with more in flight.
@@ -583,6 +596,7 @@ class SpanPrices {
   Price stored_or_solved(const Pricing& pricing, std::size_t span, const SpanRequest& request,
                          const std::vector<std::int64_t>& ends) {
     std::vector<std::int64_t> key;
+    if (options_.annotations) return solved(pricing, span, request);
     if (options_.store.find || options_.store.keep) {
       key = classes_.signature(class_of_[span]);
       for (const auto* more : {&pricing.where, &ends})
@@ -600,8 +614,9 @@ class SpanPrices {
   }
 
   // Null where the view can not hold the span as it is asked for, or time is over.
-  Price solved(const Pricing& pricing, std::size_t span, const SpanRequest& request) {
+  Price solved(const Pricing& pricing, std::size_t span, SpanRequest request) {
     if (deadline_.is_over()) return nullptr;
+    if (options_.annotations) request.annotations = options_.annotations(spans_[span]);
     try {
       const Plan plan = plan_span(spans_[span], views_[pricing.view].mesh, pricing.model, request);
       const std::lock_guard lock(mutex_);
