@@ -139,8 +139,8 @@ void describe(CLI::App& app, Arguments& arguments) {
       ->check(CLI::IsMember({"1f1b", "gpipe", "zero-bubble", "interleaved", "auto"}))
       ->capture_default_str();
   add_to_pipeline("--layers", arguments.layers,
-                  "cut the program into so many layers of about the same work (default: where the "
-                  "names of parameters say, as layer7.up; else 8)");
+                  "cut the program into so many layers of about the same work, or where the names "
+                  "of parameters say, as layer7.up: named (default: named where they say, else 8)");
   add_to_pipeline("--price-cache", arguments.price_cache,
                   "a folder in which prices of spans are kept from run to run");
   add_to_pipeline("--timeline", arguments.timeline,
@@ -423,13 +423,16 @@ pipeline::Layers layers_of(const Arguments& arguments, const graph::Graph& graph
       throw InputError("--layers", error.what());
     }
   };
-  if (!arguments.layers.empty()) {
+  std::optional<pipeline::Layers> named = pipeline::named_layers(graph);
+  if (arguments.layers == "named" && !named)
+    throw InputError("--layers", "no parameter's name tells of a layer, as layer7.up does");
+  if (!arguments.layers.empty() && arguments.layers != "named") {
     const Extent count = examples::parse_count("--layers", arguments.layers);
     if (count < 1) throw InputError("--layers", arguments.layers + " is not 1 or more");
     return cut(count);
   }
   constexpr Extent usual = 8;
-  if (std::optional<pipeline::Layers> named = pipeline::named_layers(graph)) return *named;
+  if (named) return *std::move(named);
   std::size_t heavy = 0;
   for (graph::OpId id = 0; id < graph.op_count(); ++id) heavy += graph.op(id).is_heavy ? 1 : 0;
   // A third of a training step's heavy ops are forward ones.

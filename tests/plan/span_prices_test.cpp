@@ -110,7 +110,12 @@ TEST_CASE("layers that are alike are priced once, and as each would be by itself
         const plan::Plan alone =
             plan::plan_span(span, views[view].mesh, model, {.microbatches = 8});
         REQUIRE(prices.price(view, first, last));
-        CHECK(*prices.price(view, first, last) == plan::price_of(span, alone, 8));
+        const SpanPrice& found = *prices.price(view, first, last);
+        SpanPrice expected = plan::price_of(span, alone, 8);
+        CHECK(found.least_work > 0);
+        CHECK(found.least_work <= expected.forward + expected.backward);
+        expected.least_work = found.least_work;  // of what was to be solved, not of the plan
+        CHECK(found == expected);
       }
 }
 
@@ -352,6 +357,8 @@ TEST_CASE("stages are the best of all there are, within memory") {
     CHECK(found.status == PipelineStatus::optimal);
     CHECK(to_string(found.cost) == to_string(*best));
     CHECK(found.lower_bound == found.cost);
+    CHECK(found.work_bound <= found.cost);
+    CHECK((found.work_bound > 0) == !is_zero_bubble);
     any_pipeline = any_pipeline || found.stages.size() > 1;
     for (const plan::PlannedStage& stage : found.stages) {
       CHECK(stage.bytes <= memory);

@@ -2,9 +2,9 @@
 //
 // A pipeline's plan as one JSON object.
 //
-//   {"status": "optimal", "unit": "us", "step_time": 26872.03, "objective": ..., "lower_bound":
-//   ...,
-//    "microbatches": 64, "schedule": "1f1b", "bubble": 0.12, "utilisation": {"mfu": ..., "hfu":
+//   {"status": "optimal", "unit": "us", "step_time": 26872.03, "objective": ...,
+//    "lower_bound": ..., "work_bound": ..., "microbatches": 64, "schedule": "1f1b", "bubble": 0.12,
+//    "utilisation": {"mfu": ..., "hfu":
 //    ...,
 //      "model_flops": ..., "hardware_flops": ..., "peak_flops_per_second": ..., "devices": 64},
 //    "stages": [{"layers": [0, 5], "devices": [0, 7], "mesh": [2, 4], "roles": ["dp", "tp"],
@@ -16,7 +16,9 @@
 //
 // Layers and devices are the first and the last one.  Times are exact decimals in microseconds:
 // those of a stage of one microbatch, but for per_step.  "step_time" is the schedule as it plays,
-// "objective" the formula by which stages were chosen, of which "lower_bound" is the proven least.
+// "objective" the formula by which stages were chosen, of which "lower_bound" is the proven least
+// over the prices of spans, and "work_bound" over any plans of them (PipelinePlan).  Interleaved
+// stages are listed chunk by chunk, those of the same devices being one.
 // "instructions" are those of the entry computation.  Where nothing fits there are no stages.
 #pragma once
 #include <cstdint>
@@ -70,6 +72,7 @@ class PipelineWriter {
     time("step_time", plan_.step_time);
     time("objective", plan_.cost);
     time("lower_bound", plan_.lower_bound);
+    if (plan_.work_bound > 0) time("work_bound", plan_.work_bound);
     json_.string("schedule", pipeline::to_string(plan_.schedule.kind));
     json_.real("bubble", plan_.timeline.bubble());
     json_.utilisation(plan_.utilisation);

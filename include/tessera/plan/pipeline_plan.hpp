@@ -238,11 +238,14 @@ class PipelinePlanner {
     bool splits_backward = false;  // into a half that others wait for, and one that fills gaps
   };
 
-  Found find(const Rules& rules) {
+  pipeline::StageProblem empty_problem() const {
     std::vector<Extent> sizes;
     for (const pipeline::Submesh& submesh : submeshes_) sizes.push_back(submesh.devices());
-    pipeline::StageProblem problem(program_.layers(), cluster_.device_count(),
-                                   options_.microbatches, sizes);
+    return {program_.layers(), cluster_.device_count(), options_.microbatches, std::move(sizes)};
+  }
+
+  Found find(const Rules& rules) {
+    pipeline::StageProblem problem = empty_problem();
     Found found;
     for (std::size_t view = 0; view < spans_->views().size(); ++view)
       for (std::size_t level = 0; level < spans_->levels(view); ++level)
@@ -313,8 +316,23 @@ class PipelinePlanner {
                                   cluster_.device_count() / least);
   }
 
-  void settle(PipelinePlan& plan, Kind kind, const Found& found, Wide lower_bound) const {
+  // The best stages if each took no more than what no plan of it takes less than.
+  Wide work_bound() {
+    pipeline::StageProblem problem = empty_problem();
+    for (std::size_t view = 0; view < spans_->views().size(); ++view)
+      for (const StagePrices::Run& run : prices_->runs(view, 0)) {
+        pipeline::StageOption option;
+        option.time = run.sum.least_work;
+        problem.add(run.first, run.last, prices_->view(view).size, option);
+      }
+    const pipeline::StageAnswer answer = pipeline::find_stages(problem);
+    add(statistics_, answer.statistics);
+    return answer.is_feasible ? answer.lower_bound : 0;
+  }
+
+  void settle(PipelinePlan& plan, Kind kind, const Found& found, Wide lower_bound) {
     plan.cost = found.answer.cost;
+    if (kind == Kind::one_f_one_b || kind == Kind::gpipe) plan.work_bound = work_bound();
     plan.lower_bound = lower_bound;
     plan.status = plan.cost == lower_bound ? PipelineStatus::optimal : PipelineStatus::feasible;
     std::vector<StageChoice> chosen;

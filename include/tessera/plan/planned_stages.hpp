@@ -58,6 +58,10 @@ struct PipelinePlan {
   // Picoseconds a step, by the formula of stage_problem.hpp; interleaved, as it plays.
   Wide cost = 0;
   Wide lower_bound = 0;  // of that, over the prices of the spans
+  // The same of any plans of the spans, on the views that have prices: with heavy ops as fast as
+  // they can be and nothing else, in any memory.  0 where it is not known, as of schedules whose
+  // bubble the formula overstates.
+  Wide work_bound = 0;
   pipeline::Schedule schedule;
   pipeline::Timeline timeline;  // of all microbatches, without what comes once per step
   Cost step_time = 0;           // the timeline's end, and the longest per_step after it

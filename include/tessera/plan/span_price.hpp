@@ -17,6 +17,7 @@
 #pragma once
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -33,6 +34,9 @@ struct SpanPrice {
   Cost forward = 0, backward = 0;  // of one microbatch
   Cost weight_backward = 0;        // of the backward pass: what no gradient sent on waits for
   Cost per_step = 0;
+  // What no plan of it on this mesh, nor of a longer span, takes less than for a microbatch: its
+  // heavy ops, each as fast as it can be.
+  Cost least_work = 0;
   // Bytes on each device.
   Extent fixed = 0;      // weights, what an optimizer remembers, sums of gradients
   Extent saved = 0;      // of a microbatch in flight: what its backward pass reads
@@ -75,6 +79,7 @@ struct SpanRequest {
   std::vector<std::pair<std::size_t, std::size_t>> ties = {};
   std::vector<strategy::Annotation> annotations = {};  // what else is given, of the program's ops
   std::optional<SpanBudget> budget = {};
+  std::function<void(const Formulation&)> on_formulated = {};  // as plan() calls it
   solver::Options solver = {};
 };
 
@@ -259,6 +264,25 @@ inline std::vector<strategy::Annotation> annotations_of(const pipeline::SpanProg
 
 }  // namespace detail
 
+// SpanPrice::least_work, by what is to be solved for it.  The price of a heavy op depends on
+// nothing around it, since what it reads and leaves is in memory; but where its result crosses to
+// another layer, what is asked of it there may have left it dear strategies only, so there it
+// counts for nothing.
+inline Cost least_work(const pipeline::SpanProgram& span, const Formulation& formulation,
+                       std::int64_t microbatches) {
+  std::vector<char> counts(span.graph.op_count(), 0);
+  for (graph::OpId id = 0; id < span.graph.op_count(); ++id)
+    counts[id] = span.graph.op(id).is_heavy && span.parts[id] != pipeline::OpPart::update ? 1 : 0;
+  for (const pipeline::Crossing& crossing : span.sent) counts[crossing.value.op] = 0;
+  Cost total = 0;
+  for (graph::OpId id = 0; id < span.graph.op_count(); ++id) {
+    if (counts[id] == 0) continue;
+    const auto costs = formulation.problem.costs(formulation.nodes[id][0]);
+    total = saturating_add(total, *std::min_element(costs.begin(), costs.end()) / microbatches);
+  }
+  return total;
+}
+
 // A span on a mesh: its plan, op by op.  Ties are taken for aliases.
 // Throws as plan() does.
 template<cost::CostModel Model, MeshLike M>
@@ -267,6 +291,7 @@ Plan plan_span(const pipeline::SpanProgram& span, const M& mesh, const Model& mo
   Options options;
   options.solver = request.solver;
   options.annotations = detail::annotations_of(span, request);
+  options.on_formulated = request.on_formulated;
   for (const pipeline::OpPart part : span.parts)
     options.runs.push_back(part == pipeline::OpPart::update ? 1 : request.microbatches);
   if (request.budget) {

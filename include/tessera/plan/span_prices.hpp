@@ -617,15 +617,19 @@ class SpanPrices {
   Price solved(const Pricing& pricing, std::size_t span, SpanRequest request) {
     if (deadline_.is_over()) return nullptr;
     if (options_.annotations) request.annotations = options_.annotations(spans_[span]);
+    Cost least = 0;
+    request.on_formulated = [&](const Formulation& formulation) {
+      least = least_work(spans_[span], formulation, options_.microbatches);
+    };
     try {
       const Plan plan = plan_span(spans_[span], views_[pricing.view].mesh, pricing.model, request);
       const std::lock_guard lock(mutex_);
       ++statistics_.solved;
       if (!plan.has_ops()) return nullptr;
-      auto price =
-          std::make_shared<const SpanPrice>(price_of(spans_[span], plan, options_.microbatches));
-      if (!price->is_proven) ++statistics_.unproven;
-      return price;
+      SpanPrice price = price_of(spans_[span], plan, options_.microbatches);
+      price.least_work = least;
+      if (!price.is_proven) ++statistics_.unproven;
+      return std::make_shared<const SpanPrice>(std::move(price));
     } catch (const InvalidAnnotation&) {
       return nullptr;
     }

@@ -37,7 +37,7 @@ struct Way {
 
 // What the layers of a span come to together, extended layer by layer.
 struct SpanSum {
-  Cost forward = 0, backward = 0, weight_backward = 0, per_step = 0;
+  Cost forward = 0, backward = 0, weight_backward = 0, per_step = 0, least_work = 0;
   Extent fixed = 0, saved = 0, given = 0, transient = 0, recomputing = 0;
 
   void add(const SpanPrice& price) {
@@ -45,6 +45,7 @@ struct SpanSum {
     backward = saturating_add(backward, price.backward);
     weight_backward = saturating_add(weight_backward, price.weight_backward);
     per_step = saturating_add(per_step, price.per_step);
+    least_work = saturating_add(least_work, price.least_work);
     fixed = saturating_add(fixed, price.fixed);
     saved = saturating_add(saved, price.saved);
     given = saturating_add(given, price.given);

@@ -72,6 +72,12 @@ inline std::string pipeline_table(const graph::Graph& graph, const plan::Pipelin
                          time_text(plan.step_time - timeline.step_time) + " of it once per step"});
   lines.add({"", time_text(plan.cost) + " by the sum that chose the stages; lower bound " +
                      time_text(plan.lower_bound)});
+  if (plan.work_bound > 0)
+    lines.add({"", "no plans of any stages take less than " + time_text(plan.work_bound) +
+                       ", which their products alone need: " +
+                       percent_text(static_cast<double>(plan.work_bound) /
+                                    static_cast<double>(plan.cost)) +
+                       " of that sum"});
   const cost::Utilisation& use = plan.utilisation;
   lines.add({"devices", "MFU " + percent_text(use.mfu()) + " (" + flops_text(use.model_flops) +
                             " on " + std::to_string(use.devices) + " devices of " +
