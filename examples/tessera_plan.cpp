@@ -454,7 +454,7 @@ plan::PipelineOptions pipeline_options_of(const Arguments& arguments, const plan
     throw InputError("--recompute", "full is not for --pipeline: it is auto or none");
   if (arguments.recompute == "none") options.recomputing = plan::Recomputing::never;
   options.schedule = schedule_of(arguments);
-  if (!arguments.whole_spans) options.gap = 0.01;
+  if (!arguments.whole_spans) options.gap = 0.03;
   options.pricing.whole_spans = arguments.whole_spans;
   options.pricing.hidden_percent = hidden_percent_of(arguments);
   options.pricing.threads = arguments.threads;

@@ -153,6 +153,10 @@ class PipelinePlanner {
   }
 
   void choose(PipelinePlan& plan, Kind kind) {
+    if (is_large()) {
+      const Found real = find_without_hope(plan.memory_capacity, kind);
+      if (real.answer.is_feasible) return settle(plan, kind, real, real.answer.lower_bound);
+    }
     may_hope_.assign(spans_->views().size(), 1);
     while (!deadline_.is_over()) {
       const Found found = find(plan.memory_capacity, kind);
@@ -170,6 +174,12 @@ class PipelinePlanner {
     }
   }
 
+  // Whether memory limits, which hopes come with, would make the choice slow (stage_sweep.hpp):
+  // what fits without them has to do then, where anything does.
+  bool is_large() const {
+    const auto layers = static_cast<Wide>(program_.layers());
+    return layers * layers * cluster_.device_count() > 100'000'000;
+  }
   bool is_close(Wide cost, Wide bound) const {
     return static_cast<double>(cost - bound) <= options_.gap * static_cast<double>(bound);
   }
@@ -194,7 +204,7 @@ class PipelinePlanner {
   }
 
   Found find_without_hope(Extent capacity, Kind kind) {
-    std::vector<char> hopes(may_hope_.size(), 0);
+    std::vector<char> hopes(spans_->views().size(), 0);
     std::swap(hopes, may_hope_);
     Found found = find(capacity, kind);
     std::swap(hopes, may_hope_);
@@ -332,7 +342,8 @@ class PipelinePlanner {
 
   void settle(PipelinePlan& plan, Kind kind, const Found& found, Wide lower_bound) {
     plan.cost = found.answer.cost;
-    if (kind == Kind::one_f_one_b || kind == Kind::gpipe) plan.work_bound = work_bound();
+    if ((kind == Kind::one_f_one_b || kind == Kind::gpipe) && !is_large())
+      plan.work_bound = work_bound();
     plan.lower_bound = lower_bound;
     plan.status = plan.cost == lower_bound ? PipelineStatus::optimal : PipelineStatus::feasible;
     std::vector<StageChoice> chosen;

@@ -60,7 +60,7 @@ struct PipelinePlan {
   Wide lower_bound = 0;  // of that, over the prices of the spans
   // The same of any plans of the spans, on the views that have prices: with heavy ops as fast as
   // they can be and nothing else, in any memory.  0 where it is not known, as of schedules whose
-  // bubble the formula overstates.
+  // bubble the formula overstates, and of very large clusters.
   Wide work_bound = 0;
   pipeline::Schedule schedule;
   pipeline::Timeline timeline;  // of all microbatches, without what comes once per step
