@@ -196,6 +196,52 @@ TEST_CASE("property: a condensed component costs what the whole does, and fits w
   }
 }
 
+TEST_CASE("property: what is alike, choosing alike, costs and uses what the whole does") {
+  for (std::uint64_t seed = 0; seed < 50; ++seed) {
+    CAPTURE(seed);
+    const Sample sample(layered_problem(seed, 20, 4, 150));
+    const Component<Int>& whole = sample.component;
+    std::vector<std::size_t> counts;
+    for (const int depth : {0, 1, 3, 100}) {
+      const std::vector<std::uint32_t> classes = classes_of(whole, depth);
+      const Alike<Int> alike(whole, classes);
+      counts.push_back(alike.component().size());
+      RandomSource random(seed);
+      Choice choice(alike.component().size());
+      for (std::uint32_t c = 0; c < choice.size(); ++c)
+        choice[c] = static_cast<std::uint32_t>(random.below(alike.component().value_count(c)));
+      const Choice lifted = alike.lifted(choice);
+      CHECK(cost_of(whole, lifted) == cost_of(alike.component(), choice));
+      CHECK(Standing<Int>::usage_of(whole, lifted) ==
+            Standing<Int>::usage_of(alike.component(), choice));
+    }
+    // The farther one looks the more differs: in the end all layers do, by their distance from
+    // either end.
+    CHECK(counts[0] == 4);
+    CHECK(std::is_sorted(counts.begin(), counts.end()));
+    CHECK(counts[2] < whole.size() / 2);
+    CHECK(counts[3] == whole.size());
+  }
+}
+
+TEST_CASE("property: a row of like layers has the optimum that elimination finds") {
+  for (std::uint64_t seed = 0; seed < 30; ++seed) {
+    CAPTURE(seed);
+    const Sample sample(layered_problem(seed, 30, 4, {}));
+    RandomSource random(seed);
+    Elimination<Int> elimination(sample.weights);
+    std::vector<std::uint32_t> all(sample.component.size());
+    std::iota(all.begin(), all.end(), 0U);
+    elimination.plan(all, 30, random);
+    REQUIRE(elimination.held() == 0);
+    Choice optimum = first_values(sample.component);
+    elimination.minimise(sample.weights.costs(), optimum);
+    const Result result = solve(sample.problem);
+    CHECK(result.status == Status::optimal);
+    CHECK(result.cost == cost_of(sample.component, optimum));
+  }
+}
+
 TEST_CASE("improver and explorer stay feasible, and never lose") {
   for (std::uint64_t seed = 0; seed < 6; ++seed) {
     CAPTURE(seed);

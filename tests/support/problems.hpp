@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Random 0-1 programs of every shape that the solver must take, and brute force as their judge.
 #pragma once
+#include <algorithm>
 #include <optional>
 #include <vector>
 
@@ -67,6 +68,37 @@ inline std::optional<Wide> brute_force(const Problem& problem) {
       assignment[v++] = 0;
     if (v == problem.node_count()) return best;
   }
+}
+
+// Layers that are all the same, in a row, each a ring of nodes; those at the ends have less to do.
+inline Problem layered_problem(std::uint64_t seed, NodeId layers, NodeId width,
+                               std::optional<Usage> limit) {
+  Random random(seed);
+  constexpr std::int64_t strategies = 3;
+  const auto drawn = [&](std::int64_t size) {
+    std::vector<std::int64_t> numbers;
+    for (std::int64_t i = 0; i < size; ++i) numbers.push_back(random.between(0, 20));
+    return numbers;
+  };
+  std::vector<std::vector<Cost>> costs, in_layer, between;
+  std::vector<std::vector<Usage>> usages;
+  for (NodeId v = 0; v < width; ++v) {
+    costs.push_back(drawn(strategies));
+    usages.push_back(drawn(strategies));
+    in_layer.push_back(drawn(strategies * strategies));
+    between.push_back(drawn(strategies * strategies));
+  }
+  Problem problem;
+  for (NodeId v = 0; v < layers * width; ++v)
+    problem.add_node(costs[v % width], usages[v % width], {v, v + 2 * width});
+  for (NodeId v = 0; v < layers * width; ++v) {
+    const NodeId next = v % width + 1 < width ? v + 1 : v + 1 - width;
+    const NodeId ring[] = {std::min(v, next), std::max(v, next)}, ends[] = {v, v + width};
+    problem.add_edge(ring, in_layer[v % width]);
+    if (v + width < layers * width) problem.add_edge(ends, between[v % width]);
+  }
+  problem.usage_limit = limit;
+  return problem;
 }
 
 }  // namespace tessera_test

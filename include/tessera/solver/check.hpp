@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -209,8 +210,14 @@ class CertificateChecker {
       eliminate(variable(line));
     else if (word == "component")
       begin_component(line);
+    else if (word == "part")
+      begin_part(line);
+    else if (word == "whole")
+      end_part();
     else if (word == "bound")
       bound(line);
+    else if (word == "minimise")
+      minimise(line);
     else if (word == "costly")
       costly(line);
     else if (word == "tree")
@@ -743,13 +750,18 @@ class CertificateChecker {
       capacity_ = presolved_capacity_;
     }
     count_rows();
-    ++component_;
+    read_scope(line, 0);
+  }
+
+  // A component, or a part of one, of variables that were of `from`.
+  void read_scope(CertificateLine& line, std::uint32_t from) {
+    component_ = ++last_component_;
     scope_.clear();
     while (!line.at_end()) {
       const std::uint32_t w = line.index();
       require(w < variables_.size() && variables_[w].exists,
               "there is no such variable (any more)");
-      require(variables_[w].component == 0, "the variable is in two components");
+      require(variables_[w].component == from, "the variable is in two components");
       variables_[w].component = component_;
       scope_.push_back(w);
     }
@@ -776,17 +788,80 @@ class CertificateChecker {
 
   void end_component() {
     if (component_ == 0) return;
-    finish_node();
-    for (const auto& [number, node] : open_) lower_floor(node.bound, node.line);
-    if (!floor_) {
-      is_infeasible_ = true;  // nothing was ever left that could cost anything
+    while (!outer_.empty()) end_part();
+    const std::optional<Total> least = least_of_scope();
+    if (!least) {
+      is_infeasible_ = true;
       return;
     }
-    // Whole costs only: what remains can not lie between two of them.
+    least_line_ = floor_line_;
+    components_total_ += *least;
+  }
+
+  // What is left of the component, or part, at hand costs at least, in whole costs: it can not lie
+  // between two of them.  None where nothing was ever left that could cost anything.
+  std::optional<Total> least_of_scope() {
+    finish_node();
+    for (const auto& [number, node] : open_) lower_floor(node.bound, node.line);
+    if (!floor_) return std::nullopt;
     Total whole = (*floor_ - component_constant()) >> static_cast<unsigned>(scale_);
     if (scaled(whole) < *floor_ - component_constant()) ++whole;
-    least_line_ = floor_line_;
-    components_total_ += whole;
+    return whole;
+  }
+
+  // --- Parts -------------------------------------------------------------------------------------
+
+  // What a component, or a part, is when one of its own parts begins.
+  struct Scope {
+    std::uint32_t component = 0;
+    std::vector<std::uint32_t> variables;
+    Total settled_constant;
+    std::optional<Total> best, floor;
+    std::size_t best_line = 0, floor_line = 0;
+    std::vector<char> row_counts;
+    std::vector<Wide> capacity;
+  };
+
+  // Like a component, every part has all the room that there is.
+  void begin_part(CertificateLine& line) {
+    require(component_ != 0 && !in_tree_, "a part needs a component that has no tree yet");
+    require(!is_empty_, "there is nothing left to have parts");
+    outer_.push_back({component_, std::move(scope_), settled_constant_, best_, floor_, best_line_,
+                      floor_line_, row_counts_, capacity_});
+    read_scope(line, outer_.back().component);
+  }
+
+  void end_part() {
+    require(!outer_.empty(), "there is no part at hand");
+    const std::optional<Total> least = least_of_scope();
+    Scope scope = std::move(outer_.back());
+    outer_.pop_back();
+    component_ = scope.component;
+    scope_ = std::move(scope.variables);
+    // What the part's variables cost at least is certain now, as if they had been fixed.
+    std::erase_if(scope_, [&](std::uint32_t w) {
+      return !variables_[w].exists || variables_[w].component != component_;
+    });
+    settled_constant_ = scope.settled_constant;
+    best_ = scope.best;
+    best_line_ = scope.best_line;
+    floor_ = scope.floor;
+    floor_line_ = scope.floor_line;
+    row_counts_ = std::move(scope.row_counts);
+    capacity_ = std::move(scope.capacity);
+    count_rows();
+    has_bound_ = is_empty_ = in_tree_ = in_node_ = false;
+    open_.clear();
+    profile_.clear();
+    if (!least) {
+      nothing_is_left();
+      return;
+    }
+    constant_ += *least;
+    if (scope_.empty() && (!best_ || component_constant() > *best_)) {
+      best_ = component_constant();
+      best_line_ = line_;
+    }
   }
 
   // The node at hand, or the component before its tree, is done with: what is left of it costs what
@@ -974,6 +1049,101 @@ class CertificateChecker {
     lower_floor(limit + component_constant(), line_);
   }
 
+  // --- Minimising out ----------------------------------------------------------------------------
+
+  // The least of something for every combination of values of some variables, the last of which
+  // changes fastest.
+  struct Function {
+    std::vector<std::uint32_t> scope;
+    std::vector<Wide> least;
+  };
+
+  void minimise(CertificateLine& line) {
+    require(component_ != 0, "a bound needs a component");
+    std::vector<Function> functions;
+    std::set<std::uint32_t> waiting;
+    for (const std::uint32_t w : scope_) {
+      if (!variables_[w].exists) continue;
+      waiting.insert(w);
+      functions.push_back({{w}, variables_[w].cost});
+      for (std::size_t x = 0; x < variables_[w].cost.size(); ++x)
+        if (variables_[w].is_left[x] == 0) functions.back().least[x] = forbidden;
+      for (const std::uint32_t e : variables_[w].tables)
+        if (tables_[e].u == w) functions.push_back({{w, tables_[e].v}, tables_[e].cost});
+    }
+    Total total = 0;
+    while (!line.at_end()) {
+      const std::uint32_t w = variable(line);
+      require(waiting.erase(w) == 1, "the variable is minimised out twice");
+      Function out = minimised_out(w, functions);
+      if (!out.scope.empty())
+        functions.push_back(std::move(out));
+      else if (!is_allowed(out.least[0]))
+        return nothing_is_left();
+      else
+        total += Total(out.least[0]);
+    }
+    require(waiting.empty(), "a variable is not minimised out");
+    const Total with_constant = scaled(total) + component_constant();
+    if (best_ && with_constant <= *best_) return;
+    best_ = with_constant;
+    best_line_ = line_;
+  }
+
+  // The functions that depend on a variable, which are taken out, as one that does not.
+  Function minimised_out(std::uint32_t w, std::vector<Function>& functions) {
+    std::vector<Function> own;
+    std::erase_if(functions, [&](Function& function) {
+      const auto& scope = function.scope;
+      if (std::find(scope.begin(), scope.end(), w) == scope.end()) return false;
+      own.push_back(std::move(function));
+      return true;
+    });
+    Function out;
+    for (const Function& function : own)
+      for (const std::uint32_t v : function.scope)
+        if (v != w && std::find(out.scope.begin(), out.scope.end(), v) == out.scope.end())
+          out.scope.push_back(v);
+    constexpr std::size_t most = std::size_t{1} << 24;
+    std::size_t size = 1;
+    for (const std::uint32_t v : out.scope) {
+      size *= variables_[v].cost.size();
+      require(size <= most, "too many variables meet to be minimised out");
+    }
+    out.least.assign(size, forbidden);
+    // Where each function is, as the scope's values count up; w's value counts fastest.
+    std::vector<std::uint32_t> digits = out.scope;
+    digits.push_back(w);
+    std::vector<std::vector<std::size_t>> strides;
+    for (const Function& function : own) strides.push_back(strides_of(function, digits));
+    std::vector<std::size_t> at(own.size(), 0), value(digits.size(), 0);
+    for (std::size_t i = 0; i < size; ++i)
+      for (std::size_t x = 0; x < variables_[w].cost.size(); ++x) {
+        Wide cost = 0;
+        for (std::size_t f = 0; f < own.size(); ++f) cost = sum(cost, own[f].least[at[f]]);
+        out.least[i] = std::min(out.least[i], cost);
+        for (std::size_t d = digits.size(); d-- > 0;) {
+          const bool wraps = ++value[d] == variables_[digits[d]].cost.size();
+          for (std::size_t f = 0; f < own.size(); ++f)
+            at[f] = wraps ? at[f] - strides[f][d] * (value[d] - 1) : at[f] + strides[f][d];
+          if (!wraps) break;
+          value[d] = 0;
+        }
+      }
+    return out;
+  }
+  std::vector<std::size_t> strides_of(const Function& function,
+                                      const std::vector<std::uint32_t>& digits) const {
+    std::vector<std::size_t> strides(digits.size(), 0);
+    std::size_t stride = 1;
+    for (std::size_t i = function.scope.size(); i-- > 0;) {
+      const auto found = std::find(digits.begin(), digits.end(), function.scope[i]);
+      strides[static_cast<std::size_t>(found - digits.begin())] += stride;
+      stride *= variables_[function.scope[i]].cost.size();
+    }
+    return strides;
+  }
+
   // --- The tree ----------------------------------------------------------------------------------
 
   void begin_tree() {
@@ -1077,8 +1247,9 @@ class CertificateChecker {
   Total constant_ = 0, components_total_ = 0, proven_ = 0;
 
   // The component at hand; 0 before the first.
-  std::uint32_t component_ = 0;
+  std::uint32_t component_ = 0, last_component_ = 0;
   std::vector<std::uint32_t> scope_;
+  std::vector<Scope> outer_;  // what it is a part of, the component itself first
   Total settled_constant_ = 0;
   bool is_empty_ = false;      // nothing is left of the node, or of the component before its tree
   std::optional<Total> best_;  // bound of the same, with the component's constant

@@ -178,6 +178,18 @@ std::vector<Component<Int>> components_of(Reduced<Int>& reduced) {
   return components;
 }
 
+// Entries of all tables: what one pass over them costs.
+template<class Int>
+std::size_t entries_of(const Component<Int>& component) {
+  std::size_t entries = 0;
+  for (const auto& table : component.tables)
+    entries += std::size_t{component.value_count(table.u)} * component.value_count(table.v);
+  return entries;
+}
+// What a sweep of messages over so many takes, about, in operations of a kernel: the unit in which
+// searches count their work.
+constexpr double sweep_work(std::size_t entries) { return 2.5 * static_cast<double>(entries); }
+
 // Below every choice's cost, without any effort: the sum of all minima.
 template<class Int>
 Wide easy_bound(const Component<Int>& component) {
@@ -195,6 +207,24 @@ Wide easy_bound(const Component<Int>& component) {
     total += least->second;
   }
   return total;
+}
+
+// Whether doubles hold every sum of its costs as it is, given that `unit` divides them all.
+template<class Int>
+bool is_exact_in_double(const Component<Int>& component, Wide unit) {
+  const auto largest = [](const Int* cost, std::size_t size) {
+    Wide most = 0;
+    for (std::size_t i = 0; i < size; ++i)
+      if (Arithmetic<Int>::is_finite(cost[i])) most = std::max<Wide>({most, cost[i], -cost[i]});
+    return most;
+  };
+  Wide total = 0;
+  for (std::uint32_t i = 0; i < component.size(); ++i)
+    total += largest(component.cost.data() + component.first[i], component.value_count(i));
+  for (const auto& table : component.tables)
+    total += largest(component.cost_of(table),
+                     std::size_t{component.value_count(table.u)} * component.value_count(table.v));
+  return total / unit < Wide(1) << 52;
 }
 
 // The component with only the values that `domains` allows.  `kept` receives, for each value of the

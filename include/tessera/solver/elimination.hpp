@@ -8,7 +8,8 @@
 // graphs are long and narrow, one to three in a hundred are enough.  Holding different ones each
 // time, a few passes reach what no change of small parts can.
 //
-// In floating point: what comes out is a candidate, priced exactly by whoever takes it.
+// In floating point: what comes out is a candidate, priced exactly by whoever takes it.  Where all
+// sums are whole numbers that a double holds (component.hpp), it is the optimum as well.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -51,6 +52,14 @@ class Elimination {
 
   // Kernel operations that one minimise() takes.
   double work() const noexcept { return work_; }
+  // Numbers that it keeps while it works.
+  std::size_t room() const noexcept { return message_size_ + base_size_; }
+  // The variables that are not held, in the order in which they are eliminated.
+  std::vector<std::uint32_t> order() const {
+    std::vector<std::uint32_t> order;
+    for (const Bucket& bucket : buckets_) order.push_back(bucket.variable);
+    return order;
+  }
   // How many of the free variables are held.
   std::size_t held() const noexcept { return planned_.size() - buckets_.size(); }
 

@@ -82,7 +82,7 @@ class Explorer {
   static constexpr std::size_t max_pool = 12;
 
   bool stopped() const { return deadline_.is_over(); }
-  double sweep_work() const { return 2.5 * static_cast<double>(weights_.entries()); }
+  double sweep_work() const { return solver::sweep_work(weights_.entries()); }
   // What one turn is allowed to take, about.
   double turn_work() const { return std::max(3e7, 100 * sweep_work()); }
   double patience() const { return 60 * turn_work(); }

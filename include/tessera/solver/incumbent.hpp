@@ -18,9 +18,14 @@ class Incumbent {
  public:
   // `unit` divides every total cost: a cheaper assignment is cheaper by a unit at least.  `report`
   // is called, with whether the assignment is new, whenever something improves; one call at a time.
+  // `limit`, if there is one: only what costs less is of use.
   Incumbent(const Component<Int>& component, Wide unit, Wide bound,
-            std::function<void(const Incumbent&, bool)> report)
-      : component_(component), unit_(unit), bound_(bound), report_(std::move(report)) {}
+            std::function<void(const Incumbent&, bool)> report, std::optional<Wide> limit = {})
+      : component_(component),
+        unit_(unit),
+        cost_(limit),
+        bound_(bound),
+        report_(std::move(report)) {}
 
   Wide unit() const noexcept { return unit_; }
 
@@ -29,10 +34,10 @@ class Incumbent {
     const std::optional<Wide> cost = cost_of(component_, choice);
     if (!cost) return false;
     const std::scoped_lock lock(mutex_);
-    if (best_ && *cost >= cost_) return false;
+    if (cost_ && *cost >= *cost_) return false;
     if (!Standing<Int>::is_within(component_, choice)) return false;
     best_ = choice;
-    cost_ = *cost;
+    cost_ = cost;
     if (report_) report_(*this, true);
     return true;
   }
@@ -48,11 +53,12 @@ class Incumbent {
   // Whether a set of assignments that cost `bound` at least holds nothing cheaper.
   bool closes(Wide bound) const {
     const std::scoped_lock lock(mutex_);
-    return best_ && bound + unit_ > cost_;
+    return cost_ && bound + unit_ > *cost_;
   }
+  // Of the best choice, or the limit where there is none.
   std::optional<Wide> cost() const {
     const std::scoped_lock lock(mutex_);
-    return best_ ? std::optional(cost_) : std::nullopt;
+    return cost_;
   }
   Wide bound() const {
     const std::scoped_lock lock(mutex_);
@@ -61,12 +67,12 @@ class Incumbent {
   // The best choice, if it is cheaper than `cost`.
   std::optional<Choice> best_below(const std::optional<Wide>& cost) const {
     const std::scoped_lock lock(mutex_);
-    return best_ && (!cost || cost_ < *cost) ? best_ : std::nullopt;
+    return best_ && (!cost || *cost_ < *cost) ? best_ : std::nullopt;
   }
 
   // For `report`, which runs while the lock is held.
   const std::optional<Choice>& best_unlocked() const noexcept { return best_; }
-  Wide cost_unlocked() const noexcept { return cost_; }
+  Wide cost_unlocked() const noexcept { return cost_.value_or(0); }
   Wide bound_unlocked() const noexcept { return bound_; }
 
  private:
@@ -74,7 +80,8 @@ class Incumbent {
   const Wide unit_;
   mutable std::mutex mutex_;  // guards what follows
   std::optional<Choice> best_;
-  Wide cost_ = 0, bound_;
+  std::optional<Wide> cost_;
+  Wide bound_;
   std::function<void(const Incumbent&, bool)> report_;
 };
 

@@ -25,7 +25,13 @@
 //   bound B S | T:L ... | U V : M ... : M ... | ...
 //                                 with multipliers L / 2^S for the rows T, and for each table the
 //                                 messages by U's values and by V's, the component costs B at least
+//   minimise W W ...              all that is left, in an order in which it is minimised out one by
+//                                 one: what that costs bounds the component, whatever room there is
 //   costly C W:X ...              each of these values goes: with it the last bound is C at least
+//   part W W ...                  what follows is about these, which no table connects to others of
+//                                 the component or part at hand
+//   whole                         back to what the part was one of: what it costs at least is
+//                                 certain, and its variables are settled
 //   tree                          the nodes that follow are numbered from 0, the root
 //   node I                        what follows is about node I
 //   split W I J : X X ...         the node has two children: I, in which W has one of these values,
@@ -33,9 +39,9 @@
 //   overfull T                    nothing is left: the noted least of all does not fit on row T
 //   claim L / claim infeasible    the last line: no assignment costs less than L (not scaled)
 //
-// A component costs at least the least of all C, of the best bound of every node that was not
-// split, and of what a node was made with that was never visited, rounded up to a whole 2^scale.
-// Where a variable has lost its last value, nothing is left that could cost less.
+// A component, or part, costs at least the least of all C, of the best bound of every node that was
+// not split, and of what a node was made with that was never visited, rounded up to a whole
+// 2^scale. Where a variable has lost its last value, nothing is left that could cost less.
 #pragma once
 #include <concepts>
 #include <cstdint>

@@ -5,6 +5,8 @@
 //   root   Multipliers and messages ascend.  What the bound then shows to be unnecessary (reduced
 //          costs) goes, and what is left is presolved again: values that are gone make new
 //          infinities, those fold variables, and the next ascent starts from a smaller component.
+//          Where few variables meet anywhere, they are minimised out instead (elimination.hpp).
+//   parts  Where that falls apart, each part is proven by itself, and what they cost is added up.
 //   tree   Branch and bound on what is left, best first with dives.  A node is a set of domains; it
 //          is propagated, its ascent goes on from its parent's multipliers, values that can not be
 //          part of anything cheaper go, and what is open is split.
@@ -18,6 +20,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <numeric>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -26,6 +29,7 @@
 #include "tessera/solver/branching.hpp"
 #include "tessera/solver/component.hpp"
 #include "tessera/solver/descent.hpp"
+#include "tessera/solver/elimination.hpp"
 #include "tessera/solver/improver.hpp"
 #include "tessera/solver/incumbent.hpp"
 #include "tessera/solver/options.hpp"
@@ -40,9 +44,10 @@ namespace tessera::solver {
 template<class Int>
 class Prover {
  public:
-  // What it does is written to `proof`, if there is one.  @pre everything outlives it
+  // What it does is written to `proof`, if there is one; `step` is what it begins with there.
+  // @pre everything outlives it
   Prover(const Component<Int>& component, Incumbent<Int>& incumbent, const Deadline& deadline,
-         std::uint64_t seed, bool may_presolve, Proof* proof)
+         std::uint64_t seed, bool may_presolve, Proof* proof, const char* step = "component")
       : whole_(component),
         incumbent_(incumbent),
         deadline_(deadline),
@@ -50,7 +55,7 @@ class Prover {
         may_presolve_(may_presolve),
         proof_(proof) {
     if (proof_ != nullptr) {
-      proof_->step("component");
+      proof_->step(step);
       for (const Variable name : component.name) *proof_ << name;
       proof_->end();
     }
@@ -67,25 +72,36 @@ class Prover {
   double work() const noexcept { return work_; }
   // Multipliers for the rows of the component it was given; better ones from time to time.
   const std::vector<double>& lambda() const noexcept { return lambda_; }
-  bool is_at_root() const noexcept { return phase_ == Phase::root; }
+  // Before any tree; with parts, before the one at hand has a tree.
+  bool is_at_root() const noexcept {
+    if (phase_ != Phase::parts) return phase_ == Phase::root;
+    return part_ == parts_.size() || !parts_[part_].prover || parts_[part_].prover->is_at_root();
+  }
 
   // A little more: some sweeps, or a node of the tree.
   void advance() {
     switch (phase_) {
       case Phase::root: advance_root(); break;
+      case Phase::parts: advance_parts(); break;
       case Phase::tree: advance_tree(); break;
       case Phase::done: break;
     }
   }
 
  private:
-  enum class Phase : std::uint8_t { root, tree, done };
+  enum class Phase : std::uint8_t { root, parts, tree, done };
 
   // A round of presolve: the component that it left, and the way back.
   struct Stage {
     std::optional<Reduced<Int>> reduced;  // from the component of the stage before
     Component<Int> component;
     Wide constant = 0;  // what the stages so far have made certain
+  };
+  struct Part {
+    Component<Int> component;
+    std::vector<double> lambda;  // to begin with
+    std::unique_ptr<Incumbent<Int>> incumbent;
+    std::unique_ptr<Prover> prover;  // of the one at hand
   };
   struct Node {
     Domains domains;
@@ -132,6 +148,7 @@ class Prover {
     relax_domains();
     root_bound_ = bound_without_guide(restricted_);
     raise_root_bound();
+    if (minimise_out(few_sweeps)) return;
     sweeps_ = 0;
     next_look_ = first_look;
     phase_ = Phase::root;
@@ -146,6 +163,34 @@ class Prover {
     relaxation_.emplace(*weights_, Pace{});
   }
 
+  // Where nothing is short of room and few variables meet anywhere, all are minimised out one by
+  // one, which ends the component.  Whether that takes no more than so many sweeps, and was done.
+  bool minimise_out(double sweeps) {
+    constexpr double most_bits = 22;  // of the entries of one function
+    constexpr std::size_t most_room = std::size_t{1} << 25;
+    if (!restricted_.capacity.empty() || restricted_.size() == 0) return false;
+    Elimination<Int> elimination(*weights_);
+    std::vector<std::uint32_t> everything(restricted_.size());
+    std::iota(everything.begin(), everything.end(), 0U);
+    RandomSource random(seed_);
+    elimination.plan(everything, most_bits, random);
+    if (elimination.held() > 0 || elimination.work() > sweeps * sweep_work(weights_->entries()) ||
+        elimination.room() > most_room || !is_exact_in_double(restricted_, incumbent_.unit()))
+      return false;
+    Choice choice(restricted_.size(), 0);
+    elimination.minimise(weights_->costs(), choice);
+    work_ += elimination.work();
+    if (proof_ != nullptr) {
+      proof_->step("minimise");
+      for (const std::uint32_t i : elimination.order()) *proof_ << restricted_.name[i];
+      proof_->end();
+    }
+    offer(restricted_, kept_, choice);  // unless nothing is allowed
+    if (const auto cost = cost_of(restricted_, choice)) root_bound_ = *cost;
+    finish();
+    return true;
+  }
+
   // Presolves what `domains` leaves of the component.
   void next_stage(const Domains& domains) {
     auto stage = std::make_unique<Stage>();
@@ -155,19 +200,31 @@ class Prover {
       finish();
       return;
     }
-    stage->component = remainder_of(*stage->reduced);
     stage->constant = constant() + stage->reduced->constant;
-    // The multipliers of rows that remain are a good start.
-    std::vector<double> lambda;
-    std::size_t at = 0;
-    for (const std::uint32_t row : stage->component.row_name) {
-      while (component().row_name[at] != row) ++at;
-      lambda.push_back(relaxation_->lambda()[at]);
+    if (std::vector<Component<Int>> parts = components_of(*stage->reduced); parts.size() > 1) {
+      begin_parts(std::move(stage), std::move(parts));
+      return;
     }
+    stage->component = remainder_of(*stage->reduced);
+    std::vector<double> lambda = multipliers_of(stage->component);
     relaxation_.reset();
     weights_.reset();
     stages_.push_back(std::move(stage));
     enter_stage(Domains(component().total_values(), 1));
+    start_from(std::move(lambda));
+  }
+
+  // The present multipliers of the rows that remain in what comes next: a good start there.
+  std::vector<double> multipliers_of(const Component<Int>& next) const {
+    std::vector<double> lambda;
+    std::size_t at = 0;
+    for (const std::uint32_t row : next.row_name) {
+      while (component().row_name[at] != row) ++at;
+      lambda.push_back(relaxation_->lambda()[at]);
+    }
+    return lambda;
+  }
+  void start_from(std::vector<double> lambda) {
     if (phase_ == Phase::root) relaxation_->start_from(std::move(lambda), restart_step);
   }
 
@@ -198,12 +255,14 @@ class Prover {
     relaxation_.reset();
     weights_.reset();
     open_.clear();
+    parts_.clear();
     if (const auto cost = incumbent_.cost()) incumbent_.raise_bound(*cost);
   }
 
   // --- Root --------------------------------------------------------------------------------------
 
   static constexpr int first_look = 24;
+  static constexpr double few_sweeps = 20, many_sweeps = 2000;  // many: some nodes of a tree
   static constexpr double restart_step = 0.02;
 
   void advance_root() {
@@ -219,7 +278,7 @@ class Prover {
       relaxation_->ascend(goal);
       ++sweeps_;
     }
-    work_ += batch * sweep_work(*weights_);
+    work_ += batch * sweep_work(weights_->entries());
     const bool is_ready = relaxation_->is_converged() || relaxation_->best() >= goal;
     if (sweeps_ < next_look_ && !is_ready) return;
     next_look_ = sweeps_ + sweeps_ / 2;
@@ -258,7 +317,7 @@ class Prover {
   Bound<Int> bound_root(bool is_needed = false) {
     if (stages_.empty()) lambda_ = relaxation_->lambda();
     Bound<Int> bound = bound_of(restricted_, *relaxation_, root_bound_, is_needed);
-    work_ += sweep_work(*weights_);
+    work_ += sweep_work(weights_->entries());
     root_bound_ = std::max(root_bound_, bound.value);
     raise_root_bound();
     return bound;
@@ -285,11 +344,79 @@ class Prover {
       next_stage(domains_);
       return;
     }
-    begin_tree();
+    if (!minimise_out(many_sweeps)) begin_tree();
   }
 
-  static double sweep_work(const Weights<Int>& weights) {
-    return 2.5 * static_cast<double>(weights.entries());
+  // --- Parts -------------------------------------------------------------------------------------
+
+  // The stage that fell apart is none of stages_: the parts are what comes after it.
+  void begin_parts(std::unique_ptr<Stage> stage, std::vector<Component<Int>> parts) {
+    phase_ = Phase::parts;
+    divided_ = std::move(stage);
+    for (Component<Int>& part : parts) {
+      std::vector<double> lambda = multipliers_of(part);
+      parts_.push_back({std::move(part), std::move(lambda), nullptr, nullptr});
+    }
+    relaxation_.reset();
+    weights_.reset();
+    part_ = 0;
+    settled_ = 0;
+  }
+
+  // One part after the other, the smallest first, as a certificate has it.
+  void advance_parts() {
+    if (part_ == parts_.size()) {
+      offer_parts();
+      finish();
+      return;
+    }
+    Part& part = parts_[part_];
+    if (!part.prover) {
+      part.incumbent = std::make_unique<Incumbent<Int>>(
+          part.component, incumbent_.unit(), easy_bound(part.component), nullptr, limit_of_part());
+      part.prover = std::make_unique<Prover>(part.component, *part.incumbent, deadline_, seed_,
+                                             may_presolve_, proof_, "part");
+      part.prover->start_from(part.lambda);
+    }
+    const double work = part.prover->work();
+    const std::uint64_t nodes = part.prover->nodes();
+    part.prover->advance();
+    work_ += part.prover->work() - work;
+    nodes_ += part.prover->nodes() - nodes;
+    if (part_ + 1 == parts_.size())
+      incumbent_.raise_bound(bounded_by_incumbent(divided_->constant - constant() + settled_ +
+                                                  part.incumbent->bound()));
+    if (!part.prover->is_done()) return;
+    if (proof_ != nullptr) proof_->step("whole").end();
+    part.prover.reset();
+    ++part_;
+    if (part.incumbent->best_below(std::nullopt))
+      settled_ += *part.incumbent->cost();
+    else
+      finish();  // nothing of use is left of this part, and so of all
+  }
+
+  // What the part at hand may cost to be of use: what the incumbent leaves beside the others.
+  std::optional<Wide> limit_of_part() const {
+    const auto cost = incumbent_.cost();
+    if (!cost) return std::nullopt;
+    Wide others = divided_->constant + settled_;
+    for (std::size_t p = part_ + 1; p < parts_.size(); ++p)
+      others += easy_bound(parts_[p].component);
+    return *cost - others;
+  }
+
+  // The parts' best choices together.
+  void offer_parts() {
+    std::vector<Value> values(divided_->reduced->nodes.size(), 0);
+    for (const Part& part : parts_) {
+      const Choice choice = *part.incumbent->best_below(std::nullopt);
+      for (std::uint32_t i = 0; i < choice.size(); ++i)
+        values[part.component.origin[i]] = choice[i];
+    }
+    divided_->reduced->undo(values);
+    values.resize(component().size());
+    incumbent_.offer(lifted(std::move(values)));
   }
 
   // --- Tree --------------------------------------------------------------------------------------
@@ -387,7 +514,7 @@ class Prover {
       Relaxation<Int> relaxation(weights, Pace{0.1, 0.9, 0.7, 10, 1e-4});
       load(relaxation, *node.guide, restricted, kept);
       relaxation.optimise(sweeps_a_round, target(), [this] { return deadline_.is_over(); });
-      work_ += sweeps_a_round * sweep_work(weights);
+      work_ += sweeps_a_round * sweep_work(weights.entries());
       const Bound<Int> bound = bound_of(restricted, relaxation, node.bound, true);
       node.bound = std::max(node.bound, bound.value);
       if (closes(node.bound)) return {};
@@ -611,6 +738,12 @@ class Prover {
   std::optional<Relaxation<Int>> relaxation_;
   Wide root_bound_ = 0;
   int sweeps_ = 0, next_look_ = 0;
+
+  // Parts.
+  std::unique_ptr<Stage> divided_;
+  std::vector<Part> parts_;
+  std::size_t part_ = 0;  // the one at hand
+  Wide settled_ = 0;      // what those before it cost
 
   // Tree.
   std::vector<Node> open_;

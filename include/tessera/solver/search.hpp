@@ -2,6 +2,8 @@
 //
 // Solves one component: a prover from below (prover.hpp), explorers from above (explorer.hpp).
 //
+// Where much of a component is alike, it is first solved with what is alike choosing alike
+// (alike.hpp): a small part of the work, and mostly an assignment hardly dearer than the cheapest.
 // Most components are proven before exploring could begin.  Where not, one thread shares its time
 // between proof and exploration, by work done and not by the clock, so that a seed gives the same
 // answer; of several threads the first proves, and the others explore.
@@ -11,16 +13,20 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <thread>
 #include <vector>
 
+#include "tessera/solver/alike.hpp"
 #include "tessera/solver/explorer.hpp"
 #include "tessera/solver/incumbent.hpp"
 #include "tessera/solver/options.hpp"
+#include "tessera/solver/presolve.hpp"
 #include "tessera/solver/prover.hpp"
+#include "tessera/solver/reduce.hpp"
 
 namespace tessera::solver {
 
@@ -54,8 +60,11 @@ class Search {
   // A choice to begin with.
   void offer(const Choice& choice) { incumbent_.offer(choice); }
 
-  Outcome run() {
+  // Ends after about so much work (prover.hpp), however far it is.
+  Outcome run(double work_limit = std::numeric_limits<double>::infinity()) {
     constexpr double alone = 4e7;
+    work_limit_ = work_limit;
+    choose_alike();
     // Without rows the root's sweeps converge soon, and leave little to explore.
     const bool is_short = component_.capacity.empty();
     while (!is_finished() && (prover_.work() < alone || (is_short && prover_.is_at_root())))
@@ -68,7 +77,44 @@ class Search {
 
  private:
   bool is_finished() {
-    return prover_.is_done() || deadline_.is_over() || prover_.nodes() >= options_.node_limit;
+    return prover_.is_done() || deadline_.is_over() || prover_.nodes() >= options_.node_limit ||
+           prover_.work() + explored_ >= work_limit_;
+  }
+
+  // --- What is alike -----------------------------------------------------------------------------
+
+  // Solves the component with what is alike choosing alike, where that makes it much smaller.
+  void choose_alike() {
+    constexpr int depth = 3;               // farther, and layers near an end are not alike any more
+    constexpr std::size_t worthwhile = 4;  // times as few variables
+    constexpr double sweeps = 40;          // of the whole component: what it may take, about
+    std::vector<std::uint32_t> classes = classes_of(component_, depth);
+    const std::uint32_t count = *std::max_element(classes.begin(), classes.end()) + 1;
+    if (count * worthwhile > component_.size()) return;
+    const Alike<Int> alike(component_, std::move(classes));
+    const double limit = sweeps * sweep_work(entries_of(component_));
+    if (const auto choice = solve_small(alike.component(), limit)) offer(alike.lifted(*choice));
+  }
+
+  // The best choice that this much work finds in a component, if any.
+  std::optional<Choice> solve_small(const Component<Int>& component, double work_limit) {
+    Reduced<Int> reduced = make_reduced(component, Domains(component.total_values(), 1));
+    Presolve<Int>(reduced, deadline_).run();
+    if (reduced.infeasible) return std::nullopt;
+    Options options;
+    options.seed = options_.seed;
+    std::vector<Value> values(reduced.nodes.size(), 0);
+    const std::vector<Component<Int>> parts = components_of(reduced);
+    for (const Component<Int>& part : parts) {
+      Search search(part, incumbent_.unit(), options, deadline_, nullptr,
+                    [](const Outcome&, bool) {});
+      const Outcome outcome = search.run(work_limit / static_cast<double>(parts.size()));
+      if (!outcome.best) return std::nullopt;
+      for (std::uint32_t i = 0; i < part.size(); ++i) values[part.origin[i]] = (*outcome.best)[i];
+    }
+    reduced.undo(values);
+    values.resize(component.size());
+    return values;
   }
 
   void prove() {
@@ -126,9 +172,9 @@ class Search {
         prove();
         proving += (prover_.work() - before + 1) / share;
       } else {
-        const double before = explorer.work();
         explorer.advance(prover_.lambda());
-        exploring += (explorer.work() - before + 1) / (1 - share);
+        exploring += (explorer.work() - explored_ + 1) / (1 - share);
+        explored_ = explorer.work();
       }
     }
   }
@@ -178,6 +224,7 @@ class Search {
   double last_report_ = 0;
   Incumbent<Int> incumbent_;
   Prover<Int> prover_;
+  double work_limit_ = 0, explored_ = 0;  // explored: this thread's work apart from proving
 
   std::mutex mutex_;  // guards what follows
   std::vector<double> lambda_;
