@@ -136,12 +136,14 @@ void describe(CLI::App& app, Arguments& arguments) {
                   "how many a step is cut into, or auto: of 1, 2, 4, ... sequences, until two in a "
                   "row are worse.  MODEL is one microbatch, so there it must be a number")
       ->capture_default_str();
-  add_to_pipeline("--schedule", arguments.schedule, "1f1b or gpipe")
-      ->check(CLI::IsMember({"1f1b", "gpipe"}))
+  add_to_pipeline("--schedule", arguments.schedule,
+                  "1f1b, gpipe, zero-bubble (the backward pass in two), interleaved (equal stages, "
+                  "each with several chunks of the layers), or auto: whichever takes least")
+      ->check(CLI::IsMember({"1f1b", "gpipe", "zero-bubble", "interleaved", "auto"}))
       ->capture_default_str();
   add_to_pipeline("--layers", arguments.layers,
-                  "cut the program into so many layers of about the same work (default: where the "
-                  "names of parameters say, as layer7.up; else 8)");
+                  "cut the program into so many layers of about the same work, or where the names "
+                  "of parameters say, as layer7.up: named (default: named where they say, else 8)");
   add_to_pipeline("--price-cache", arguments.price_cache,
                   "a folder in which prices of spans are kept from run to run");
   add_to_pipeline("--timeline", arguments.timeline,
@@ -234,15 +236,20 @@ cost::Cluster cluster_of(const Arguments& arguments) {
   }
 }
 
-cost::ClusterModel cluster_model(const Arguments& arguments, const cost::Cluster& cluster,
-                                 const DynamicMesh& mesh) {
+int hidden_percent_of(const Arguments& arguments) {
   const Extent hidden =
       examples::parse_count("--hidden-communication", arguments.hidden_communication);
   if (hidden < 0 || hidden > 100)
     throw InputError("--hidden-communication",
                      arguments.hidden_communication + " is no number from 0 to 100");
+  return static_cast<int>(hidden);
+}
+
+cost::ClusterModel cluster_model(const Arguments& arguments, const cost::Cluster& cluster,
+                                 const DynamicMesh& mesh) {
+  const int hidden = hidden_percent_of(arguments);
   try {
-    return {cluster, mesh, static_cast<int>(hidden)};
+    return {cluster, mesh, hidden};
   } catch (const std::invalid_argument& error) {
     throw InputError("--mesh", error.what());
   }
@@ -377,9 +384,9 @@ struct Planned {
   io::hlo::Module module;
   io::hlo::Program program;
 };
-Planned written_as(const plan::RecomputingPlan& step, const io::hlo::Module& given,
-                   const io::hlo::Program& program_given) {
-  if (step.graph.op_count() == program_given.graph.op_count()) return {given, program_given};
+std::optional<Planned> rewritten_as(const plan::RecomputingPlan& step, const io::hlo::Module& given,
+                                    const io::hlo::Program& program_given) {
+  if (step.graph.op_count() == program_given.graph.op_count()) return std::nullopt;
   const std::string& name = given.name;
   io::hlo::Module module = io::hlo::read_module(io::hlo::write_hlo(step.graph, name), name);
   io::hlo::Program program = io::hlo::import_module(module);
@@ -387,7 +394,7 @@ Planned written_as(const plan::RecomputingPlan& step, const io::hlo::Module& giv
   if (!difference.empty())
     throw InputError("--recompute", "the program can not be written as HLO: " + difference +
                                         "; --emit table does without");
-  return {std::move(module), std::move(program)};
+  return Planned{std::move(module), std::move(program)};
 }
 
 template<cost::CostModel Model>
@@ -414,8 +421,9 @@ ExitCode run_with(const Arguments& arguments, const DynamicMesh& mesh, const Mod
   if (plan.status == solver::Status::infeasible) {
     std::fprintf(stderr, "%s", report::plan_table(step.graph, plan).c_str());
     if (arguments.emit == "json") {
-      const Planned written = written_as(step, module, program);
-      write(arguments, io::write_plan(written.module, written.program, plan));
+      const std::optional<Planned> rewritten = rewritten_as(step, module, program);
+      write(arguments, io::write_plan(rewritten ? rewritten->module : module,
+                                      rewritten ? rewritten->program : program, plan));
     }
     return ExitCode::infeasible;
   }
@@ -428,10 +436,11 @@ ExitCode run_with(const Arguments& arguments, const DynamicMesh& mesh, const Mod
     write(arguments, report::plan_table(step.graph, plan, {.all_ops = arguments.all}) +
                          report::recompute_table(step));
   } else {
-    const Planned written = written_as(step, module, program);
-    write(arguments, arguments.emit == "json"
-                         ? io::write_plan(written.module, written.program, plan)
-                         : io::hlo::emit(written.module, written.program, plan));
+    const std::optional<Planned> rewritten = rewritten_as(step, module, program);
+    const io::hlo::Module& of = rewritten ? rewritten->module : module;
+    const io::hlo::Program& its = rewritten ? rewritten->program : program;
+    write(arguments,
+          arguments.emit == "json" ? io::write_plan(of, its, plan) : io::hlo::emit(of, its, plan));
   }
   if (!arguments.execute) return ExitCode::solved;
   return tell(arguments, examples::execute(step.graph, plan, execute_options_of(arguments)));
@@ -454,17 +463,28 @@ pipeline::Layers layers_of(const Arguments& arguments, const graph::Graph& graph
       throw InputError("--layers", error.what());
     }
   };
-  if (!arguments.layers.empty()) {
+  std::optional<pipeline::Layers> named = pipeline::named_layers(graph);
+  if (arguments.layers == "named" && !named)
+    throw InputError("--layers", "no parameter's name tells of a layer, as layer7.up does");
+  if (!arguments.layers.empty() && arguments.layers != "named") {
     const Extent count = examples::parse_count("--layers", arguments.layers);
     if (count < 1) throw InputError("--layers", arguments.layers + " is not 1 or more");
     return cut(count);
   }
   constexpr Extent usual = 8;
-  if (std::optional<pipeline::Layers> named = pipeline::named_layers(graph)) return *named;
+  if (named) return *std::move(named);
   std::size_t heavy = 0;
   for (graph::OpId id = 0; id < graph.op_count(); ++id) heavy += graph.op(id).is_heavy ? 1 : 0;
   // A third of a training step's heavy ops are forward ones.
   return cut(std::clamp<Extent>(static_cast<Extent>(heavy / 3), 1, usual));
+}
+
+// Nothing: whichever takes least.
+std::optional<pipeline::ScheduleKind> schedule_of(const Arguments& arguments) {
+  using Kind = pipeline::ScheduleKind;
+  for (const Kind kind : {Kind::gpipe, Kind::one_f_one_b, Kind::interleaved, Kind::zero_bubble})
+    if (arguments.schedule == pipeline::to_string(kind)) return kind;
+  return std::nullopt;
 }
 
 plan::PipelineOptions pipeline_options_of(const Arguments& arguments, const plan::Options& common) {
@@ -474,11 +494,11 @@ plan::PipelineOptions pipeline_options_of(const Arguments& arguments, const plan
   options.memory_budget = common.memory_budget;
   if (arguments.recompute == "full")
     throw InputError("--recompute", "full is not for --pipeline: it is auto or none");
-  options.may_recompute = arguments.recompute != "none";
-  if (arguments.schedule == "gpipe") options.schedule = pipeline::ScheduleKind::gpipe;
+  if (arguments.recompute == "none") options.recomputing = plan::Recomputing::never;
+  options.schedule = schedule_of(arguments);
+  if (!arguments.whole_spans) options.gap = 0.03;
   options.pricing.whole_spans = arguments.whole_spans;
-  options.pricing.hidden_percent = static_cast<int>(
-      examples::parse_count("--hidden-communication", arguments.hidden_communication));
+  options.pricing.hidden_percent = hidden_percent_of(arguments);
   options.pricing.threads = arguments.threads;
   options.pricing.solver = common.solver;
   if (!arguments.price_cache.empty())

@@ -3,9 +3,11 @@
 // kind where memory, shapes or wires favour it.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <set>
 #include <string>
 
+#include "support/expert_pipelines.hpp"
 #include "support/expert_situations.hpp"
 #include "tessera/core/text.hpp"
 #include "tessera/solver/solve.hpp"
@@ -42,6 +44,26 @@ TEST_CASE("no expert's plan is cheaper than the one that is found") {
     }
     CHECK(fitting > 0);
   }
+}
+
+// The fast ones of those that the benchmark expert-pipelines goes through.
+TEST_CASE("no pipeline that an expert ran is faster than the one that is found") {
+  int count = 0;
+  for (const ExpertPipeline& run : expert_pipelines()) {
+    const bool is_fast = run.data * run.tensor * run.stages <= 4 && run.batch < 16;
+    if (!is_fast) continue;
+    CAPTURE(run.id);
+    const PipelineComparison both = compare(run);
+    REQUIRE(both.by_hand.has_stages());
+    REQUIRE(both.found.has_stages());
+    CHECK(both.by_hand.stages.size() ==
+          static_cast<std::size_t>(run.stages * std::max<std::int64_t>(1, run.chunks)));
+    CHECK(both.found.step_time <= both.by_hand.step_time);
+    for (const tessera::plan::PlannedStage& stage : both.found.stages)
+      CHECK(stage.bytes <= both.found.memory_capacity);
+    ++count;
+  }
+  CHECK(count >= 5);
 }
 
 TEST_CASE("what an expert does by hand is told from its plan") {

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "tessera/cost/presets.hpp"
@@ -109,7 +110,12 @@ TEST_CASE("layers that are alike are priced once, and as each would be by itself
         const plan::Plan alone =
             plan::plan_span(span, views[view].mesh, model, {.microbatches = 8});
         REQUIRE(prices.price(view, first, last));
-        CHECK(*prices.price(view, first, last) == plan::price_of(span, alone, 8));
+        const SpanPrice& found = *prices.price(view, first, last);
+        SpanPrice expected = plan::price_of(span, alone, 8);
+        CHECK(found.least_work > 0);
+        CHECK(found.least_work <= expected.forward + expected.backward);
+        expected.least_work = found.least_work;  // of what was to be solved, not of the plan
+        CHECK(found == expected);
       }
 }
 
@@ -168,15 +174,17 @@ TEST_CASE("the plan behind a price is the one that was priced") {
 
 // --- Stages --------------------------------------------------------------------------------------
 
-// The definition, by trying everything: every cut, every size of every stage, every view, kept or
-// computed again; each span priced by itself.
+// The definition, by trying everything: every cut, stages of one device and of two, kept or
+// computed again, at the least time or at the least within what memory leaves for so many in
+// flight; each span priced by itself.
 class EveryChoice {
  public:
-  EveryChoice(const Case& c, std::int64_t microbatches, Extent memory)
-      : case_(c),
+  EveryChoice(const Case& c, std::int64_t microbatches, Extent memory, bool is_zero_bubble = false)
+      : is_zero_bubble_(is_zero_bubble),
+        case_(c),
         program_(c.graph, c.layers),
         hosts_(plan::hosts_of(c.cluster)),
-        submeshes_(plan::default_submeshes(hosts_)),
+        submeshes_({{1, 1}, {1, 2}}),
         microbatches_(microbatches),
         memory_(memory) {}
 
@@ -187,8 +195,15 @@ class EveryChoice {
 
  private:
   struct Station {
-    Cost time = 0, receive = 0, per_step = 0;
+    Cost time = 0, weights = 0, receive = 0, per_step = 0;
     pipeline::StageMemory memory;
+
+    auto numbers() const {
+      return std::tuple(time, weights, receive, per_step, memory.fixed, memory.per_microbatch);
+    }
+    friend bool operator==(const Station& a, const Station& b) {
+      return a.numbers() == b.numbers();
+    }
   };
 
   void extend(std::size_t first, Extent used, std::vector<Station> stations) {
@@ -213,11 +228,13 @@ class EveryChoice {
     for (std::size_t i = 0; i < stations.size(); ++i) {
       const Station& s = stations[i];
       const auto after = static_cast<std::int64_t>(stations.size() - 1 - i);
-      const std::int64_t held = std::min(microbatches_, after + 1);
+      const auto count = static_cast<std::int64_t>(stations.size());
+      const std::int64_t held = std::min(microbatches_, is_zero_bubble_ ? count : after + 1);
       if (s.memory.fixed + Wide(s.memory.per_microbatch) * held > memory_) return;
-      latency += s.time + s.receive;
+      const Cost overlap = is_zero_bubble_ ? std::min(s.time, 2 * s.weights) : 0;
+      latency += s.time + s.receive - overlap;
       period = std::max({period, s.time, s.receive});
-      per_step = std::max(per_step, s.per_step);
+      per_step = std::max(per_step, s.per_step + overlap);
     }
     const Wide total = latency + Wide(microbatches_ - 1) * period + per_step;
     if (!best_ || total < *best_) best_ = total;
@@ -234,36 +251,58 @@ class EveryChoice {
       if (mesh.extent(0) > 1 && mesh.extent(1) == 1) continue;  // the same line twice
       const DynamicMesh view = mesh.extent(0) == 1 ? DynamicMesh{devices} : mesh;
       const cost::ClusterModel model(cost::part_of(case_.cluster, devices), view);
-      const plan::Plan plan = plan::plan_span(span, view, model, {.microbatches = microbatches_});
-      const SpanPrice price = plan::price_of(span, plan, microbatches_);
-      Cost receive = 0;
-      if (devices < case_.cluster.device_count()) {
-        cost::Cluster room = case_.cluster;
-        room.levels[room.levels.size() - 1].fan_out *= 2;
-        const auto add = [&](const pipeline::Crossing& crossing, DynamicSharding sharding) {
-          const graph::TensorType& type = span.graph.type_of(crossing.value);
-          receive += pipeline::transfer_time(
-              pipeline::transfer_between(type.dims, {view, sharding, 0}, {view, sharding, devices},
-                                         hosts_.per_host),
-              graph::bytes_of(type.element), room);
-        };
-        for (std::size_t i = 0; i < span.received.size(); ++i)
-          if (span.received[i].part == pipeline::OpPart::forward)
-            add(span.received[i], price.received[i]);
-        for (std::size_t i = 0; i < span.sent.size(); ++i)
-          if (span.sent[i].part == pipeline::OpPart::backward) add(span.sent[i], price.sent[i]);
-      }
-      const Cost once = price.forward + price.backward;
-      at->second.push_back(
-          {once, receive, price.per_step, {price.fixed + price.transient, price.saved}});
-      at->second.push_back({once + price.forward,
-                            receive,
-                            price.per_step,
-                            {price.fixed + price.transient + price.saved, price.given}});
+      add_station(at->second, span, view, plan::plan_span(span, view, model, {microbatches_}));
+      for (const bool recomputes : {false, true})
+        for (std::int64_t held = 1; held <= std::min<std::int64_t>(microbatches_, 3); ++held) {
+          if (memory_ == 100'000'000) continue;  // where all fits
+          plan::SpanRequest request{.microbatches = microbatches_};
+          request.budget = plan::SpanBudget{1, held, recomputes, memory_};
+          const plan::Plan within = plan::plan_span(span, view, model, request);
+          if (within.has_ops()) add_station(at->second, span, view, within);
+        }
     }
     return at->second;
   }
 
+  // Both with activations kept and with them computed again.
+  void add_station(std::vector<Station>& stations, const pipeline::SpanProgram& span,
+                   const DynamicMesh& view, const plan::Plan& plan) const {
+    const SpanPrice price = plan::price_of(span, plan, microbatches_);
+    const Extent devices = view.device_count();
+    Cost receive = 0;
+    if (devices < case_.cluster.device_count()) {
+      cost::Cluster room = case_.cluster;
+      room.levels[room.levels.size() - 1].fan_out *= 2;
+      const auto add = [&](const pipeline::Crossing& crossing, DynamicSharding sharding) {
+        const graph::TensorType& type = span.graph.type_of(crossing.value);
+        receive += pipeline::transfer_time(
+            pipeline::transfer_between(type.dims, {view, sharding, 0}, {view, sharding, devices},
+                                       hosts_.per_host),
+            graph::bytes_of(type.element), room);
+      };
+      for (std::size_t i = 0; i < span.received.size(); ++i)
+        if (span.received[i].part == pipeline::OpPart::forward)
+          add(span.received[i], price.received[i]);
+      for (std::size_t i = 0; i < span.sent.size(); ++i)
+        if (span.sent[i].part == pipeline::OpPart::backward) add(span.sent[i], price.sent[i]);
+    }
+    const Cost once = price.forward + price.backward;
+    for (const Station& station :
+         {Station{once,
+                  price.weight_backward,
+                  receive,
+                  price.per_step,
+                  {price.fixed + price.transient, price.saved}},
+          Station{once + price.forward,
+                  price.weight_backward,
+                  receive,
+                  price.per_step,
+                  {price.fixed + price.transient + price.saved, price.given}}})
+      if (std::find(stations.begin(), stations.end(), station) == stations.end())
+        stations.push_back(station);
+  }
+
+  bool is_zero_bubble_;
   const Case& case_;
   pipeline::LayeredProgram program_;
   pipeline::Submesh hosts_;
@@ -275,40 +314,102 @@ class EveryChoice {
 };
 
 TEST_CASE("stages are the best of all there are, within memory") {
-  const Case c(chain(4, 64, 256), "alpa-p3.16xlarge:4");
+  const Case c(chain(3, 64, 256), "alpa-p3.16xlarge:4");
   const pipeline::LayeredProgram program(c.graph, c.layers);
-  for (std::size_t layer = 0; layer < 4; ++layer)  // nothing is sent but activations
+  for (std::size_t layer = 0; layer < 3; ++layer)  // nothing is sent but activations
     for (const pipeline::Crossing& crossing : program.span(layer, layer).sent)
       CHECK(crossing.part != pipeline::OpPart::update);
-  bool any_infeasible = false, any_recomputed = false, any_pipeline = false;
-  for (const std::int64_t microbatches : {1, 4, 32})
-    for (const Extent memory : {100'000'000, 1'500'000, 1'100'000, 800'000, 300'000}) {
-      CAPTURE(microbatches);
-      CAPTURE(memory);
-      PipelineOptions options;
-      options.microbatches = microbatches;
-      options.memory_budget = memory;
-      options.pricing.whole_spans = true;
-      const PipelinePlan found = plan::plan_pipeline(c.graph, c.layers, c.cluster, options);
-      const std::optional<Wide> best = EveryChoice(c, microbatches, memory).run();
-      CHECK(found.has_stages() == best.has_value());
-      any_infeasible = any_infeasible || !best;
-      if (!best || !found.has_stages()) {
-        CHECK(found.status == PipelineStatus::infeasible);
-        continue;
-      }
-      CHECK(found.status == PipelineStatus::optimal);
-      CHECK(to_string(found.cost) == to_string(*best));
-      CHECK(found.lower_bound == found.cost);
-      any_pipeline = any_pipeline || found.stages.size() > 1;
-      for (const plan::PlannedStage& stage : found.stages) {
-        CHECK(stage.bytes() <= memory);
-        any_recomputed = any_recomputed || stage.recomputes;
-      }
+  bool any_infeasible = false, any_recomputed = false, any_pipeline = false, any_within = false;
+  struct Question {
+    std::int64_t microbatches;
+    Extent memory;
+    bool is_zero_bubble;
+  };
+  std::vector<Question> questions{{32, 100'000'000, false},
+                                  {32, 100'000'000, true},
+                                  {1, 400'000, false},
+                                  {2, 1'200'000, true},
+                                  {2, 1'000'000, true}};
+  for (const Extent memory : {1'400'000, 1'200'000, 1'000'000, 850'000, 700'000})
+    questions.push_back({2, memory, false});
+  for (const Question& question : questions) {
+    const std::int64_t microbatches = question.microbatches;
+    const Extent memory = question.memory;
+    const bool is_zero_bubble = question.is_zero_bubble;
+    CAPTURE(microbatches);
+    CAPTURE(memory);
+    CAPTURE(is_zero_bubble);
+    PipelineOptions options;
+    options.microbatches = microbatches;
+    options.memory_budget = memory;
+    options.pricing.whole_spans = true;
+    options.pricing.budget_limit = 60;
+    options.submeshes = {{1, 1}, {1, 2}};
+    if (is_zero_bubble) options.schedule = pipeline::ScheduleKind::zero_bubble;
+    const PipelinePlan found = plan::plan_pipeline(c.graph, c.layers, c.cluster, options);
+    const std::optional<Wide> best = EveryChoice(c, microbatches, memory, is_zero_bubble).run();
+    CHECK(found.has_stages() == best.has_value());
+    any_infeasible = any_infeasible || !best;
+    if (!best || !found.has_stages()) {
+      CHECK(found.status == PipelineStatus::infeasible);
+      continue;
     }
+    CHECK(found.status == PipelineStatus::optimal);
+    CHECK(to_string(found.cost) == to_string(*best));
+    CHECK(found.lower_bound == found.cost);
+    CHECK(found.work_bound <= found.cost);
+    CHECK((found.work_bound > 0) == !is_zero_bubble);
+    any_pipeline = any_pipeline || found.stages.size() > 1;
+    for (const plan::PlannedStage& stage : found.stages) {
+      CHECK(stage.bytes <= memory);
+      any_recomputed = any_recomputed || stage.way.recomputes;
+      any_within = any_within || stage.way.level > 0;
+    }
+  }
   CHECK(any_infeasible);
   CHECK(any_recomputed);
   CHECK(any_pipeline);
+  CHECK(any_within);
+}
+
+// Equal layers, free transfers: what stages are chosen by is what their schedule takes.
+TEST_CASE("each schedule's stages fit as it holds them, and the fastest is the one for auto") {
+  const Case c(chain(8, 16, 512), "alpa-p3.16xlarge:4");
+  using Kind = pipeline::ScheduleKind;
+  PipelineOptions options;
+  options.microbatches = 8;
+  options.submeshes = {{1, 1}};
+  Cost least = infinite;
+  for (const Kind kind : {Kind::gpipe, Kind::one_f_one_b, Kind::zero_bubble, Kind::interleaved}) {
+    CAPTURE(std::string(pipeline::to_string(kind)));
+    options.schedule = kind;
+    for (const Extent memory : {Extent{100'000'000}, Extent{6'000'000}}) {
+      CAPTURE(memory);
+      options.memory_budget = memory;
+      const PipelinePlan found = plan::plan_pipeline(c.graph, c.layers, c.cluster, options);
+      REQUIRE(found.has_stages());
+      CHECK(found.schedule.kind == kind);
+      CHECK(found.stage_count() == 4);
+      CHECK(found.ranks().count() == 4);
+      std::size_t next = 0;
+      for (std::size_t i = 0; i < found.stages.size(); ++i) {
+        const plan::PlannedStage& stage = found.stages[i];
+        CHECK(stage.first == next);
+        next = stage.last + 1;
+        CHECK(stage.first_device == static_cast<Device>(i % 4));
+        CHECK(stage.bytes <= memory);
+        if (kind == Kind::gpipe) CHECK(stage.in_flight == 8);
+        if (kind == Kind::one_f_one_b) CHECK(stage.in_flight == 4 - static_cast<int>(i));
+        if (kind == Kind::zero_bubble) CHECK(stage.in_flight == 4);
+      }
+      CHECK(next == 8);
+      if (kind == Kind::interleaved) CHECK(found.stages.size() == 8);
+      if (memory == 100'000'000) least = std::min(least, found.step_time);
+    }
+  }
+  options.schedule = std::nullopt;
+  options.memory_budget = 100'000'000;
+  CHECK(plan::plan_pipeline(c.graph, c.layers, c.cluster, options).step_time == least);
 }
 
 TEST_CASE("a pipeline's stages tile the cluster, and its step plays") {
@@ -410,9 +511,6 @@ TEST_CASE("what can not be asked for is refused") {
   const Case c(chain(2, 16, 32), "alpa-p3.16xlarge:2");
   CHECK_THROWS_WITH(plan::plan_pipeline(c.graph, c.layers, c.cluster, {.microbatches = 0}),
                     "pipeline: 0 microbatches; there must be 1 at least");
-  CHECK_THROWS_WITH(plan::plan_pipeline(c.graph, c.layers, c.cluster,
-                                        {.schedule = pipeline::ScheduleKind::zero_bubble}),
-                    "in_flight: zero-bubble: depends on all stages; simulate the schedule");
   CHECK_THROWS_AS(plan::plan_pipeline(c.graph, c.layers, c.cluster, {.submeshes = {{3, 3}}}),
                   std::invalid_argument);
 }

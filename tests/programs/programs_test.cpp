@@ -182,6 +182,18 @@ TEST_CASE("tessera-plan cuts a program into stages") {
   CHECK(gpipe.code == 0);
   CHECK(gpipe.out.find("as gpipe plays") != std::string::npos);
   CHECK(gpipe.err.find("views") != std::string::npos);
+  for (const std::string kind : {"zero-bubble", "interleaved"})
+    for (const std::string emit : {"table", "json", "hlo"}) {
+      CAPTURE(kind);
+      CAPTURE(emit);
+      const Ran ran = run("tessera-plan", flags + "--schedule " + kind + " --emit " + emit);
+      CHECK(ran.code == 0);
+      const std::string wanted = emit == "table"  ? "as " + kind + " plays"
+                                 : emit == "json" ? "\"schedule\": \"" + kind + '"'
+                                                  : "HloModule";
+      CHECK(ran.out.find(wanted) != std::string::npos);
+    }
+  CHECK(run("tessera-plan", flags + "--schedule auto --layers named").code == 0);
   const Ran json = run("tessera-plan", flags + "--emit json");
   CHECK(json.code == 0);
   for (const char* const key :
@@ -232,6 +244,7 @@ TEST_CASE("a file is one microbatch of a pipeline") {
   refused(mlp + " --cluster alpa-p3.16xlarge:4 --pipeline --microbatches 2 --layers 99",
           "--layers: layers: 99 asked for");
   refused(piped + "--global-batch 8 --microbatches 3", "do not divide a batch of 8");
+  refused(piped + "--global-batch 8 --hidden-communication 101", "is no number from 0 to 100");
   refused(mlp + " --mesh 4 --pipeline", "--pipeline requires --cluster");
   const Ran tight = run("tessera-plan", flags + "--microbatches 8 --memory-budget 1kB");
   CHECK(tight.code == 2);

@@ -133,11 +133,11 @@ class PipelinePreparer {
   }
 
   void add_stage(const plan::PlannedStage& stage) {
-    StageRun run{stage.mesh, stage.first_device, stage.recomputes, {}, stage.bytes()};
+    StageRun run{stage.mesh, stage.first_device, stage.way.recomputes, {}, stage.bytes};
     plan_.prices->for_each_span(stage.first, stage.last, [&](std::size_t first, std::size_t last) {
       const auto [at, is_new] =
-          plans_.try_emplace(plan::detail::plan_key(plan_, stage.view, first, last));
-      if (is_new) at->second = plan_.prices->plan(stage.view, first, last);
+          plans_.try_emplace(plan::detail::plan_key(*plan_.prices, stage.way, first, last));
+      if (is_new) at->second = plan_.prices->plan(stage.way.view, first, last, stage.way.level);
       if (!at->second.has_ops()) throw std::runtime_error("the plan of a stage was cancelled");
       run.spans.push_back({first, last, plan_.prices->program(first, last), at->second});
       check_updates(run.spans.back().program);

@@ -39,8 +39,9 @@ inline void put_shardings(Numbers& numbers, const std::vector<DynamicSharding>& 
 
 // What crosses between layers is whole, so no sharding has partial results.
 inline Numbers numbers_of(const plan::SpanPrice& price) {
-  Numbers numbers{price.forward, price.backward, price.per_step,  price.fixed,
-                  price.saved,   price.given,    price.transient, price.peak};
+  Numbers numbers{price.forward,         price.backward,  price.per_step,  price.fixed,
+                  price.saved,           price.given,     price.transient, price.peak,
+                  price.weight_backward, price.least_work};
   for (const Wide flops : {price.model_flops, price.forward_flops, price.hardware_flops}) {
     numbers.push_back(static_cast<std::int64_t>(flops >> 62));
     numbers.push_back(static_cast<std::int64_t>(flops & ((Wide{1} << 62) - 1)));
@@ -59,8 +60,9 @@ class PriceReader {
 
   plan::SpanPrice run() {
     plan::SpanPrice price;
-    for (Extent* const number : {&price.forward, &price.backward, &price.per_step, &price.fixed,
-                                 &price.saved, &price.given, &price.transient, &price.peak})
+    for (Extent* const number :
+         {&price.forward, &price.backward, &price.per_step, &price.fixed, &price.saved,
+          &price.given, &price.transient, &price.peak, &price.weight_backward, &price.least_work})
       *number = next();
     for (Wide* const flops : {&price.model_flops, &price.forward_flops, &price.hardware_flops}) {
       *flops = Wide(next()) << 62;
@@ -69,6 +71,7 @@ class PriceReader {
     price.is_proven = next() != 0;
     price.received = shardings();
     price.sent = shardings();
+    if (at_ != numbers_.size()) throw std::out_of_range("price");
     return price;
   }
 

@@ -56,16 +56,18 @@ struct StageMemory {
   std::int64_t per_microbatch = 0;  // bytes for each microbatch in flight
 };
 
+// @pre no argument is negative
+constexpr bool fits(StageMemory memory, std::int64_t microbatches, std::int64_t limit) noexcept {
+  return Wide(memory.per_microbatch) * microbatches + memory.fixed <= limit;
+}
+
 // The most stages that may follow a stage so that it still fits in `limit` bytes: any_successors
 // where nothing that follows makes it too large, -1 where it fits nowhere.
 // Throws as in_flight does.  @pre no argument is negative, microbatches >= 1
 inline std::int64_t most_successors(StageMemory memory, std::int64_t limit, ScheduleKind kind,
                                     std::int64_t microbatches) {
-  const auto fits = [&](std::int64_t count) {
-    return Wide(memory.per_microbatch) * count + memory.fixed <= limit;
-  };
-  if (fits(in_flight(kind, microbatches - 1, microbatches))) return any_successors;
-  if (!fits(in_flight(kind, 0, microbatches))) return -1;
+  if (fits(memory, in_flight(kind, microbatches - 1, microbatches), limit)) return any_successors;
+  if (!fits(memory, in_flight(kind, 0, microbatches), limit)) return -1;
   // Here the count in flight is successors + 1: other schedules hold the same wherever they are.
   return std::min((limit - memory.fixed) / memory.per_microbatch - 1, any_successors - 1);
 }

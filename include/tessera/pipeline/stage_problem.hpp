@@ -43,12 +43,13 @@ namespace tessera::pipeline {
 struct StageOption {
   Cost time = 0;      // one microbatch: forward and backward
   Cost receive = 0;   // one microbatch's transfer from the stage before, and of its gradient back
+  Cost overlap = 0;   // of the time, what only this stage waits for: it adds to no one's latency
   Cost per_step = 0;  // once per step, after the last microbatch
   std::int64_t max_successors =
       any_successors;     // more stages after it, and its memory is too small
   std::uint32_t tag = 0;  // the caller's: a plan, a view of the submesh
 
-  constexpr Cost latency() const noexcept { return saturating_add(time, receive); }
+  constexpr Cost latency() const noexcept { return saturating_add(time, receive) - overlap; }
   constexpr Cost period() const noexcept { return std::max(time, receive); }
   friend constexpr bool operator==(const StageOption&, const StageOption&) noexcept = default;
 };
@@ -95,10 +96,14 @@ class StageProblem {
       refuse("span " + std::to_string(first) + ".." + std::to_string(last) + " on size " +
              std::to_string(size) + ": there are " + std::to_string(layers_) + " layers and " +
              std::to_string(sizes_.size()) + " sizes");
-    if (option.time < 0 || option.receive < 0 || option.per_step < 0)
+    if (option.time < 0 || option.receive < 0 || option.per_step < 0 || option.overlap < 0)
       refuse("span " + std::to_string(first) + ".." + std::to_string(last) +
              " has a negative time");
-    if (!is_finite(option.latency()) || !is_finite(option.per_step)) return;
+    if (option.overlap > option.time)
+      refuse("span " + std::to_string(first) + ".." + std::to_string(last) +
+             " overlaps for longer than it takes");
+    if (!is_finite(saturating_add(option.time, option.receive)) || !is_finite(option.per_step))
+      return;
     if (sizes_[size] > devices_ || option.max_successors < 0) return;
     std::vector<Entry>& entries = spans_[span_number(first, last)];
     const auto number = static_cast<std::uint32_t>(size);

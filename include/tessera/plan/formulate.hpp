@@ -42,6 +42,12 @@ struct Formulation {
   graph::Lifetimes lifetimes;  // of what results take of memory (plan/buffers.hpp)
 };
 
+// How a result counts against the budget: so often its bytes, at the points that `life` has.
+struct Holding {
+  Extent times = 1;
+  graph::Lifetime life;
+};
+
 struct FormulateOptions {
   std::optional<Extent> memory_budget;  // bytes per device
   // Off: every strategy and every placement takes part, also those that can not be in a cheapest
@@ -56,6 +62,9 @@ struct FormulateOptions {
   // often as they do, but for parameters, which do not run.  What an op costs, and what it takes
   // to bring it its operands, counts as often as it runs.
   std::span<const std::int64_t> runs;
+  // By op, then by result: what counts against the budget.  Empty: each once, while it is in
+  // memory.
+  std::span<const std::vector<Holding>> holdings;
 };
 
 // An annotation that can not be satisfied.
@@ -207,11 +216,17 @@ class Formulator {
     if (!options.runs.empty() && options.runs.size() != graph.op_count())
       throw std::invalid_argument("runs of " + std::to_string(options.runs.size()) +
                                   " ops for a program of " + std::to_string(graph.op_count()));
+    if (!options.holdings.empty() && options.holdings.size() != graph.op_count())
+      throw std::invalid_argument("holdings of " + std::to_string(options.holdings.size()) +
+                                  " ops for a program of " + std::to_string(graph.op_count()));
   }
 
   Formulation run() {
     result_.problem.usage_limit = options_.memory_budget;
     result_.lifetimes = buffers_of(graph_);
+    for (graph::OpId id = 0; id < options_.holdings.size(); ++id)
+      for (std::size_t r = 0; r < options_.holdings[id].size(); ++r)
+        result_.lifetimes[id][r] = options_.holdings[id][r].life;
     make_columns();
     for (graph::OpId id = 0; id < graph_.op_count(); ++id)
       with_op(graph_, id, [&] { add_nodes(id); });
@@ -237,6 +252,9 @@ class Formulator {
 
   std::int64_t runs_of(graph::OpId id) const {
     return options_.runs.empty() ? 1 : options_.runs[id];
+  }
+  Extent times_of(graph::OpId id, std::size_t result) const {
+    return options_.holdings.empty() ? 1 : options_.holdings[id][result].times;
   }
   static Cost repeated(Cost price, std::int64_t runs) {
     Cost product = 0;
@@ -288,7 +306,7 @@ class Formulator {
     for (std::size_t r = 0; r < std::max<std::size_t>(results, 1); ++r) {
       for (std::size_t s = 0; s < column.size(); ++s) {
         costs[s] = r == 0 ? repeated(column[s].price, runs_of(id)) : 0;
-        usages[s] = r < results ? column[s].result_bytes[r] : 0;
+        usages[s] = r < results ? checked_mul(column[s].result_bytes[r], times_of(id, r)) : 0;
       }
       const graph::Lifetime life = r < results ? result_.lifetimes[id][r] : graph::Lifetime{};
       nodes.push_back(result_.problem.add_node(

@@ -11,38 +11,48 @@
 //
 // The choice is the cheapest in this space: contiguous layers; submeshes of the sizes that are
 // given, all devices in use; each seen as any mesh of two axes; of each span the plan that keeps
-// its stage busy for the least time (span_price.hpp, and span_prices.hpp for what is restricted
-// between layers); activations kept, or computed again layer by layer; memory as the schedule has
-// it in flight.  A transfer into a stage is priced as if the stage before it were alike and next to
-// it; the timeline has the real ones.
+// its stage busy for the least time, or the least within a budget of memory (span_price.hpp, and
+// span_prices.hpp for what is restricted between layers, and for which budgets there are);
+// activations kept, or computed again layer by layer; memory as the schedule has it in flight.
+// A transfer into a stage is priced as if the stage before it were alike and next to it; the
+// timeline has the real ones.
+//
+// Budgets are asked for where memory is what is in the way.  A view that has none yet is hoped to
+// run its spans at their least time, with everything cut over all its devices.  If stages chosen so
+// rest on a hope, the views that they hope for are priced under budgets, and stages are chosen
+// again; unless what needs no hope is hardly dearer (PipelineOptions::gap).
+//
+// Interleaved schedules have a space of their own (interleaved_stages.hpp): all stages alike.
 #pragma once
 #include <algorithm>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <set>
 #include <stdexcept>
 #include <string>
-#include <tuple>
 #include <utility>
 #include <vector>
 
-#include "tessera/pipeline/ranks.hpp"
-#include "tessera/pipeline/simulate.hpp"
 #include "tessera/pipeline/stage_search.hpp"
-#include "tessera/pipeline/transfer.hpp"
-#include "tessera/plan/span_prices.hpp"
+#include "tessera/plan/interleaved_stages.hpp"
+#include "tessera/plan/planned_stages.hpp"
 
 namespace tessera::plan {
 
 struct PipelineOptions {
   std::int64_t microbatches = 1;
-  pipeline::ScheduleKind schedule = pipeline::ScheduleKind::one_f_one_b;  // or gpipe
+  // Nothing: whichever takes least.
+  std::optional<pipeline::ScheduleKind> schedule = pipeline::ScheduleKind::one_f_one_b;
   pipeline::Submeshes submeshes = {};        // empty: default_submeshes()
   std::optional<Extent> memory_budget = {};  // bytes per device; nothing: what a device has
-  bool may_recompute = true;
+  Recomputing recomputing = Recomputing::allowed;
+  std::vector<DynamicMesh> meshes = {};  // what submeshes are seen as; empty: all there are
+  std::int64_t chunks = 0;               // of an interleaved stage; 0: as many as are best
+  // By how much, as a share, stages must promise to be better for views to be priced under further
+  // budgets of memory.
+  double gap = 0;
   PricingOptions pricing = {};  // but for its microbatches
 };
 
@@ -56,73 +66,23 @@ inline pipeline::Submeshes default_submeshes(const pipeline::Submesh& cluster) {
   return result;
 }
 
-// A host is a unit of a cluster's innermost level.
-inline pipeline::Submesh hosts_of(const cost::Cluster& cluster) {
-  const Extent per_host = cluster.levels.empty() ? 1 : cluster.levels[0].fan_out;
-  return {cluster.device_count() / per_host, per_host};
-}
-
-struct PlannedStage {
-  std::size_t first = 0, last = 0;  // layers
-  pipeline::Submesh submesh;
-  Device first_device = 0;
-  std::size_t view = 0;  // of PipelinePlan::prices
-  DynamicMesh mesh;
-  pipeline::Roles roles;  // of the mesh's axes: data where one splits what comes with a microbatch
-  bool recomputes = false;
-  Cost forward = 0, backward = 0;   // of one microbatch; backward with what is computed again
-  Cost receive = 0, send_back = 0;  // of one microbatch: its input, and its input's gradient
-  Cost per_step = 0;
-  pipeline::StageMemory memory;
-  std::int64_t in_flight = 0;  // microbatches
-  Wide bytes() const noexcept { return memory.fixed + Wide(memory.per_microbatch) * in_flight; }
-};
-
-enum class PipelineStatus : std::uint8_t {
-  optimal,     // nothing in the space costs less
-  feasible,    // some span was priced by a plan that is not proven the best
-  infeasible,  // nothing fits
-  unknown,     // cancelled, or out of time
-};
-
-struct PipelinePlan {
-  PipelineStatus status = PipelineStatus::unknown;
-  std::vector<PlannedStage> stages;  // empty unless optimal or feasible; so is what follows
-  std::int64_t microbatches = 1;
-  Wide cost = 0;         // picoseconds a step, by the formula of stage_problem.hpp
-  Wide lower_bound = 0;  // of that, over the prices of the spans
-  pipeline::Schedule schedule;
-  pipeline::Timeline timeline;  // of all microbatches, without what comes once per step
-  Cost step_time = 0;           // the timeline's end, and the longest per_step after it
-  cost::Utilisation utilisation;
-  Extent memory_capacity = 0;  // of a device, or the budget
-  PricingStatistics pricing;
-  pipeline::StageStatistics choice;
-  double seconds = 0;
-  std::shared_ptr<const SpanPrices> prices;  // of which each stage has its view and its layers
-
-  bool has_stages() const noexcept { return !stages.empty(); }
-  // Which process is which.  @pre has_stages()
-  pipeline::Ranks ranks() const {
-    std::vector<pipeline::RankBlock> blocks;
-    for (const PlannedStage& stage : stages)
-      blocks.push_back({stage.first_device, stage.mesh, stage.roles});
-    return pipeline::Ranks::of_stages(std::move(blocks));
-  }
-};
-
 namespace detail {
 
 // All meshes of two axes, and of one; those with an axis of one device are the latter.
-inline std::vector<View> views_of(const pipeline::Submeshes& submeshes) {
+inline std::vector<View> views_of(const pipeline::Submeshes& submeshes,
+                                  const std::vector<DynamicMesh>& meshes) {
   std::vector<View> views;
+  const auto add = [&](std::size_t size, const DynamicMesh& mesh) {
+    if (meshes.empty() || std::find(meshes.begin(), meshes.end(), mesh) != meshes.end())
+      views.push_back({submeshes[size], size, mesh});
+  };
   for (std::size_t size = 0; size < submeshes.size(); ++size) {
     bool has_line = false;
     for (const DynamicMesh& mesh : pipeline::logical_views(submeshes[size])) {
       if (mesh.extent(0) > 1 && mesh.extent(1) > 1) {
-        views.push_back({submeshes[size], size, mesh});
+        add(size, mesh);
       } else if (!has_line) {
-        views.push_back({submeshes[size], size, DynamicMesh{mesh.device_count()}});
+        add(size, DynamicMesh{mesh.device_count()});
         has_line = true;
       }
     }
@@ -130,375 +90,300 @@ inline std::vector<View> views_of(const pipeline::Submeshes& submeshes) {
   return views;
 }
 
-// What the layers of a span come to together, extended layer by layer.
-struct SpanSum {
-  Cost forward = 0, backward = 0, per_step = 0;
-  Extent fixed = 0, saved = 0, given = 0, transient = 0, recomputing = 0;
-
-  void add(const SpanPrice& price) {
-    forward = saturating_add(forward, price.forward);
-    backward = saturating_add(backward, price.backward);
-    per_step = saturating_add(per_step, price.per_step);
-    fixed = saturating_add(fixed, price.fixed);
-    saved = saturating_add(saved, price.saved);
-    given = saturating_add(given, price.given);
-    transient = std::max(transient, price.transient);
-    recomputing = std::max(recomputing, saturating_add(price.transient, price.saved));
-  }
-  Cost time(bool recomputes) const {
-    const Cost once = saturating_add(forward, backward);
-    return recomputes ? saturating_add(once, forward) : once;
-  }
-  pipeline::StageMemory memory(bool recomputes) const {
-    return recomputes ? pipeline::StageMemory{saturating_add(fixed, recomputing), given}
-                      : pipeline::StageMemory{saturating_add(fixed, transient), saved};
-  }
-};
-
 class PipelinePlanner {
  public:
   PipelinePlanner(const graph::Graph& graph, const pipeline::Layers& layers,
                   const cost::Cluster& cluster, const PipelineOptions& options)
       : program_(graph, layers),
         cluster_(cluster),
-        hosts_(hosts_of(cluster)),
         options_(options),
-        submeshes_(options.submeshes.empty() ? default_submeshes(hosts_) : options.submeshes),
+        submeshes_(options.submeshes.empty() ? default_submeshes(hosts_of(cluster))
+                                             : options.submeshes),
         deadline_(options.pricing.solver) {
     for (const pipeline::Submesh& submesh : submeshes_)
-      pipeline::detail::check_part(hosts_, submesh);
-    plan_.microbatches = options.microbatches;
-    plan_.memory_capacity = options.memory_budget.value_or(cluster.device.memory_bytes);
-    enlarged_ = cluster;
-    if (!enlarged_.levels.empty()) enlarged_.levels[enlarged_.levels.size() - 1].fan_out *= 2;
+      pipeline::detail::check_part(hosts_of(cluster), submesh);
   }
 
   PipelinePlan run() {
     PricingOptions pricing = options_.pricing;
     pricing.microbatches = options_.microbatches;
-    prices_ = std::make_shared<SpanPrices>(program_, cluster_, views_of(submeshes_), pricing);
-    plan_.prices = prices_;
-    plan_.pricing = prices_->statistics();
-    if (!deadline_.is_over()) choose();
-    plan_.seconds = deadline_.seconds();
-    return std::move(plan_);
+    spans_ = std::make_shared<SpanPrices>(program_, cluster_, views_of(submeshes_, options_.meshes),
+                                          pricing);
+    prices_.emplace(program_, cluster_, *spans_);
+    PipelinePlan best = empty_plan();
+    for (const Kind kind : kinds()) {
+      if (deadline_.is_over()) break;
+      PipelinePlan next = chosen(kind);
+      const bool is_better = next.has_stages() &&
+                             (!best.has_stages() || next.step_time < best.step_time);
+      if (is_better || best.status == PipelineStatus::unknown) best = std::move(next);
+    }
+    best.choice = statistics_;
+    best.pricing = spans_->statistics();
+    if (best.status == PipelineStatus::optimal && best.pricing.unproven > 0)
+      best.status = PipelineStatus::feasible;
+    best.seconds = deadline_.seconds();
+    return best;
   }
 
  private:
-  // A tag says which view it is, and whether activations are computed again.
-  static std::uint32_t tag_of(std::size_t view, bool recomputes) {
-    return static_cast<std::uint32_t>(2 * view + (recomputes ? 1 : 0));
+  using Kind = pipeline::ScheduleKind;
+
+  std::vector<Kind> kinds() const {
+    if (options_.schedule) return {*options_.schedule};
+    return {Kind::one_f_one_b, Kind::gpipe, Kind::zero_bubble, Kind::interleaved};
   }
 
-  void choose() {
+  PipelinePlan empty_plan() const {
+    PipelinePlan plan;
+    plan.microbatches = options_.microbatches;
+    plan.memory_capacity = options_.memory_budget.value_or(cluster_.device.memory_bytes);
+    plan.prices = spans_;
+    return plan;
+  }
+
+  PipelinePlan chosen(Kind kind) {
+    PipelinePlan plan = empty_plan();
+    if (kind == Kind::interleaved)
+      return InterleavedStages(*prices_, plan, options_.recomputing, options_.chunks).run([&] {
+        return deadline_.is_over();
+      });
+    choose(plan, kind);
+    return plan;
+  }
+
+  void choose(PipelinePlan& plan, Kind kind) {
+    if (is_large()) {
+      const Found real = find_without_hope(plan.memory_capacity, kind);
+      if (real.answer.is_feasible) return settle(plan, kind, real, real.answer.lower_bound);
+    }
+    may_hope_.assign(spans_->views().size(), 1);
+    while (!deadline_.is_over()) {
+      const Found found = find(plan.memory_capacity, kind);
+      if (!found.answer.is_feasible) {
+        plan.status = PipelineStatus::infeasible;
+        return;
+      }
+      const std::vector<std::size_t> views = hopes_of(found);
+      if (views.empty()) return settle(plan, kind, found, found.answer.lower_bound);
+      if (const Found real = find_without_hope(plan.memory_capacity, kind);
+          real.answer.is_feasible && is_close(real.answer.cost, found.answer.lower_bound))
+        return settle(plan, kind, real, found.answer.lower_bound);
+      spans_->add_levels(views, needs_of(plan.memory_capacity, kind));
+      for (const std::size_t view : views) may_hope_[view] = 0;
+    }
+  }
+
+  // Whether memory limits, which hopes come with, would make the choice slow (stage_sweep.hpp):
+  // what fits without them has to do then, where anything does.
+  bool is_large() const {
+    const auto layers = static_cast<Wide>(program_.layers());
+    return layers * layers * cluster_.device_count() > 100'000'000;
+  }
+  bool is_close(Wide cost, Wide bound) const {
+    return static_cast<double>(cost - bound) <= options_.gap * static_cast<double>(bound);
+  }
+
+  // --- Stages by their prices --------------------------------------------------------------------
+
+  // What a tag of an option stands for.
+  struct Tagged {
+    Way way;
+    bool is_hope = false;  // that memory suffices
+  };
+  struct Found {
+    pipeline::StageAnswer answer;
+    std::vector<Tagged> tags;
+  };
+
+  static std::vector<std::size_t> hopes_of(const Found& found) {
+    std::set<std::size_t> views;
+    for (const pipeline::Stage& stage : found.answer.stages)
+      if (found.tags[stage.option.tag].is_hope) views.insert(found.tags[stage.option.tag].way.view);
+    return {views.begin(), views.end()};
+  }
+
+  Found find_without_hope(Extent capacity, Kind kind) {
+    std::vector<char> hopes(spans_->views().size(), 0);
+    std::swap(hopes, may_hope_);
+    Found found = find(capacity, kind);
+    std::swap(hopes, may_hope_);
+    return found;
+  }
+  Found find(Extent capacity, Kind kind) {
+    if (kind == Kind::zero_bubble) return find_zero_bubble(capacity);
+    return find({.most_successors = [&](pipeline::StageMemory memory) {
+      return pipeline::most_successors(memory, capacity, kind, options_.microbatches);
+    }});
+  }
+
+  // Under it every stage holds as many microbatches as there are stages.  So for each number of
+  // stages the best of at most so many that can hold so many, from the top, until not even memory
+  // without end would make fewer stages any better.
+  Found find_zero_bubble(Extent capacity) {
+    Found best;
+    for (std::int64_t count = most_stages(); count > 0 && !deadline_.is_over(); --count) {
+      const std::int64_t held = std::min(count, options_.microbatches);
+      Rules rules{.most_successors = [&](pipeline::StageMemory) { return count - 1; },
+                  .splits_backward = true};
+      if (best.answer.is_feasible) {
+        const Found bound = find(rules);
+        if (!bound.answer.is_feasible || bound.answer.lower_bound >= best.answer.cost) break;
+      }
+      rules.most_successors = [&](pipeline::StageMemory memory) {
+        return pipeline::fits(memory, held, capacity) ? count - 1 : -1;
+      };
+      Found next = find(rules);
+      if (next.answer.is_feasible &&
+          (!best.answer.is_feasible || next.answer.cost < best.answer.cost))
+        best = std::move(next);
+    }
+    return best;
+  }
+
+  // What a schedule makes of a stage.
+  struct Rules {
+    // How many stages may follow one with such memory; -1 where it fits nowhere.
+    std::function<std::int64_t(pipeline::StageMemory)> most_successors;
+    bool splits_backward = false;  // into a half that others wait for, and one that fills gaps
+  };
+
+  pipeline::StageProblem empty_problem() const {
     std::vector<Extent> sizes;
     for (const pipeline::Submesh& submesh : submeshes_) sizes.push_back(submesh.devices());
-    pipeline::StageProblem problem(program_.layers(), cluster_.device_count(),
-                                   options_.microbatches, sizes);
-    for (std::size_t view = 0; view < prices_->views().size(); ++view) add_options(problem, view);
-    const pipeline::StageAnswer answer = pipeline::find_stages(problem);
-    plan_.choice = answer.statistics;
-    plan_.status = answer.is_feasible ? PipelineStatus::optimal : PipelineStatus::infeasible;
-    if (!answer.is_feasible) return;
-    plan_.cost = answer.cost;
-    plan_.lower_bound = answer.lower_bound;
-    if (plan_.pricing.unproven > 0) plan_.status = PipelineStatus::feasible;
-    place(answer.stages);
-    play();
+    return {program_.layers(), cluster_.device_count(), options_.microbatches, std::move(sizes)};
   }
 
-  void add_options(pipeline::StageProblem& problem, std::size_t view) {
-    for (std::size_t first = 0; first < program_.layers(); ++first) {
-      SpanSum sum;
-      Cost receive = receive_time(view, first, first);
-      for (std::size_t last = first; last < program_.layers(); ++last) {
-        if (!prices_->is_layered()) {
-          sum = {};
-          receive = receive_time(view, first, last);
-        }
-        const auto& price = prices_->price(view, prices_->is_layered() ? last : first, last);
-        if (!price && prices_->is_layered()) break;
-        if (!price) continue;
-        sum.add(*price);
-        for (const bool recomputes : {false, true}) {
-          if (recomputes && !options_.may_recompute) continue;
-          pipeline::StageOption option;
-          option.time = sum.time(recomputes);
-          option.receive = receive;
-          option.per_step = saturating_add(sum.per_step, once_per_step(view, first, last));
-          option.max_successors =
-              pipeline::most_successors(sum.memory(recomputes), plan_.memory_capacity,
-                                        options_.schedule, options_.microbatches);
-          option.tag = tag_of(view, recomputes);
-          problem.add(first, last, prices_->views()[view].size, option);
-        }
+  Found find(const Rules& rules) {
+    pipeline::StageProblem problem = empty_problem();
+    Found found;
+    for (std::size_t view = 0; view < spans_->views().size(); ++view)
+      for (std::size_t level = 0; level < spans_->levels(view); ++level)
+        for (const bool recomputes : choices_of(options_.recomputing))
+          add_options({view, level, recomputes}, rules, problem, found.tags);
+    found.answer = pipeline::find_stages(problem);
+    add(statistics_, found.answer.statistics);
+    return found;
+  }
+
+  void add_options(const Way& way, const Rules& rules, pipeline::StageProblem& problem,
+                   std::vector<Tagged>& tags) {
+    const auto tag = static_cast<std::uint32_t>(tags.size());
+    tags.push_back({way, false});
+    tags.push_back({way, true});
+    const bool may_hope = may_hope_[way.view] != 0 && way.level == 0;
+    const std::size_t size = prices_->view(way.view).size;
+    for (const StagePrices::Run& run : prices_->runs(way.view, way.level)) {
+      pipeline::StageOption option;
+      option.time = run.sum.time(way.recomputes);
+      option.receive = run.receive;
+      option.per_step = run.sum.per_step;
+      if (rules.splits_backward && is_finite(option.time)) {
+        // In equal stages a gap is forward and input backward less the weights': of each stage's
+        // time twice the weights' is nobody's latency, and at the end comes once.
+        option.overlap =
+            std::min(option.time, saturating_add(run.sum.weight_backward, run.sum.weight_backward));
+        option.per_step = saturating_add(option.per_step, option.overlap);
       }
+      option.max_successors = rules.most_successors(run.sum.memory(way.recomputes));
+      option.tag = tag;
+      problem.add(run.first, run.last, size, option);
+      if (!may_hope) continue;
+      const std::int64_t most = rules.most_successors(run.least.memory(way.recomputes));
+      if (most <= option.max_successors) continue;
+      option.max_successors = most;
+      option.tag = tag + 1;
+      problem.add(run.first, run.last, size, option);
     }
   }
 
-  // --- Transfers ---------------------------------------------------------------------------------
-
-  // A tensor from one place to another.
-  Cost transfer(const graph::TensorType& type, const pipeline::Placed& from,
-                const pipeline::Placed& to, const cost::Cluster& cluster) const {
-    const auto key = std::tuple(type.dims.size(), graph::byte_count(type), from.sharding.bits(),
-                                tessera::to_string(type.dims) + tessera::to_string(from.mesh) +
-                                    '>' + tessera::to_string(to.mesh),
-                                to.sharding.bits(), from.first, to.first);
-    const auto [at, is_new] = transfers_.try_emplace(key, 0);
-    if (is_new)
-      at->second =
-          pipeline::transfer_time(pipeline::transfer_between(type.dims, from, to, hosts_.per_host),
-                                  graph::bytes_of(type.element), cluster);
-    return at->second;
-  }
-  // As if the stage before were alike, and next to it.
-  Cost transfer_alike(const graph::TensorType& type, const View& view,
-                      DynamicSharding sharding) const {
-    const Extent devices = view.mesh.device_count();
-    if (cluster_.device_count() == devices) return 0;
-    return transfer(type, {view.mesh, sharding, 0}, {view.mesh, sharding, devices}, enlarged_);
-  }
-
-  // What it takes a stage that begins as this span does to be given a microbatch, and to give its
-  // gradient back.
-  Cost receive_time(std::size_t view, std::size_t first, std::size_t last) const {
-    const auto& price = prices_->price(view, first, last);
-    if (first == 0 || !price) return 0;
-    Cost total = 0;
-    const pipeline::SpanProgram& span = prices_->program(first, last);
-    const auto add = [&](const std::vector<pipeline::Crossing>& crossings,
-                         const std::vector<DynamicSharding>& shardings, pipeline::OpPart part) {
-      for (std::size_t i = 0; i < crossings.size(); ++i)
-        if (crossings[i].part == part && comes_from_before(crossings[i], first))
-          total = saturating_add(total, transfer_alike(span.graph.type_of(crossings[i].value),
-                                                       prices_->views()[view], shardings[i]));
-    };
-    add(span.received, price->received, pipeline::OpPart::forward);
-    add(span.sent, price->sent, pipeline::OpPart::backward);
-    return total;
-  }
-  // Whether its other end is in a layer before `first`, or, of several readers, some is.
-  bool comes_from_before(const pipeline::Crossing& crossing, std::size_t first) const {
-    if (program_.layer_of(crossing.origin.op) < first) return true;
-    bool any = false;
-    program_.graph().for_each_use(crossing.origin.op, [&](graph::OpId reader, const graph::Use&) {
-      any = any || program_.layer_of(reader) < first;
-    });
-    return any;
-  }
-
-  // What crosses once per step between a span and the rest: gradients of shared weights, and the
-  // weights.  Whoever is at the other end waits as well.
-  Cost once_per_step(std::size_t view, std::size_t first, std::size_t last) const {
-    Cost total = 0;
-    prices_->for_each_span(first, last, [&](std::size_t from, std::size_t to) {
-      const pipeline::SpanProgram& span = prices_->program(from, to);
-      const SpanPrice& price = *prices_->price(view, from, to);
-      const auto add = [&](const std::vector<pipeline::Crossing>& crossings,
-                           const std::vector<DynamicSharding>& shardings, bool is_received) {
-        for (std::size_t i = 0; i < crossings.size(); ++i) {
-          if (crossings[i].part != pipeline::OpPart::update) continue;
-          if (stays_inside(crossings[i].origin, first, last, is_received)) continue;
-          total = saturating_add(total, transfer_alike(span.graph.type_of(crossings[i].value),
-                                                       prices_->views()[view], shardings[i]));
-        }
-      };
-      add(span.received, price.received, true);
-      add(span.sent, price.sent, false);
-    });
-    return total;
-  }
-  bool stays_inside(graph::Value value, std::size_t first, std::size_t last,
-                    bool is_received) const {
-    const auto is_inside = [&](graph::OpId id) {
-      return program_.layer_of(id) >= first && program_.layer_of(id) <= last;
-    };
-    if (is_received) return is_inside(value.op);
-    bool all = true;
-    program_.graph().for_each_use(
-        value.op, [&](graph::OpId reader, const graph::Use&) { all = all && is_inside(reader); });
-    return all;
-  }
-
-  // --- The stages that were chosen ---------------------------------------------------------------
-
-  void place(const pipeline::Stages& stages) {
-    pipeline::Submeshes chosen;
-    for (const pipeline::Stage& stage : stages) chosen.push_back(submeshes_[stage.size]);
-    const std::optional<pipeline::Placement> placement = pipeline::place(hosts_, chosen);
-    if (!placement)
-      throw std::invalid_argument("stages of " + std::to_string(chosen.size()) +
-                                  " submeshes can not be placed on hosts of " +
-                                  std::to_string(hosts_.per_host) +
-                                  " devices; allow submeshes that divide a host");
-    for (std::size_t i = 0; i < stages.size(); ++i) {
-      PlannedStage stage;
-      stage.first = stages[i].first;
-      stage.last = stages[i].last;
-      stage.submesh = chosen[i];
-      stage.first_device = (*placement)[i];
-      stage.view = stages[i].option.tag / 2;
-      stage.mesh = prices_->views()[stage.view].mesh;
-      stage.recomputes = stages[i].option.tag % 2 != 0;
-      SpanSum sum;
-      prices_->for_each_span(stage.first, stage.last, [&](std::size_t from, std::size_t to) {
-        sum.add(*prices_->price(stage.view, from, to));
-      });
-      stage.forward = sum.forward;
-      stage.backward = sum.time(stage.recomputes) - sum.forward;
-      stage.per_step = stages[i].option.per_step;
-      stage.memory = sum.memory(stage.recomputes);
-      stage.in_flight = pipeline::in_flight(options_.schedule,
-                                            static_cast<std::int64_t>(stages.size() - 1 - i),
-                                            options_.microbatches);
-      stage.roles = roles_of(stage);
-      plan_.stages.push_back(std::move(stage));
-    }
-    for (std::size_t i = 1; i < plan_.stages.size(); ++i) time_transfers(i);
-  }
-
-  // An axis that splits the first dim of what comes with a microbatch works on different data.
-  pipeline::Roles roles_of(const PlannedStage& stage) const {
-    pipeline::Roles roles(stage.mesh.rank(), pipeline::Role::tensor);
-    prices_->for_each_span(stage.first, stage.last, [&](std::size_t from, std::size_t to) {
-      const pipeline::SpanProgram& span = prices_->program(from, to);
-      const SpanPrice& price = *prices_->price(stage.view, from, to);
-      const auto note = [&](const pipeline::Crossing& crossing, DynamicSharding sharding) {
-        if (crossing.part == pipeline::OpPart::update || sharding.rank() == 0) return;
-        for (const Axis axis : sharding.axes(0)) roles[axis] = pipeline::Role::data;
-      };
-      for (std::size_t i = 0; i < span.received.size(); ++i)
-        note(span.received[i], price.received[i]);
-      for (std::size_t i = 0; i < span.sent.size(); ++i) note(span.sent[i], price.sent[i]);
-    });
-    return roles;
-  }
-
-  // Where the value is that a stage reads, or writes, at one of its ends.
-  std::optional<DynamicSharding> sharding_in(const PlannedStage& stage, graph::Value origin,
-                                             bool is_received) const {
-    std::optional<DynamicSharding> sharding;
-    prices_->for_each_span(stage.first, stage.last, [&](std::size_t from, std::size_t to) {
-      const pipeline::SpanProgram& span = prices_->program(from, to);
-      const SpanPrice& price = *prices_->price(stage.view, from, to);
-      const auto& crossings = is_received ? span.received : span.sent;
-      for (std::size_t i = 0; i < crossings.size() && !sharding; ++i)
-        if (crossings[i].origin == origin)
-          sharding = is_received ? price.received[i] : price.sent[i];
-    });
-    return sharding;
-  }
-
-  std::size_t stage_of(std::size_t layer) const {
-    std::size_t stage = 0;
-    while (plan_.stages[stage].last < layer) ++stage;
-    return stage;
-  }
-
-  // Everything that stage `at` gets from stages before it, and what it hands back.
-  void time_transfers(std::size_t at) {
-    PlannedStage& stage = plan_.stages[at];
-    std::set<graph::Value> seen;
-    const auto add = [&](graph::Value origin, bool is_received, Cost& total) {
-      if (!seen.insert(origin).second) return;
-      std::size_t other = at;
-      if (is_received) {
-        other = stage_of(program_.layer_of(origin.op));
+  // What may be in flight on a stage.  Where spans are priced whole, any number there can be; else
+  // what is on the last of equal stages, on one in the middle, and on the first.  What is computed
+  // again hardly depends on it.
+  MemoryNeeds needs_of(Extent capacity, Kind kind) const {
+    MemoryNeeds needs{capacity, options_.recomputing, {}};
+    needs.in_flight = [this, kind](const View& view, bool recomputes) {
+      const std::int64_t all = options_.microbatches;
+      if (kind == Kind::gpipe) return std::vector<std::int64_t>{all};
+      std::set<std::int64_t> counts;
+      if (!spans_->is_layered()) {
+        for (std::int64_t count = 1; count <= std::min(all, most_stages()); ++count)
+          counts.insert(count);
       } else {
-        program_.graph().for_each_use(origin.op, [&](graph::OpId reader, const graph::Use& use) {
-          if (use.result == origin.result)
-            other = std::min(other, stage_of(program_.layer_of(reader)));
-        });
+        const std::int64_t stages =
+            std::min(most_stages(), cluster_.device_count() / view.mesh.device_count());
+        counts.insert(std::min(all, stages));
+        if (!recomputes) counts.insert({1, std::min(all, (stages + 1) / 2)});
       }
-      if (other >= at) return;
-      const PlannedStage& peer = plan_.stages[other];
-      const auto here = sharding_in(stage, origin, is_received);
-      const auto there = sharding_in(peer, origin, !is_received);
-      if (!here || !there) return;
-      const pipeline::Placed placed_here{stage.mesh, *here, stage.first_device};
-      const pipeline::Placed placed_there{peer.mesh, *there, peer.first_device};
-      const graph::TensorType& type = program_.graph().type_of(origin);
-      total = saturating_add(total, is_received
-                                        ? transfer(type, placed_there, placed_here, cluster_)
-                                        : transfer(type, placed_here, placed_there, cluster_));
+      return std::vector<std::int64_t>(counts.begin(), counts.end());
     };
-    prices_->for_each_span(stage.first, stage.last, [&](std::size_t from, std::size_t to) {
-      const pipeline::SpanProgram& span = prices_->program(from, to);
-      for (const pipeline::Crossing& crossing : span.received)
-        if (crossing.part == pipeline::OpPart::forward) add(crossing.origin, true, stage.receive);
-      for (const pipeline::Crossing& crossing : span.sent)
-        if (crossing.part == pipeline::OpPart::backward)
-          add(crossing.origin, false, stage.send_back);
-    });
+    return needs;
+  }
+  std::int64_t most_stages() const {
+    Extent least = cluster_.device_count();
+    for (const pipeline::Submesh& submesh : submeshes_) least = std::min(least, submesh.devices());
+    return std::min<std::int64_t>(static_cast<std::int64_t>(program_.layers()),
+                                  cluster_.device_count() / least);
   }
 
-  void play() {
-    const auto count = static_cast<std::int64_t>(plan_.stages.size());
-    plan_.schedule = options_.schedule == pipeline::ScheduleKind::gpipe
-                         ? pipeline::gpipe(count, options_.microbatches)
-                         : pipeline::one_f_one_b(count, options_.microbatches);
-    std::vector<pipeline::ChunkTimes> times;
-    Cost longest = 0;
-    for (std::size_t i = 0; i < plan_.stages.size(); ++i) {
-      const PlannedStage& stage = plan_.stages[i];
-      times.push_back({.forward = stage.forward,
-                       .input_backward = stage.backward,
-                       .send_backward = stage.send_back,
-                       .bytes = stage.memory.per_microbatch});
-      if (i > 0) times[i - 1].send_forward = stage.receive;
-      longest = std::max(longest, stage.per_step);
-    }
-    plan_.timeline = pipeline::simulate(plan_.schedule, times);
-    plan_.step_time = saturating_add(plan_.timeline.step_time, longest);
-    count_flops();
+  // The best stages if each took no more than what no plan of it takes less than.
+  Wide work_bound() {
+    pipeline::StageProblem problem = empty_problem();
+    for (std::size_t view = 0; view < spans_->views().size(); ++view)
+      for (const StagePrices::Run& run : prices_->runs(view, 0)) {
+        pipeline::StageOption option;
+        option.time = run.sum.least_work;
+        problem.add(run.first, run.last, prices_->view(view).size, option);
+      }
+    const pipeline::StageAnswer answer = pipeline::find_stages(problem);
+    add(statistics_, answer.statistics);
+    return answer.is_feasible ? answer.lower_bound : 0;
   }
 
-  void count_flops() {
-    cost::Utilisation& use = plan_.utilisation;
-    use.time = plan_.step_time;
-    use.devices = cluster_.device_count();
-    for (const PlannedStage& stage : plan_.stages)
-      prices_->for_each_span(stage.first, stage.last, [&](std::size_t from, std::size_t to) {
-        const SpanPrice& price = *prices_->price(stage.view, from, to);
-        use.peak = std::max(use.peak, price.peak);
-        use.model_flops += price.model_flops * options_.microbatches;
-        Wide hardware = price.hardware_flops;
-        // What is computed again is as spread as the rest.
-        if (stage.recomputes && price.model_flops > 0)
-          hardware += price.hardware_flops / 1000 *
-                      (price.forward_flops * 1000 / price.model_flops);
-        use.hardware_flops += hardware * options_.microbatches;
-      });
+  void settle(PipelinePlan& plan, Kind kind, const Found& found, Wide lower_bound) {
+    plan.cost = found.answer.cost;
+    if ((kind == Kind::one_f_one_b || kind == Kind::gpipe) && !is_large())
+      plan.work_bound = work_bound();
+    plan.lower_bound = lower_bound;
+    plan.status = plan.cost == lower_bound ? PipelineStatus::optimal : PipelineStatus::feasible;
+    std::vector<StageChoice> chosen;
+    for (const pipeline::Stage& stage : found.answer.stages)
+      chosen.push_back({stage.first, stage.last, found.tags[stage.option.tag].way});
+    const auto count = static_cast<std::int64_t>(chosen.size());
+    StageWriter(*prices_, plan)
+        .run(chosen, kind == Kind::gpipe         ? pipeline::gpipe(count, plan.microbatches)
+                     : kind == Kind::zero_bubble ? pipeline::zero_bubble(count, plan.microbatches)
+                                                 : pipeline::one_f_one_b(count, plan.microbatches));
   }
 
-  using TransferKey =
-      std::tuple<std::size_t, Extent, std::uint64_t, std::string, std::uint64_t, Device, Device>;
+  static void add(pipeline::StageStatistics& to, const pipeline::StageStatistics& from) {
+    to.thresholds += from.thresholds;
+    to.counted += from.counted;
+    to.updates += from.updates;
+    to.seconds += from.seconds;
+  }
 
   pipeline::LayeredProgram program_;
   const cost::Cluster& cluster_;
-  cost::Cluster enlarged_;  // room for a neighbour of whatever stage
-  pipeline::Submesh hosts_;
   const PipelineOptions& options_;
   pipeline::Submeshes submeshes_;
   solver::Deadline deadline_;
-  std::shared_ptr<SpanPrices> prices_;
-  mutable std::map<TransferKey, Cost> transfers_;
-  PipelinePlan plan_;
+  std::shared_ptr<SpanPrices> spans_;
+  std::optional<StagePrices> prices_;
+  std::vector<char> may_hope_;  // by view
+  pipeline::StageStatistics statistics_;
 };
 
 }  // namespace detail
 
 // The best stages for a step of `options.microbatches` microbatches, of which the program is one
 // (forward and backward ops) and the update after the last.  Throws std::invalid_argument for
-// schedules whose memory does not follow from a stage's place, for submeshes that the cluster does
-// not have, for programs with loops; and what plan() throws.
+// submeshes that the cluster does not have, for programs with loops; and what plan() throws.
 inline PipelinePlan plan_pipeline(const graph::Graph& graph, const pipeline::Layers& layers,
                                   const cost::Cluster& cluster, const PipelineOptions& options) {
   if (options.microbatches < 1)
     throw std::invalid_argument("pipeline: " + std::to_string(options.microbatches) +
                                 " microbatches; there must be 1 at least");
-  pipeline::in_flight(options.schedule, 0, options.microbatches);  // throws for the other two
   return detail::PipelinePlanner(graph, layers, cluster, options).run();
 }
 

@@ -97,6 +97,10 @@ struct Options {
   // How often each op runs; empty: once (FormulateOptions).  Prices in a plan's ops are of one run,
   // its cost is of all.
   std::vector<std::int64_t> runs = {};
+  // What counts against the budget, by op and result; empty: what is in memory, while it is there
+  // (FormulateOptions).  Where it is given, what reshardings need beside the tensors does not count,
+  // and nothing is told of what the budget lacks.
+  std::vector<std::vector<Holding>> holdings = {};
   // Its time limit and cancellation are for the whole plan(); where they end it before the solver
   // begins, the plan's status is unknown.
   solver::Options solver = {};
@@ -328,7 +332,7 @@ class Planner {
   // False where the time is over.
   bool formulate_in_time() {
     FormulateOptions options{options_.memory_budget, options_.prune, options_.annotations,
-                             [this] { check(); }, options_.runs};
+                             [this] { check(); },    options_.runs,  options_.holdings};
     try {
       check();
       formulation_ = formulate(graph_, resharding_, options);
@@ -376,7 +380,7 @@ class Planner {
     const std::vector<char> owns = owners_of(graph_, cost::ops_in_memory(graph_));
     const Moments moments(graph_, owns);
     std::vector<BufferUse> buffers;
-    if (options_.memory_budget) buffers = buffer_uses_of(graph_, formulation_, owns, moments);
+    if (has_whole_budget()) buffers = buffer_uses_of(graph_, formulation_, owns, moments);
     BufferBudget<Model, M> budget(resharding_, moments, std::move(buffers));
     solver::Result result = budget.solve(formulation_.problem, rest_of_options());
     if (result.has_assignment()) {
@@ -389,7 +393,7 @@ class Planner {
     plan_.cost = result.cost;
     plan_.statistics = result.statistics;
     if (result.has_assignment()) fill_ops(result.assignment);
-    if (result.status == solver::Status::infeasible && options_.memory_budget)
+    if (result.status == solver::Status::infeasible && has_whole_budget())
       plan_.shortage = find_shortage(graph_, formulation_, budget, rest_of_options());
   }
 
@@ -411,6 +415,8 @@ class Planner {
     PlanWriter<Model, M>(graph_, cost::ops_in_memory(graph_), resharding_, plan_, options_.runs)
         .run(std::move(choices), leaves_partial());
   }
+  // A limit to all that the program holds; where holdings are told, it is to what they say alone.
+  bool has_whole_budget() const { return options_.memory_budget && options_.holdings.empty(); }
   // Whether columns leave it to single readers to finish partial results.
   bool leaves_partial() const { return options_.prune && !options_.memory_budget; }
 
@@ -491,7 +497,7 @@ template<cost::CostModel Model, MeshLike M>
 Plan plan(const graph::Graph& graph, const M& mesh, const Model& model,
           const Options& options = {}) {
   // Who wants to see the problem wants the one with the limit, and that one solved.
-  if (options.memory_budget && !options.on_formulated)
+  if (options.memory_budget && options.holdings.empty() && !options.on_formulated)
     return detail::plan_within<Model, M>(graph, mesh, model, options);
   return detail::Planner<Model, M>(graph, mesh, model, options).run();
 }

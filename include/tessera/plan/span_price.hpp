@@ -11,10 +11,13 @@
 // gradients; for each microbatch in flight what the backward pass will read of the forward pass;
 // and the most that one microbatch has besides.  Only what reaches memory counts
 // (cost/workload.hpp). Either everything that is read again is kept, or only what comes into the
-// span, and the rest is computed a second time.
+// span, and the rest is computed a second time.  A budget for all that makes the plan the best of
+// those that keep to it: states, weights or activations are then cut further, where time is lost
+// least.
 #pragma once
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -29,7 +32,11 @@ namespace tessera::plan {
 
 struct SpanPrice {
   Cost forward = 0, backward = 0;  // of one microbatch
+  Cost weight_backward = 0;        // of the backward pass: what no gradient sent on waits for
   Cost per_step = 0;
+  // What no plan of it on this mesh, nor of a longer span, takes less than for a microbatch: its
+  // heavy ops, each as fast as it can be.
+  Cost least_work = 0;
   // Bytes on each device.
   Extent fixed = 0;      // weights, what an optimizer remembers, sums of gradients
   Extent saved = 0;      // of a microbatch in flight: what its backward pass reads
@@ -45,6 +52,24 @@ struct SpanPrice {
   friend bool operator==(const SpanPrice&, const SpanPrice&) = default;
 };
 
+// What a span may take on each device, where layers like it share a stage:
+//   layers * (fixed + in_flight * saved) + transient <= bytes,
+// or, where all is computed again, layers * (fixed + in_flight * given) + saved + transient.
+struct SpanBudget {
+  std::int64_t layers = 1, in_flight = 1;
+  bool recomputes = false;
+  Extent bytes = 0;
+};
+
+// Of one layer's worth, what a stage has once for every layer.
+inline Wide held_by_layer(const SpanPrice& price, const SpanBudget& budget) {
+  return price.fixed + Wide(budget.recomputes ? price.given : price.saved) * budget.in_flight;
+}
+inline bool fits(const SpanPrice& price, const SpanBudget& budget) {
+  const Extent once = price.transient + (budget.recomputes ? price.saved : 0);
+  return held_by_layer(price, budget) * budget.layers + once <= budget.bytes;
+}
+
 struct SpanRequest {
   std::int64_t microbatches = 1;
   // What comes in, or goes out, in a sharding that is given; by number, empty for none at all.
@@ -53,36 +78,77 @@ struct SpanRequest {
   // So the span can follow on itself.
   std::vector<std::pair<std::size_t, std::size_t>> ties = {};
   std::vector<strategy::Annotation> annotations = {};  // what else is given, of the program's ops
+  std::optional<SpanBudget> budget = {};
+  std::function<void(const Formulation&)> on_formulated = {};  // as plan() calls it
   solver::Options solver = {};
 };
 
 namespace detail {
 
-// What a span keeps, and for how long, under a plan.
+// What a span keeps, and for how long.
 class SpanMemory {
  public:
-  SpanMemory(const pipeline::SpanProgram& span, const Plan& plan, std::int64_t microbatches)
+  SpanMemory(const pipeline::SpanProgram& span, std::int64_t microbatches)
       : span_(span),
         graph_(span.graph),
-        plan_(plan),
         sums_are_wide_(microbatches > 1),
+        lifetimes_(buffers_of(span.graph)),
         reaches_(cost::ops_in_memory(span.graph)),
         is_saved_(span.graph.op_count(), 0),
-        is_seen_(span.graph.op_count(), 0) {}
-
-  void fill(SpanPrice& price) {
-    for (graph::OpId id = 0; id < graph_.op_count(); ++id)
-      if (part(id) == pipeline::OpPart::backward) save_operands(id);
+        is_seen_(span.graph.op_count(), 0),
+        is_summed_(span.graph.op_count()) {
     for (graph::OpId id = 0; id < graph_.op_count(); ++id) {
-      if (is_permanent(id)) price.fixed += bytes_of(id);
-      if (is_given(id)) price.given += bytes_of(id);
-      if (is_saved_[id] != 0) price.saved += bytes_of(id);
-      price.fixed += sum_bytes(id);
+      if (part(id) == pipeline::OpPart::backward) save_operands(id);
+      find_sums(id);
     }
-    price.transient = peak();
+  }
+
+  // The bytes, under a plan.
+  void fill(const Plan& plan, SpanPrice& price) const {
+    for (graph::OpId id = 0; id < graph_.op_count(); ++id)
+      for (std::size_t r = 0; r < op(id).results.size(); ++r)
+        add(id, r, plan.ops[id].result_bytes[r], price);
+    price.transient = peak(plan);
+  }
+
+  // What no plan on so many devices can do with less of: everything cut over all of them.
+  SpanPrice least(Extent devices) const {
+    SpanPrice price;
+    for (graph::OpId id = 0; id < graph_.op_count(); ++id)
+      for (std::size_t r = 0; r < op(id).results.size(); ++r) {
+        const Extent bytes = (graph::byte_count(op(id).results[r]) + devices - 1) / devices;
+        add(id, r, bytes, price);
+      }
+    return price;
+  }
+
+  // The same before there is a plan, as what counts against a budget.
+  std::vector<std::vector<Holding>> holdings(const SpanBudget& budget) const {
+    std::vector<std::vector<Holding>> result(graph_.op_count());
+    const graph::Lifetime always{0, graph_.op_count()};
+    const Extent flights = checked_mul(budget.layers, budget.in_flight);
+    for (graph::OpId id = 0; id < graph_.op_count(); ++id)
+      for (std::size_t r = 0; r < op(id).results.size(); ++r) {
+        Extent times = budget.layers * (is_permanent(id) ? 1 : copies_of_sum(id, r));
+        if (is_given(id) && budget.recomputes) times += flights;
+        if (is_saved_[id] != 0) times += budget.recomputes ? 1 : flights;
+        if (is_transient(id))
+          result[id].push_back({1, lifetimes_[id][r]});
+        else
+          result[id].push_back({times, always});
+      }
+    return result;
   }
 
  private:
+  // A result of so many bytes, but for what is transient.
+  void add(graph::OpId id, std::size_t result, Extent bytes, SpanPrice& price) const {
+    if (is_permanent(id)) price.fixed += bytes;
+    if (is_given(id)) price.given += bytes;
+    if (is_saved_[id] != 0) price.saved += bytes;
+    price.fixed += bytes * copies_of_sum(id, result);
+  }
+
   pipeline::OpPart part(graph::OpId id) const { return span_.parts[id]; }
   const graph::Op& op(graph::OpId id) const { return graph_.op(id); }
 
@@ -94,10 +160,11 @@ class SpanMemory {
   bool is_given(graph::OpId id) const {
     return op(id).is_parameter && !is_permanent(id) && part(id) == pipeline::OpPart::forward;
   }
-  Extent bytes_of(graph::OpId id) const {
-    Extent total = 0;
-    for (const Extent bytes : plan_.ops[id].result_bytes) total += bytes;
-    return total;
+  // Neither there for good nor saved.
+  bool is_transient(graph::OpId id) const {
+    const auto is_set = [](char flag) { return flag != 0; };
+    return part(id) != pipeline::OpPart::update && !is_permanent(id) && !is_given(id) &&
+           is_saved_[id] == 0 && std::none_of(is_summed_[id].begin(), is_summed_[id].end(), is_set);
   }
 
   // What a backward op reads of the forward pass; what is computed where it is read is read itself.
@@ -115,35 +182,30 @@ class SpanMemory {
   }
   bool is_view(graph::OpId id) const { return cost::detail::is_view(op(id)); }
 
-  // Of the gradients that an op leaves to be added up.
-  Extent sum_bytes(graph::OpId id) const {
-    if (op(id).is_parameter || part(id) == pipeline::OpPart::update) return 0;
-    std::vector<char> is_summed(op(id).results.size(), 0);
+  // The gradients that an op leaves to be added up.
+  void find_sums(graph::OpId id) {
+    is_summed_[id].assign(op(id).results.size(), 0);
+    if (op(id).is_parameter || part(id) == pipeline::OpPart::update) return;
     graph_.for_each_use(id, [&](graph::OpId reader, const graph::Use& use) {
-      if (part(reader) == pipeline::OpPart::update) is_summed[use.result] = 1;
+      if (part(reader) == pipeline::OpPart::update) is_summed_[id][use.result] = 1;
     });
-    Extent total = 0;
-    for (std::size_t r = 0; r < is_summed.size(); ++r) {
-      if (is_summed[r] == 0) continue;
-      const Extent element = graph::bytes_of(op(id).results[r].element);
-      const Extent bytes = plan_.ops[id].result_bytes[r];
-      total += sums_are_wide_ ? bytes / element * std::max<Extent>(element, 4) : bytes;
-    }
-    return total;
+  }
+  // How much larger the sum is than the gradient; nothing where none is kept.
+  Extent copies_of_sum(graph::OpId id, std::size_t result) const {
+    if (is_summed_[id][result] == 0) return 0;
+    const Extent element = graph::bytes_of(op(id).results[result].element);
+    return sums_are_wide_ && element < 4 ? 4 / element : 1;
   }
 
-  // Of what is neither there for good nor saved.
-  Extent peak() const {
-    const graph::Lifetimes lifetimes = buffers_of(graph_);
+  // Of what is transient.
+  Extent peak(const Plan& plan) const {
     std::vector<Extent> change(graph_.op_count() + 1, 0);
     for (graph::OpId id = 0; id < graph_.op_count(); ++id) {
-      const bool counts = part(id) != pipeline::OpPart::update && !is_permanent(id) &&
-                          !is_given(id) && is_saved_[id] == 0 && sum_bytes(id) == 0;
-      if (!counts) continue;
+      if (!is_transient(id)) continue;
       for (std::size_t r = 0; r < op(id).results.size(); ++r) {
-        change[lifetimes[id][r].begin] += plan_.ops[id].result_bytes[r];
-        change[std::max(lifetimes[id][r].begin, lifetimes[id][r].end)] -=
-            plan_.ops[id].result_bytes[r];
+        const graph::Lifetime life = lifetimes_[id][r];
+        change[life.begin] += plan.ops[id].result_bytes[r];
+        change[std::max(life.begin, life.end)] -= plan.ops[id].result_bytes[r];
       }
     }
     Extent now = 0, most = 0;
@@ -153,19 +215,35 @@ class SpanMemory {
 
   const pipeline::SpanProgram& span_;
   const graph::Graph& graph_;
-  const Plan& plan_;
   bool sums_are_wide_;
+  graph::Lifetimes lifetimes_;
   std::vector<char> reaches_, is_saved_, is_seen_;
+  std::vector<std::vector<char>> is_summed_;
 };
 
+// By op, whether a gradient that goes to the layers before is made of it.
+inline std::vector<char> ops_waited_for(const pipeline::SpanProgram& span) {
+  std::vector<char> is_waited_for(span.graph.op_count(), 0);
+  for (const pipeline::Crossing& crossing : span.sent)
+    if (crossing.part == pipeline::OpPart::backward) is_waited_for[crossing.value.op] = 1;
+  for (graph::OpId id = span.graph.op_count(); id-- > 0;)
+    for (std::size_t i = 0; is_waited_for[id] != 0 && i < span.graph.operand_count(id); ++i)
+      is_waited_for[span.graph.operand(id, i).op] = 1;
+  return is_waited_for;
+}
+
 inline void add_times(const pipeline::SpanProgram& span, const Plan& plan, SpanPrice& price) {
+  const std::vector<char> is_waited_for = ops_waited_for(span);
   for (graph::OpId id = 0; id < span.graph.op_count(); ++id) {
     Cost time = plan.ops[id].work;
     for (const PlannedStep& step : plan.ops[id].steps) time = saturating_add(time, step.price);
-    Cost& part = span.parts[id] == pipeline::OpPart::forward    ? price.forward
-                 : span.parts[id] == pipeline::OpPart::backward ? price.backward
-                                                                : price.per_step;
+    const bool is_backward = span.parts[id] == pipeline::OpPart::backward;
+    Cost& part = span.parts[id] == pipeline::OpPart::forward ? price.forward
+                 : is_backward                               ? price.backward
+                                                             : price.per_step;
     part = saturating_add(part, time);
+    if (is_backward && is_waited_for[id] == 0)
+      price.weight_backward = saturating_add(price.weight_backward, time);
   }
 }
 
@@ -186,6 +264,25 @@ inline std::vector<strategy::Annotation> annotations_of(const pipeline::SpanProg
 
 }  // namespace detail
 
+// SpanPrice::least_work, by what is to be solved for it.  The price of a heavy op depends on
+// nothing around it, since what it reads and leaves is in memory; but where its result crosses to
+// another layer, what is asked of it there may have left it dear strategies only, so there it
+// counts for nothing.
+inline Cost least_work(const pipeline::SpanProgram& span, const Formulation& formulation,
+                       std::int64_t microbatches) {
+  std::vector<char> counts(span.graph.op_count(), 0);
+  for (graph::OpId id = 0; id < span.graph.op_count(); ++id)
+    counts[id] = span.graph.op(id).is_heavy && span.parts[id] != pipeline::OpPart::update ? 1 : 0;
+  for (const pipeline::Crossing& crossing : span.sent) counts[crossing.value.op] = 0;
+  Cost total = 0;
+  for (graph::OpId id = 0; id < span.graph.op_count(); ++id) {
+    if (counts[id] == 0) continue;
+    const auto costs = formulation.problem.costs(formulation.nodes[id][0]);
+    total = saturating_add(total, *std::min_element(costs.begin(), costs.end()) / microbatches);
+  }
+  return total;
+}
+
 // A span on a mesh: its plan, op by op.  Ties are taken for aliases.
 // Throws as plan() does.
 template<cost::CostModel Model, MeshLike M>
@@ -194,8 +291,13 @@ Plan plan_span(const pipeline::SpanProgram& span, const M& mesh, const Model& mo
   Options options;
   options.solver = request.solver;
   options.annotations = detail::annotations_of(span, request);
+  options.on_formulated = request.on_formulated;
   for (const pipeline::OpPart part : span.parts)
     options.runs.push_back(part == pipeline::OpPart::update ? 1 : request.microbatches);
+  if (request.budget) {
+    options.memory_budget = request.budget->bytes;
+    options.holdings = detail::SpanMemory(span, request.microbatches).holdings(*request.budget);
+  }
   if (request.ties.empty()) return plan(span.graph, mesh, model, options);
   graph::Graph tied = span.graph;
   for (const auto& [received, sent] : request.ties)
@@ -209,7 +311,7 @@ inline SpanPrice price_of(const pipeline::SpanProgram& span, const Plan& plan,
   SpanPrice price;
   price.is_proven = plan.status == solver::Status::optimal;
   detail::add_times(span, plan, price);
-  detail::SpanMemory(span, plan, microbatches).fill(price);
+  detail::SpanMemory(span, microbatches).fill(plan, price);
   for (graph::OpId id = 0; id < span.graph.op_count(); ++id) {
     const Wide flops = cost::flops_of(span.graph.op(id));
     price.model_flops += flops;

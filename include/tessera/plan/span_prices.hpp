@@ -13,6 +13,10 @@
 //            going outwards.  A span's plan is then one that whole spans have among theirs, for a
 //            hundredth of the time.
 //
+// The first level of a view has the plans that keep a stage busy for least.  Where those do not
+// fit, add_levels() prices the same spans under budgets (SpanBudget), for stages of about the
+// view's share of the layers, each further level trading time for memory.
+//
 // Views are priced side by side, by as many threads as are asked for, each with what it remembers
 // of reshardings.  What a caller wants to keep from run to run goes through a PriceStore.
 #pragma once
@@ -54,7 +58,7 @@ struct PriceStore {
 
 struct PricingProgress {
   double seconds = 0;
-  std::size_t done = 0, total = 0;  // views
+  std::size_t done = 0, total = 0;  // views, again where they get further levels
   std::size_t solved = 0;           // problems
 };
 
@@ -65,15 +69,40 @@ struct PricingOptions {
   int threads = 1;
   solver::Options solver;    // its time limit and its cancellation are for all of it
   double problem_limit = 5;  // seconds for one problem; the best plan so far is taken
+  double budget_limit =
+      0.5;  // the same for one within a budget of memory, which is harder to prove
+  // Shardings that are given, of a span's ops; nothing: none.  Prices are not kept then.
+  std::function<std::vector<strategy::Annotation>(const pipeline::SpanProgram&)> annotations;
   PriceStore store;
   std::function<void(const PricingProgress&)> on_progress;  // from one thread at a time
 };
 
 struct PricingStatistics {
   std::size_t layers = 0, distinct_layers = 0, views = 0;
+  std::size_t levels = 0;            // beyond the first one of each view
   std::size_t solved = 0, kept = 0;  // problems; kept: found in the store
   std::size_t unproven = 0;          // solved to a limit
   double seconds = 0;
+};
+
+// Whether what the backward pass reads of a stage is computed again.
+enum class Recomputing : std::uint8_t { never, allowed, always };
+inline std::vector<bool> choices_of(Recomputing recomputing) {
+  switch (recomputing) {
+    case Recomputing::never: return {false};
+    case Recomputing::allowed: return {false, true};
+    case Recomputing::always: return {true};
+  }
+  return {};
+}
+
+// What stages must keep to.
+struct MemoryNeeds {
+  Extent bytes = 0;  // on each device
+  Recomputing recomputing = Recomputing::allowed;
+  // How many microbatches a stage on a view may have in flight, rising, where they are kept and
+  // where they are computed again.
+  std::function<std::vector<std::int64_t>(const View& view, bool recomputes)> in_flight;
 };
 
 namespace detail {
@@ -151,7 +180,9 @@ class SpanPrices {
         deadline_(options_.solver) {
     enter_spans(program);
     if (!options_.whole_spans) find_run();
-    prices_.assign(views_.size(), std::vector<Price>(spans_.size()));
+    levels_.assign(views_.size(), {Level(spans_.size())});
+    known_.resize(views_.size());
+    find_least();
     price_all();
     statistics_.layers = program.layers();
     statistics_.distinct_layers = classes_.size();
@@ -163,12 +194,28 @@ class SpanPrices {
   const PricingStatistics& statistics() const noexcept { return statistics_; }
   bool is_layered() const noexcept { return !options_.whole_spans; }
 
+  // Prices views under budgets as well: only what differs from the levels that they have becomes a
+  // level.  Not to be called by two threads at a time.
+  void add_levels(const std::vector<std::size_t>& views, const MemoryNeeds& needs) {
+    total_ += views.size();
+    const double before = deadline_.seconds();
+    side_by_side(views, [&](std::size_t view) { add_levels_to(view, needs); });
+    statistics_.seconds += deadline_.seconds() - before;
+  }
+  std::size_t levels(std::size_t view) const noexcept { return levels_[view].size(); }
+
   // Of one layer, or, where spans are priced whole, of layers first to last.
-  const Price& price(std::size_t view, std::size_t first, std::size_t last) const {
-    return prices_[view][span_number(first, last)];
+  const Price& price(std::size_t view, std::size_t first, std::size_t last,
+                     std::size_t level = 0) const {
+    return levels_[view][level].prices[span_number(first, last)];
   }
   const pipeline::SpanProgram& program(std::size_t first, std::size_t last) const {
     return spans_[span_number(first, last)];
+  }
+
+  // What no plan of a span on so many devices has less of: fixed, saved and given; the rest is 0.
+  const SpanPrice& least(std::size_t first, std::size_t last, Extent devices) const {
+    return least_.at({span_number(first, last), devices});
   }
 
   // Programs with the same number are alike.
@@ -183,10 +230,11 @@ class SpanPrices {
   }
 
   // The plan behind a price: solved once more, and the same.  @pre it has a price
-  Plan plan(std::size_t view, std::size_t first, std::size_t last) const {
+  Plan plan(std::size_t view, std::size_t first, std::size_t last, std::size_t level = 0) const {
     const std::size_t span = span_number(first, last);
-    const Price& price = prices_[view][span];
-    SpanRequest request = plain_request();
+    const Price& price = levels_[view][level].prices[span];
+    SpanRequest request = request_within(levels_[view][level].budgets[span]);
+    if (options_.annotations) request.annotations = options_.annotations(spans_[span]);
     if (is_in_run(span)) {
       request.ties = ties_;
     } else if (!options_.whole_spans) {
@@ -262,14 +310,15 @@ class SpanPrices {
   cost::ClusterModel model_of(const View& view) const {
     return {cost::part_of(cluster_, view.mesh.device_count()), view.mesh, options_.hidden_percent};
   }
-  SpanRequest plain_request() const {
+  SpanRequest request_within(const std::optional<SpanBudget>& budget) const {
     SpanRequest request;
+    request.budget = budget;
     request.microbatches = options_.microbatches;
     request.solver = options_.solver;
     request.solver.threads = 1;
     request.solver.on_progress = nullptr;
-    request.solver.time_limit =
-        std::min(options_.problem_limit, options_.solver.time_limit - deadline_.seconds());
+    request.solver.time_limit = std::min(budget ? options_.budget_limit : options_.problem_limit,
+                                         options_.solver.time_limit - deadline_.seconds());
     return request;
   }
 
@@ -280,22 +329,31 @@ class SpanPrices {
     std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
       return views_[a].mesh.device_count() > views_[b].mesh.device_count();
     });
+    total_ = views_.size();
+    side_by_side(order, [&](std::size_t view) { price_view(view); });
+  }
+
+  // Visits views by as many threads as there may be.
+  template<class Visit>
+  void side_by_side(const std::vector<std::size_t>& views, Visit&& visit) {
     std::atomic<std::size_t> next{0};
     std::exception_ptr failure;
     const auto work = [&] {
-      for (std::size_t i = next++; i < order.size() && !deadline_.is_over(); i = next++) {
+      for (std::size_t i = next++; i < views.size() && !deadline_.is_over(); i = next++) {
         try {
-          price_view(order[i]);
+          visit(views[i]);
         } catch (...) {
           const std::lock_guard lock(mutex_);
           if (!failure) failure = std::current_exception();
-          next = order.size();
+          next = views.size();
         }
         note_view();
       }
     };
     std::vector<std::thread> threads;
-    for (int t = 1; t < options_.threads; ++t) threads.emplace_back(work);
+    const std::size_t most =
+        std::min<std::size_t>(static_cast<std::size_t>(options_.threads), views.size());
+    for (std::size_t t = 1; t < most; ++t) threads.emplace_back(work);
     work();
     for (std::thread& thread : threads) thread.join();
     if (failure) std::rethrow_exception(failure);
@@ -305,42 +363,65 @@ class SpanPrices {
     const std::lock_guard lock(mutex_);
     ++done_;
     if (options_.on_progress)
-      options_.on_progress({deadline_.seconds(), done_, views_.size(), statistics_.solved});
+      options_.on_progress({deadline_.seconds(), done_, total_, statistics_.solved});
   }
 
-  // What one view remembers while it is priced.
+  // What is remembered while a level of a view is priced.
   struct Pricing {
     std::size_t view;
     cost::ClusterModel model;
     std::vector<std::int64_t> where;  // the part of a key that is the view's
-    std::map<graph::Value, DynamicSharding> crossing;
-    std::map<std::vector<std::int64_t>, Price> known;
+    std::map<graph::Value, DynamicSharding> crossing = {};
+  };
+  Pricing pricing_of(std::size_t v) const { return {v, model_of(views_[v]), where(views_[v])}; }
+
+  // The prices of all spans on a view; null where there is none.
+  struct Level {
+    std::vector<Price> prices;
+    std::vector<std::optional<SpanBudget>> budgets;  // under which they were asked for
+
+    explicit Level(std::size_t spans) : prices(spans), budgets(spans) {}
   };
 
   void price_view(std::size_t v) {
-    Pricing pricing{v, model_of(views_[v]), where(views_[v]), {}, {}};
+    Pricing pricing = pricing_of(v);
+    Level& level = levels_[v][0];
     if (options_.whole_spans) {
       for (std::size_t span = 0; span < spans_.size(); ++span)
-        prices_[v][span] = priced(pricing, span, plain_request());
-      return;
+        level.prices[span] = priced(pricing, span, request_within(std::nullopt));
+    } else if (price_run(pricing, level, std::nullopt)) {
+      price_around(pricing, level, [](std::size_t) { return std::nullopt; });
     }
-    SpanRequest request = plain_request();
+  }
+
+  // The run of layers that are alike.  Returns whether it has a price.
+  bool price_run(Pricing& pricing, Level& level, const std::optional<SpanBudget>& budget) {
+    SpanRequest request = request_within(budget);
     if (run_length_ > 1) request.ties = ties_;
     const Price of_run = priced(pricing, run_first_, request);
-    if (!of_run) return;
+    if (!of_run) return false;
     for (std::size_t layer = run_first_; layer < run_first_ + run_length_; ++layer) {
-      prices_[v][layer] = of_run;
-      settle(pricing, layer);
+      level.prices[layer] = of_run;
+      level.budgets[layer] = budget;
+      settle(pricing, level, layer);
     }
+    return true;
+  }
+
+  // The layers before the run and after it, going outwards; up to one that has no price.
+  template<class BudgetOf>
+  void price_around(Pricing& pricing, Level& level, BudgetOf&& budget_of) {
     for (std::size_t layer = run_first_; layer-- > 0;)
-      if (!price_layer(pricing, layer)) return;
+      if (!price_layer(pricing, level, layer, budget_of(layer))) break;
     for (std::size_t layer = run_first_ + run_length_; layer < spans_.size(); ++layer)
-      if (!price_layer(pricing, layer)) return;
+      if (!price_layer(pricing, level, layer, budget_of(layer))) break;
   }
 
   // With what crosses as its neighbours have it.
-  bool price_layer(Pricing& pricing, std::size_t layer) {
-    SpanRequest request = plain_request();
+  bool price_layer(Pricing& pricing, Level& level, std::size_t layer,
+                   const std::optional<SpanBudget>& budget) {
+    SpanRequest request = request_within(budget);
+    level.budgets[layer] = budget;
     const auto known = [&](const std::vector<pipeline::Crossing>& crossings, auto& wanted) {
       for (const pipeline::Crossing& crossing : crossings) {
         const auto at = pricing.crossing.find(crossing.origin);
@@ -349,14 +430,14 @@ class SpanPrices {
     };
     known(spans_[layer].received, request.received);
     known(spans_[layer].sent, request.sent);
-    prices_[pricing.view][layer] = priced(pricing, layer, request);
-    if (!prices_[pricing.view][layer]) return false;
-    settle(pricing, layer);
+    level.prices[layer] = priced(pricing, layer, request);
+    if (!level.prices[layer]) return false;
+    settle(pricing, level, layer);
     return true;
   }
 
-  void settle(Pricing& pricing, std::size_t layer) const {
-    const SpanPrice& price = *prices_[pricing.view][layer];
+  void settle(Pricing& pricing, const Level& level, std::size_t layer) const {
+    const SpanPrice& price = *level.prices[layer];
     const auto note = [&](const std::vector<pipeline::Crossing>& crossings, const auto& shardings) {
       for (std::size_t i = 0; i < crossings.size(); ++i)
         if (crossings[i].part != pipeline::OpPart::update)
@@ -365,6 +446,101 @@ class SpanPrices {
     note(spans_[layer].received, price.received);
     note(spans_[layer].sent, price.sent);
   }
+
+  // Of every span on every number of devices; those of a class are the same.
+  void find_least() {
+    std::map<std::pair<std::size_t, Extent>, SpanPrice> of_class;
+    for (std::size_t span = 0; span < spans_.size(); ++span) {
+      std::optional<detail::SpanMemory> memory;
+      for (const View& view : views_) {
+        const Extent devices = view.mesh.device_count();
+        const auto [at, is_new] = of_class.try_emplace({class_of_[span], devices});
+        if (is_new && !memory) memory.emplace(spans_[span], options_.microbatches);
+        if (is_new) at->second = memory->least(devices);
+        least_.emplace(std::pair(span, devices), at->second);
+      }
+    }
+  }
+
+  // --- Levels under budgets ----------------------------------------------------------------------
+
+  void add_levels_to(std::size_t v, const MemoryNeeds& needs) {
+    for (const bool recomputes : choices_of(needs.recomputing)) {
+      for (const std::int64_t in_flight : needs.in_flight(views_[v], recomputes)) {
+        const SpanBudget budget{1, in_flight, recomputes, needs.bytes};
+        // What does not fit does not with more in flight.
+        if (!(options_.whole_spans ? add_whole_level(v, budget) : add_layered_levels(v, budget)))
+          break;
+      }
+    }
+  }
+
+  // Each span by itself, within the budget.  Returns whether any is.
+  bool add_whole_level(std::size_t v, const SpanBudget& budget) {
+    Pricing pricing = pricing_of(v);
+    Level level(spans_.size());
+    const SpanRequest request = request_within(budget);
+    for (std::size_t span = 0; span < spans_.size(); ++span) {
+      level.prices[span] = priced(pricing, span, request);
+      level.budgets[span] = budget;
+    }
+    return keep(v, std::move(level));
+  }
+
+  // For stages of the layers that fall to the view if all are spread evenly, and of a quarter more.
+  bool add_layered_levels(std::size_t v, SpanBudget budget) {
+    const Level& first = levels_[v][0];
+    if (!first.prices[run_first_]) return false;
+    const Wide of_run = std::max<Wide>(1, held_by_layer(*first.prices[run_first_], budget));
+    Wide of_all = 0;
+    for (const Price& price : first.prices)
+      if (price) of_all += held_by_layer(*price, budget);
+    const Wide whole = of_run * cluster_.device_count();
+    const Wide share = of_all * views_[v].mesh.device_count();
+    const auto count = static_cast<std::int64_t>(std::max<Wide>(1, (share + whole - 1) / whole));
+    bool any = false;
+    for (const std::int64_t layers : {count, count + (count + 3) / 4}) {
+      budget.layers = layers;
+      if (!add_layered_level(v, budget, of_run)) break;
+      any = true;
+    }
+    return any;
+  }
+
+  // Another layer takes the place of as many of the run as it weighs.
+  bool add_layered_level(std::size_t v, const SpanBudget& budget, Wide weight_of_run) {
+    Pricing pricing = pricing_of(v);
+    Level level(spans_.size());
+    if (!price_run(pricing, level, budget)) return false;
+    const Wide of_run = held_by_layer(*level.prices[run_first_], budget);
+    const Wide room = budget.layers / 4 + 1;  // of a stage with fewer layers
+    price_around(pricing, level, [&](std::size_t layer) {
+      SpanBudget own = budget;
+      own.layers = 1;
+      Wide weight = 1;
+      if (const Price& cheapest = levels_[v][0].prices[layer])
+        weight = std::max<Wide>(
+            1, (held_by_layer(*cheapest, budget) + weight_of_run / 2) / weight_of_run);
+      const Wide others = std::max<Wide>(0, budget.layers - weight - room) * of_run;
+      own.bytes = static_cast<Extent>(std::max<Wide>(0, budget.bytes - others));
+      return std::optional(own);
+    });
+    return keep(v, std::move(level));
+  }
+
+  // Returns whether the level has any price; keeps it where it is none of those that there are.
+  bool keep(std::size_t v, Level level) {
+    const auto is_alike = [&](const Level& other) { return other.prices == level.prices; };
+    if (std::none_of(levels_[v].begin(), levels_[v].end(), is_alike)) {
+      levels_[v].push_back(level);
+      const std::lock_guard lock(mutex_);
+      ++statistics_.levels;
+    }
+    return std::any_of(level.prices.begin(), level.prices.end(),
+                       [](const Price& price) { return price != nullptr; });
+  }
+
+  // --- One price ---------------------------------------------------------------------------------
 
   std::vector<std::int64_t> where(const View& view) const {
     std::vector<std::int64_t> key = detail::numbers_of(cluster_);
@@ -391,12 +567,28 @@ class SpanPrices {
     }
     return key;
   }
+  static std::vector<std::int64_t> numbers_of(const SpanBudget& budget) {
+    return {budget.layers, budget.in_flight, budget.recomputes ? 1 : 0, budget.bytes};
+  }
 
   Price priced(Pricing& pricing, std::size_t span, const SpanRequest& request) {
     std::vector<std::int64_t> key{static_cast<std::int64_t>(class_of_[span])};
-    const std::vector<std::int64_t> ends = ends_of(request);
+    std::vector<std::int64_t> ends = ends_of(request);
     key.insert(key.end(), ends.begin(), ends.end());
-    const auto [at, is_new] = pricing.known.try_emplace(std::move(key));
+    Known& known = known_[pricing.view];
+    if (request.budget) {
+      // What is cheapest of all and fits is cheapest of those that fit.
+      const auto cheapest = known.find(key);
+      if (cheapest != known.end() && cheapest->second && fits(*cheapest->second, *request.budget))
+        return cheapest->second;
+      const Extent devices = views_[pricing.view].mesh.device_count();
+      if (!fits(least_.at({span, devices}), *request.budget)) return nullptr;
+      for (const std::int64_t number : numbers_of(*request.budget)) {
+        key.push_back(number);
+        ends.push_back(number);
+      }
+    }
+    const auto [at, is_new] = known.try_emplace(std::move(key));
     if (is_new) at->second = stored_or_solved(pricing, span, request, ends);
     return at->second;
   }
@@ -404,6 +596,7 @@ class SpanPrices {
   Price stored_or_solved(const Pricing& pricing, std::size_t span, const SpanRequest& request,
                          const std::vector<std::int64_t>& ends) {
     std::vector<std::int64_t> key;
+    if (options_.annotations) return solved(pricing, span, request);
     if (options_.store.find || options_.store.keep) {
       key = classes_.signature(class_of_[span]);
       for (const auto* more : {&pricing.where, &ends})
@@ -421,17 +614,22 @@ class SpanPrices {
   }
 
   // Null where the view can not hold the span as it is asked for, or time is over.
-  Price solved(const Pricing& pricing, std::size_t span, const SpanRequest& request) {
+  Price solved(const Pricing& pricing, std::size_t span, SpanRequest request) {
     if (deadline_.is_over()) return nullptr;
+    if (options_.annotations) request.annotations = options_.annotations(spans_[span]);
+    Cost least = 0;
+    request.on_formulated = [&](const Formulation& formulation) {
+      least = least_work(spans_[span], formulation, options_.microbatches);
+    };
     try {
       const Plan plan = plan_span(spans_[span], views_[pricing.view].mesh, pricing.model, request);
       const std::lock_guard lock(mutex_);
       ++statistics_.solved;
       if (!plan.has_ops()) return nullptr;
-      auto price =
-          std::make_shared<const SpanPrice>(price_of(spans_[span], plan, options_.microbatches));
-      if (!price->is_proven) ++statistics_.unproven;
-      return price;
+      SpanPrice price = price_of(spans_[span], plan, options_.microbatches);
+      price.least_work = least;
+      if (!price.is_proven) ++statistics_.unproven;
+      return std::make_shared<const SpanPrice>(std::move(price));
     } catch (const InvalidAnnotation&) {
       return nullptr;
     }
@@ -446,10 +644,13 @@ class SpanPrices {
   detail::Classes classes_;
   std::size_t run_first_ = 0, run_length_ = 0;
   Ties ties_;
-  std::vector<std::vector<Price>> prices_;  // by view, by span
+  std::vector<std::vector<Level>> levels_;  // by view
+  using Known = std::map<std::vector<std::int64_t>, Price>;
+  std::vector<Known> known_;  // by view: by program and what is asked of it
+  std::map<std::pair<std::size_t, Extent>, SpanPrice> least_;  // by span and devices
   PricingStatistics statistics_;
   std::mutex mutex_;
-  std::size_t done_ = 0;
+  std::size_t done_ = 0, total_ = 0;
 };
 
 }  // namespace tessera::plan

@@ -24,11 +24,11 @@ struct StagedOp {
 namespace detail {
 
 // What tells the plan of one run of layers from others: its view, and what its ends are.
-inline std::tuple<std::size_t, std::size_t, const void*> plan_key(const PipelinePlan& plan,
-                                                                  std::size_t view,
-                                                                  std::size_t first,
-                                                                  std::size_t last) {
-  return {view, plan.prices->class_of(first, last), plan.prices->price(view, first, last).get()};
+using PlanKey = std::tuple<std::size_t, std::size_t, const void*>;
+inline PlanKey plan_key(const SpanPrices& prices, const Way& way, std::size_t first,
+                        std::size_t last) {
+  return {way.view, prices.class_of(first, last),
+          prices.price(way.view, first, last, way.level).get()};
 }
 
 }  // namespace detail
@@ -38,12 +38,13 @@ inline std::tuple<std::size_t, std::size_t, const void*> plan_key(const Pipeline
 inline std::vector<StagedOp> staged_ops(const PipelinePlan& plan, std::size_t op_count) {
   std::vector<StagedOp> ops(op_count);
   std::vector<char> is_known(op_count, 0);
-  std::map<std::tuple<std::size_t, std::size_t, const void*>, Plan> plans;
+  std::map<detail::PlanKey, Plan> plans;
   for (std::size_t s = 0; s < plan.stages.size(); ++s) {
     const PlannedStage& stage = plan.stages[s];
     plan.prices->for_each_span(stage.first, stage.last, [&](std::size_t first, std::size_t last) {
-      const auto [at, is_new] = plans.try_emplace(detail::plan_key(plan, stage.view, first, last));
-      if (is_new) at->second = plan.prices->plan(stage.view, first, last);
+      const auto [at, is_new] =
+          plans.try_emplace(detail::plan_key(*plan.prices, stage.way, first, last));
+      if (is_new) at->second = plan.prices->plan(stage.way.view, first, last, stage.way.level);
       if (!at->second.has_ops()) throw std::runtime_error("the plan of a stage was cancelled");
       const pipeline::SpanProgram& span = plan.prices->program(first, last);
       for (graph::OpId id = 0; id < span.graph.op_count(); ++id) {

@@ -56,7 +56,7 @@ class Tidier {
   // What the op and its edges would cost with strategy s, everything else as it is; -1: forbidden.
   Wide price_of(std::size_t id, std::uint32_t s) const {
     const std::vector<solver::NodeId>& own = formulation_.nodes[id];
-    Wide total = (*formulation_.columns[id])[s].price;
+    Wide total = problem_.costs(own[0])[s];
     for (const solver::EdgeId e : edges_[own[0]]) {
       std::size_t index = 0;
       for (const solver::NodeId v : problem_.edge_nodes(e)) {

@@ -31,12 +31,24 @@ inline std::string status_text(const plan::PipelinePlan& plan) {
                      std::to_string(pricing.distinct_layers) + " distinct) on " +
                      std::to_string(pricing.views) +
                      " views of submeshes: " + std::to_string(pricing.solved) + " problems solved";
+  if (pricing.levels > 0) text += ", " + std::to_string(pricing.levels) + " levels within memory";
   if (pricing.kept > 0) text += ", " + std::to_string(pricing.kept) + " known";
   if (pricing.unproven > 0) text += ", " + std::to_string(pricing.unproven) + " to a limit";
   char seconds[64];
   std::snprintf(seconds, sizeof seconds, " in %.3g s; stages chosen in %.3g s", pricing.seconds,
                 plan.choice.seconds);
   return text + seconds;
+}
+
+// How good the choice is among what was priced.
+inline std::string quality_text(const plan::PipelinePlan& plan) {
+  std::string text = "optimal among the stages priced";
+  if (plan.cost > plan.lower_bound)
+    text = "within " +
+           percent_text(static_cast<double>(plan.cost - plan.lower_bound) /
+                        static_cast<double>(plan.lower_bound)) +
+           " of the best of the stages that can be priced";
+  return text + (plan.pricing.unproven > 0 ? ", some of them to a limit" : "");
 }
 
 }  // namespace detail
@@ -54,14 +66,18 @@ inline std::string pipeline_table(const graph::Graph& graph, const plan::Pipelin
     return lines.text("");
   }
   const pipeline::Timeline& timeline = plan.timeline;
-  lines.add({"status", plan.status == plan::PipelineStatus::optimal
-                           ? "optimal among the stages priced"
-                           : "the best of the stages priced, some of them to a limit"});
+  lines.add({"status", detail::quality_text(plan)});
   lines.add({"step", time_text(plan.step_time) + " as " + pipeline::to_string(plan.schedule.kind) +
                          " plays, bubble " + percent_text(timeline.bubble()) + ", " +
                          time_text(plan.step_time - timeline.step_time) + " of it once per step"});
   lines.add({"", time_text(plan.cost) + " by the sum that chose the stages; lower bound " +
                      time_text(plan.lower_bound)});
+  if (plan.work_bound > 0)
+    lines.add({"", "no plans of any stages take less than " + time_text(plan.work_bound) +
+                       ", which their products alone need: " +
+                       percent_text(static_cast<double>(plan.work_bound) /
+                                    static_cast<double>(plan.cost)) +
+                       " of that sum"});
   const cost::Utilisation& use = plan.utilisation;
   lines.add({"devices", "MFU " + percent_text(use.mfu()) + " (" + flops_text(use.model_flops) +
                             " on " + std::to_string(use.devices) + " devices of " +
@@ -77,8 +93,8 @@ inline std::string pipeline_table(const graph::Graph& graph, const plan::Pipelin
          detail::range_text(first, first + static_cast<std::size_t>(stage.mesh.device_count() - 1)),
          detail::axes_text(stage.mesh, stage.roles), time_text(stage.forward),
          time_text(stage.backward), time_text(saturating_add(stage.receive, stage.send_back)),
-         time_text(stage.per_step), std::to_string(stage.in_flight), bytes_text(stage.bytes()),
-         stage.recomputes ? "computed again" : "kept"});
+         time_text(stage.per_step), std::to_string(stage.in_flight), bytes_text(stage.bytes),
+         stage.way.recomputes ? "computed again" : "kept"});
   }
   return lines.text("") + "\nstages, their times of one microbatch\n" + rows.text();
 }

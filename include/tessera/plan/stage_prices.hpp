@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a run of layers takes as a stage: its spans' prices added up, and the way into it.
+//
+// A stage is run in one way: on a view, at one of the view's levels of prices (span_prices.hpp),
+// with what the backward pass reads kept or computed again.  Where the stage before it will be is
+// not known when stages are priced; a transfer into a stage is priced as if the one before were
+// alike and next to it.
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "tessera/pipeline/in_flight.hpp"
+#include "tessera/pipeline/transfer.hpp"
+#include "tessera/plan/span_prices.hpp"
+
+namespace tessera::plan {
+
+// A host is a unit of a cluster's innermost level.
+inline pipeline::Submesh hosts_of(const cost::Cluster& cluster) {
+  const Extent per_host = cluster.levels.empty() ? 1 : cluster.levels[0].fan_out;
+  return {cluster.device_count() / per_host, per_host};
+}
+
+// How a stage is run.
+struct Way {
+  std::size_t view = 0, level = 0;  // of SpanPrices
+  bool recomputes = false;
+};
+
+// What the layers of a span come to together, extended layer by layer.
+struct SpanSum {
+  Cost forward = 0, backward = 0, weight_backward = 0, per_step = 0, least_work = 0;
+  Extent fixed = 0, saved = 0, given = 0, transient = 0, recomputing = 0;
+
+  void add(const SpanPrice& price) {
+    forward = saturating_add(forward, price.forward);
+    backward = saturating_add(backward, price.backward);
+    weight_backward = saturating_add(weight_backward, price.weight_backward);
+    per_step = saturating_add(per_step, price.per_step);
+    least_work = saturating_add(least_work, price.least_work);
+    fixed = saturating_add(fixed, price.fixed);
+    saved = saturating_add(saved, price.saved);
+    given = saturating_add(given, price.given);
+    transient = std::max(transient, price.transient);
+    recomputing = std::max(recomputing, saturating_add(price.transient, price.saved));
+  }
+  Cost time(bool recomputes) const {
+    const Cost once = saturating_add(forward, backward);
+    return recomputes ? saturating_add(once, forward) : once;
+  }
+  pipeline::StageMemory memory(bool recomputes) const {
+    return recomputes ? pipeline::StageMemory{saturating_add(fixed, recomputing), given}
+                      : pipeline::StageMemory{saturating_add(fixed, transient), saved};
+  }
+};
+
+class StagePrices {
+ public:
+  // All runs of layers on a view, at one of its levels.
+  struct Run {
+    std::size_t first = 0, last = 0;
+    SpanSum sum;       // its per_step with what crosses once per step
+    SpanSum least;     // of its bytes, whatever the plan
+    Cost receive = 0;  // a microbatch, and the gradient of what came with it
+  };
+
+  // Keeps references to the first three.
+  StagePrices(const pipeline::LayeredProgram& program, const cost::Cluster& cluster,
+              SpanPrices& prices)
+      : program_(program),
+        cluster_(cluster),
+        prices_(prices),
+        hosts_(hosts_of(cluster)),
+        enlarged_(cluster),
+        runs_(prices.views().size()) {
+    if (!enlarged_.levels.empty()) enlarged_.levels[enlarged_.levels.size() - 1].fan_out *= 2;
+    for (std::size_t layer = 0; layer < program.layers(); ++layer)
+      if (!prices.is_layered() || crosses_once(layer)) crossing_once_.push_back(layer);
+  }
+
+  SpanPrices& spans() const noexcept { return prices_; }
+  const cost::Cluster& cluster() const noexcept { return cluster_; }
+  const pipeline::Submesh& hosts() const noexcept { return hosts_; }
+  const pipeline::LayeredProgram& program() const noexcept { return program_; }
+  const View& view(std::size_t number) const noexcept { return prices_.views()[number]; }
+
+  // By first layer, then by last; those that have no price are missing.
+  const std::vector<Run>& runs(std::size_t view, std::size_t level) {
+    std::deque<std::vector<Run>>& of_view = runs_[view];
+    while (of_view.size() <= level) of_view.push_back(added_up(view, of_view.size()));
+    return of_view[level];
+  }
+
+  SpanSum sum(const Way& way, std::size_t first, std::size_t last) const {
+    SpanSum sum;
+    prices_.for_each_span(first, last, [&](std::size_t from, std::size_t to) {
+      sum.add(*prices_.price(way.view, from, to, way.level));
+    });
+    return sum;
+  }
+
+  // What crosses once per step between a span and the rest: gradients of shared weights, and the
+  // weights.  Whoever is at the other end waits as well.
+  Cost once_per_step(const Way& way, std::size_t first, std::size_t last) const {
+    if (!prices_.is_layered()) return once_per_step_of(way, first, last, first, last);
+    Cost total = 0;
+    for (const std::size_t layer : crossing_once_)
+      if (first <= layer && layer <= last)
+        total = saturating_add(total, once_per_step_of(way, layer, layer, first, last));
+    return total;
+  }
+
+  // A tensor from one place to another.
+  Cost transfer(const graph::TensorType& type, const pipeline::Placed& from,
+                const pipeline::Placed& to) const {
+    return transfer(type, from, to, cluster_);
+  }
+
+ private:
+  Cost transfer(const graph::TensorType& type, const pipeline::Placed& from,
+                const pipeline::Placed& to, const cost::Cluster& cluster) const {
+    const auto key = std::tuple(type.dims.size(), graph::byte_count(type), from.sharding.bits(),
+                                tessera::to_string(type.dims) + tessera::to_string(from.mesh) +
+                                    '>' + tessera::to_string(to.mesh),
+                                to.sharding.bits(), from.first, to.first, &cluster);
+    const auto [at, is_new] = transfers_.try_emplace(key, 0);
+    if (is_new)
+      at->second =
+          pipeline::transfer_time(pipeline::transfer_between(type.dims, from, to, hosts_.per_host),
+                                  graph::bytes_of(type.element), cluster);
+    return at->second;
+  }
+  // As if the stage before were alike, and next to it.
+  Cost transfer_alike(const graph::TensorType& type, const View& view,
+                      DynamicSharding sharding) const {
+    const Extent devices = view.mesh.device_count();
+    if (cluster_.device_count() == devices) return 0;
+    return transfer(type, {view.mesh, sharding, 0}, {view.mesh, sharding, devices}, enlarged_);
+  }
+
+  std::vector<Run> added_up(std::size_t view, std::size_t level) const {
+    std::vector<Run> runs;
+    const bool is_layered = prices_.is_layered();
+    const Extent devices = prices_.views()[view].mesh.device_count();
+    for (std::size_t first = 0; first < program_.layers(); ++first) {
+      Cost receive = is_layered ? receive_time(view, level, first, first) : 0;
+      SpanSum sum, least;
+      for (std::size_t last = first; last < program_.layers(); ++last) {
+        const std::size_t from = is_layered ? last : first;
+        const auto& price = prices_.price(view, from, last, level);
+        if (!price && is_layered) break;
+        if (!price) continue;
+        if (!is_layered) {
+          sum = least = {};
+          receive = receive_time(view, level, first, last);
+        }
+        sum.add(*price);
+        least.add(prices_.least(from, last, devices));
+        runs.push_back({first, last, sum, least, receive});
+        Cost& per_step = runs.back().sum.per_step;
+        per_step = saturating_add(per_step, once_per_step({view, level}, first, last));
+      }
+    }
+    return runs;
+  }
+
+  // What it takes a stage that begins as this span does to be given a microbatch, and to give its
+  // gradient back.
+  Cost receive_time(std::size_t view, std::size_t level, std::size_t first,
+                    std::size_t last) const {
+    const auto& price = prices_.price(view, first, last, level);
+    if (first == 0 || !price) return 0;
+    Cost total = 0;
+    const pipeline::SpanProgram& span = prices_.program(first, last);
+    const auto add = [&](const std::vector<pipeline::Crossing>& crossings,
+                         const std::vector<DynamicSharding>& shardings, pipeline::OpPart part) {
+      for (std::size_t i = 0; i < crossings.size(); ++i)
+        if (crossings[i].part == part && comes_from_before(crossings[i], first))
+          total = saturating_add(total, transfer_alike(span.graph.type_of(crossings[i].value),
+                                                       prices_.views()[view], shardings[i]));
+    };
+    add(span.received, price->received, pipeline::OpPart::forward);
+    add(span.sent, price->sent, pipeline::OpPart::backward);
+    return total;
+  }
+  // Whether its other end is in a layer before `first`, or, of several readers, some is.
+  bool comes_from_before(const pipeline::Crossing& crossing, std::size_t first) const {
+    if (program_.layer_of(crossing.origin.op) < first) return true;
+    bool any = false;
+    program_.graph().for_each_use(crossing.origin.op, [&](graph::OpId reader, const graph::Use&) {
+      any = any || program_.layer_of(reader) < first;
+    });
+    return any;
+  }
+
+  bool crosses_once(std::size_t layer) const {
+    const pipeline::SpanProgram& span = prices_.program(layer, layer);
+    const auto is_once = [](const pipeline::Crossing& crossing) {
+      return crossing.part == pipeline::OpPart::update;
+    };
+    return std::any_of(span.received.begin(), span.received.end(), is_once) ||
+           std::any_of(span.sent.begin(), span.sent.end(), is_once);
+  }
+
+  // The part of it that layers `from` to `to` of the span have.
+  Cost once_per_step_of(const Way& way, std::size_t from, std::size_t to, std::size_t first,
+                        std::size_t last) const {
+    Cost total = 0;
+    const pipeline::SpanProgram& span = prices_.program(from, to);
+    const SpanPrice& price = *prices_.price(way.view, from, to, way.level);
+    const auto add = [&](const std::vector<pipeline::Crossing>& crossings,
+                         const std::vector<DynamicSharding>& shardings, bool is_received) {
+      for (std::size_t i = 0; i < crossings.size(); ++i) {
+        if (crossings[i].part != pipeline::OpPart::update) continue;
+        if (stays_inside(crossings[i].origin, first, last, is_received)) continue;
+        total = saturating_add(total, transfer_alike(span.graph.type_of(crossings[i].value),
+                                                     prices_.views()[way.view], shardings[i]));
+      }
+    };
+    add(span.received, price.received, true);
+    add(span.sent, price.sent, false);
+    return total;
+  }
+  bool stays_inside(graph::Value value, std::size_t first, std::size_t last,
+                    bool is_received) const {
+    const auto is_inside = [&](graph::OpId id) {
+      return program_.layer_of(id) >= first && program_.layer_of(id) <= last;
+    };
+    if (is_received) return is_inside(value.op);
+    bool all = true;
+    program_.graph().for_each_use(
+        value.op, [&](graph::OpId reader, const graph::Use&) { all = all && is_inside(reader); });
+    return all;
+  }
+
+  using TransferKey = std::tuple<std::size_t, Extent, std::uint64_t, std::string, std::uint64_t,
+                                 Device, Device, const cost::Cluster*>;
+
+  const pipeline::LayeredProgram& program_;
+  const cost::Cluster& cluster_;
+  SpanPrices& prices_;
+  pipeline::Submesh hosts_;
+  cost::Cluster enlarged_;                  // room for a neighbour of whatever stage
+  std::vector<std::size_t> crossing_once_;  // layers with something that crosses once per step
+  std::vector<std::deque<std::vector<Run>>> runs_;  // by view, by level
+  mutable std::map<TransferKey, Cost> transfers_;
+};
+
+}  // namespace tessera::plan
