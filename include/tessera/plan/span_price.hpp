@@ -132,7 +132,7 @@ class SpanMemory {
         Extent times = budget.layers * (is_permanent(id) ? 1 : copies_of_sum(id, r));
         if (is_given(id) && budget.recomputes) times += flights;
         if (is_saved_[id] != 0) times += budget.recomputes ? 1 : flights;
-        if (is_transient(id))
+        if (is_transient(id) && times == 0)
           result[id].push_back({1, lifetimes_[id][r]});
         else
           result[id].push_back({times, always});
@@ -160,11 +160,12 @@ class SpanMemory {
   bool is_given(graph::OpId id) const {
     return op(id).is_parameter && !is_permanent(id) && part(id) == pipeline::OpPart::forward;
   }
-  // Neither there for good nor saved.
+  // Neither there for good nor saved.  What is given and only read by the forward pass is, too: a
+  // stage that recomputes keeps it as well, and is said to have it once more than it has.
   bool is_transient(graph::OpId id) const {
     const auto is_set = [](char flag) { return flag != 0; };
-    return part(id) != pipeline::OpPart::update && !is_permanent(id) && !is_given(id) &&
-           is_saved_[id] == 0 && std::none_of(is_summed_[id].begin(), is_summed_[id].end(), is_set);
+    return part(id) != pipeline::OpPart::update && !is_permanent(id) && is_saved_[id] == 0 &&
+           std::none_of(is_summed_[id].begin(), is_summed_[id].end(), is_set);
   }
 
   // What a backward op reads of the forward pass; what is computed where it is read is read itself.
