@@ -4,11 +4,12 @@
 // needs.
 //
 // Each device has all weights, all that the optimizer remembers and all gradients, and a share of
-// the batch: of the data, and of what forward products make of it.  The batch is cut by as many
-// mesh axes as its size allows, the first ones first; what is left open, and what the other axes
+// the batch: of the data, and of what forward products make of it.  The batch is cut over those
+// mesh axes that make most parts of it, all of one size; what is left open, and what the other axes
 // do, is up to the solver.
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -36,6 +37,26 @@ inline std::optional<Extent> batch_of(const graph::Graph& graph,
   return batch;
 }
 
+// The axes with most devices that divide a batch; of such sets the one with the first axes.
+template<MeshLike M>
+AxisList batch_axes(Extent batch, const M& mesh) {
+  AxisList best;
+  Extent most = 1;
+  for (std::uint32_t set = 1; set < 1U << mesh.rank(); ++set) {
+    AxisList axes;
+    Extent devices = 1;
+    for (Axis axis = 0; axis < mesh.rank(); ++axis) {
+      if ((set >> axis & 1U) == 0) continue;
+      axes.push_back(axis);
+      devices *= mesh.extent(axis);
+    }
+    if (batch % devices != 0 || devices <= most) continue;
+    best = axes;
+    most = devices;
+  }
+  return best;
+}
+
 }  // namespace detail
 
 // Empty where the program's data have no first dim in common, or it updates no weights.
@@ -46,6 +67,7 @@ std::vector<strategy::Annotation> data_parallel(const graph::Graph& graph, const
   const std::vector<MemoryKind> kinds = memory_kinds_of(graph);
   const std::optional<Extent> batch = detail::batch_of(graph, kinds);
   if (!batch || graph.aliases.empty()) return result;
+  const AxisList axes = detail::batch_axes(*batch, mesh);
   const graph::OpId forward_end = pipeline::forward_end(graph);
   for (graph::OpId id = 0; id < graph.op_count(); ++id) {
     const graph::Op& op = graph.op(id);
@@ -58,9 +80,8 @@ std::vector<strategy::Annotation> data_parallel(const graph::Graph& graph, const
         (op.is_parameter ? kinds[id] == MemoryKind::input : op.is_heavy && id < forward_end);
     if (!is_held && !is_gradient && !has_batch) continue;
     DynamicSharding sharding = DynamicSharding::replicated(dims.size());
-    for (Axis axis = 0; has_batch && axis < mesh.rank(); ++axis)
-      if (*batch % (shard_count(sharding, mesh, 0) * mesh.extent(axis)) == 0)
-        sharding = sharding.with_split(0, axis);
+    if (has_batch)
+      for (const Axis axis : axes) sharding = sharding.with_split(0, axis);
     result.push_back({{id, 0}, sharding, 0, "data parallelism of " + op.name});
   }
   return result;
