@@ -247,8 +247,13 @@ TEST_CASE("what data parallelism needs is told by a plan whose weights are whole
   const Graph graph = models::build("gpt:layers=1,hidden=32,heads=4,seq=16,vocab=64,batch=8");
   const std::vector<plan::MemoryKind> kinds = plan::memory_kinds_of(graph);
   // Neither three nor sixteen divides the batch.
-  for (const auto& [mesh, shares] :
-       {std::pair{DynamicMesh{2, 4}, 8}, {DynamicMesh{2, 3}, 2}, {DynamicMesh{2, 8}, 8}}) {
+  struct Case {
+    DynamicMesh mesh;
+    int shares;
+  };
+  for (const Case& it :
+       {Case{DynamicMesh{2, 4}, 8}, {DynamicMesh{2, 3}, 2}, {DynamicMesh{2, 8}, 8}}) {
+    const DynamicMesh mesh = it.mesh;
     CAPTURE(to_string(mesh));
     plan::Options options;
     options.annotations = plan::data_parallel(graph, mesh);
@@ -258,7 +263,7 @@ TEST_CASE("what data parallelism needs is told by a plan whose weights are whole
     for (OpId id = 0; id < graph.op_count(); ++id) {
       if (!graph.op(id).is_parameter) continue;
       const bool is_data = kinds[id] == plan::MemoryKind::input;
-      CHECK(found.ops[id].result_bytes[0] * (is_data ? shares : 1) ==
+      CHECK(found.ops[id].result_bytes[0] * (is_data ? it.shares : 1) ==
             byte_count(graph.op(id).results[0]));
       ++(is_data ? cut : whole);
     }

@@ -71,6 +71,7 @@ class LeastLimitFinder {
     options.threads = options_.threads;
     options.cancellation = options_.cancellation;
     options.time_limit = std::max(0.0, options_.time_limit - deadline_.seconds());
+    options.node_limit = nodes_a_trial;
     feasibility_.usage_limit = limit;
     solver::Result result = budget_.solve(feasibility_, options);
     if (!result.has_assignment()) return result.status;
@@ -78,6 +79,9 @@ class LeastLimitFinder {
     found_.assignment = std::move(result.assignment);
     return result.status;
   }
+
+  // A trial that is not settled by then ends the search: nobody waits hours for the last byte.
+  static constexpr std::uint64_t nodes_a_trial = 100;
 
   solver::Problem feasibility_;  // all that is allowed is free: only fitting counts
   Budget& budget_;
