@@ -81,7 +81,7 @@ class LeastLimitFinder {
   }
 
   // A trial that is not settled by then ends the search: nobody waits hours for the last byte.
-  static constexpr std::uint64_t nodes_a_trial = 100;
+  static constexpr std::uint64_t nodes_a_trial = 2000;
 
   solver::Problem feasibility_;  // all that is allowed is free: only fitting counts
   Budget& budget_;
