@@ -39,6 +39,7 @@ struct Run {
   Extent layers = 1;
   graph::ElementType precision = graph::ElementType::bf16;
   bool multiplies_in_fp8 = false, fuses_attention = false;
+  bool attends_as_in_2022 = false;  // by the first FlashAttention
   Extent gpus = 1, microbatch = 1, microbatches = 1;
   Extent tensor = 1, context = 1, stages = 1, data = 1, chunks = 1;
   Extent zero_stage = 0;
@@ -131,7 +132,7 @@ class RunReader {
       throw NotPriced("tp, cp, pp and dp do not make up its GPUs");
     const std::string schedule = text_or(parallel, "schedule", "1f1b");
     if (schedule.starts_with("interleaved"))
-      run.chunks = number(parallel, "vpp");
+      run.chunks = number_or(parallel, "vpp", 0);  // 0: read_model() finds them
     else if (schedule != "1f1b" && schedule != "none")
       throw NotPriced("its schedule, " + schedule + ", is none that is priced");
     run.cuts_sequence = flag(run_, "sequence_parallel");
@@ -170,6 +171,8 @@ class RunReader {
 
   // Attention is fused where the row says so, and where the software is younger than
   // FlashAttention: all that was ever written for Hopper and what came after it, and for Llama.
+  // llm-foundry trained MPT by its first version, in Triton (`attn_impl: triton` in its
+  // configurations).
   void read_software(Run& run) const {
     const std::string precision = text(run_, "precision");
     run.multiplies_in_fp8 = has(precision, "fp8");
@@ -177,9 +180,10 @@ class RunReader {
     if (has(precision, "fp16")) run.precision = graph::ElementType::f16;
     if (precision == "fp32") run.precision = graph::ElementType::f32;
     const std::string device = text_or(run_, "gpu", "");
+    const std::string family = text_or(member(run_, "model"), "family", "");
     run.fuses_attention = has(text_or(run_, "notes", ""), "flash") || device.starts_with("H") ||
-                          device.starts_with("B") || device.starts_with("GB") ||
-                          text_or(member(run_, "model"), "family", "") == "llama";
+                          device.starts_with("B") || device.starts_with("GB") || family == "llama";
+    run.attends_as_in_2022 = family == "mpt";
   }
 
   // Samples that would be left over, a few of thousands, are left out, as training does.
@@ -201,6 +205,7 @@ class RunReader {
   void read_model(Run& run) const {
     const Json& model = member(run_, "model");
     run.layers = number(model, "layers");
+    if (run.chunks == 0) run.chunks = fewest_chunks(run);
     if (find(model, "image_size") != nullptr) return read_wide_resnet(model, run);
     if (flag(model, "parallel_block") || find(model, "head_dim") != nullptr)
       throw NotPriced("a " + text(model, "family") + " has blocks of its own, which are not built");
@@ -219,6 +224,16 @@ class RunReader {
       throw NotPriced("its tp does not divide its heads");
     if (number(model, "seq_len") % run.context != 0)
       throw NotPriced("its cp does not divide its positions");
+  }
+
+  // Of an interleaved schedule that does not say how many chunks a stage has: as few as can be
+  // equal, embedding and head counted as a layer each where they are only then.  Twice as many
+  // would send twice as much, and save half a bubble that is small by then.
+  static Extent fewest_chunks(const Run& run) {
+    for (const Extent layers : {run.layers, run.layers + 2})
+      for (Extent chunks = 2; run.stages * chunks <= layers; ++chunks)
+        if (layers % (run.stages * chunks) == 0) return chunks;
+    throw NotPriced("its vpp is not known, and no number of chunks makes equal ones");
   }
 
   template<class Size>

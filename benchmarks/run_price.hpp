@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "published_run.hpp"
+#include "run_software.hpp"
 #include "tessera/cost/cluster_model.hpp"
 #include "tessera/cost/presets.hpp"
 #include "tessera/pipeline/simulate.hpp"
@@ -85,8 +86,8 @@ class RunPricer {
          {run_.gpus, run_.microbatch, run_.microbatches, run_.tensor, run_.context, run_.data,
           run_.zero_stage, static_cast<Extent>(run_.precision)})
       add("", value);
-    for (const bool value : {run_.multiplies_in_fp8, run_.fuses_attention, run_.cuts_sequence,
-                             run_.leaves_weights_open})
+    for (const bool value : {run_.multiplies_in_fp8, run_.fuses_attention, run_.attends_as_in_2022,
+                             run_.cuts_sequence, run_.leaves_weights_open})
       add("", value ? 1 : 0);
     return key;
   }
@@ -165,16 +166,70 @@ class RunPricer {
     request.annotations = given(span);
     cost::ClusterModel model(cost::part_of(cluster_, stage_devices_), mesh_);
     if (run_.multiplies_in_fp8) model.multiply_in(graph::ElementType::f8e4m3fn);
+    stop_near_optimum(request.solver);
     const plan::Plan plan = plan::plan_span(span, mesh_, model, request);
     if (!plan.has_ops()) throw NotPriced("no plan was found in time");
     LayerPrice layer{plan::price_of(span, plan, run_.microbatches), attention(span, plan)};
-    // Of other parts of the sequence; backward has five products for forward's two.
-    const Cost others = (run_.context - 1) * layer.attention;
-    layer.attention += others;
-    layer.price.forward += others;
-    layer.price.backward += others / 2 * 5;
+    layer.price.backward += summing(span, plan, model);
+    add_attention((run_.context - 1) * layer.attention, layer);  // of other parts of the sequence
+    if (run_.attends_as_in_2022 && is_hopper())
+      add_attention(by_first_flash(layer.attention), layer);
+    add_off_matrix_unit(layer);
     return layer;
   }
+
+  // No run is known to a thousandth, so neither need its price be.
+  static void stop_near_optimum(solver::Options& options) {
+    options.on_progress = [enough = options.cancellation](const solver::Progress& now) {
+      if (now.has_incumbent && now.incumbent - now.lower_bound <= now.incumbent / 1000)
+        enough.cancel();
+    };
+  }
+
+  // Of the second and later stages of sharding each device adds up its share only, which is little.
+  Cost summing(const pipeline::SpanProgram& span, const plan::Plan& plan,
+               const cost::ClusterModel& model) const {
+    if (run_.microbatches == 1 || (run_.zero_stage > 1 && !run_.leaves_weights_open)) return 0;
+    cost::Work adding;
+    for (graph::OpId id = 0; id < span.graph.op_count(); ++id) {
+      const graph::Op& op = span.graph.op(id);
+      if (!op.is_parameter || span.held[id] != pipeline::Held::state || is_optimizer_state(op.name))
+        continue;
+      const Extent weights = plan.ops[id].result_bytes[0] / graph::bytes_of(op.results[0].element);
+      adding.bytes += summed_bytes(weights, run_.precision, run_.zero_stage != 1);
+    }
+    return model.work_price(adding);
+  }
+
+  // Fused kernels pad their heads.
+  void add_off_matrix_unit(LayerPrice& layer) const {
+    const auto [heads, hidden] = std::visit(
+        [](const auto& size) {
+          if constexpr (requires { size.heads; })
+            return std::pair(size.heads, size.hidden);
+          else
+            return std::pair<Extent, Extent>(0, 0);
+        },
+        run_.model);
+    if (layer.attention == 0 || heads == 0 || run_.fuses_attention) return;
+    const Extent features = hidden / heads;
+    if (fits_matrix_unit(features, run_.precision)) return;
+    // Of two products, with a position for each of this device's and each of all.
+    const Wide flops = Wide(4) * run_.microbatch * positions() * positions() * run_.context *
+                       hidden / run_.tensor;
+    const Cost more = off_matrix_unit(flops, features, cluster_.device, run_.precision);
+    layer.attention += more;
+    layer.price.forward += more;
+    layer.price.backward += 2 * more;
+  }
+
+  // More of it forward; backward has five products for forward's two.
+  static void add_attention(Cost more, LayerPrice& layer) {
+    layer.attention += more;
+    layer.price.forward += more;
+    layer.price.backward += more / 2 * 5;
+  }
+  bool is_hopper() const { return std::string_view(cluster_.device.name).starts_with("H"); }
 
   // What the run says of parameters.
   std::vector<strategy::Annotation> given(const pipeline::SpanProgram& span) const {

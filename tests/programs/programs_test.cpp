@@ -299,6 +299,28 @@ TEST_CASE("published-runs prices what it can, and says why not the rest") {
   CHECK(run("published-runs", file_with("none.json", "{}")).code == 1);
 }
 
+TEST_CASE("published-runs finds out how many chunks an interleaved stage has") {
+  const auto one = [&](const std::string& id, const std::string& chunks) {
+    return "{\"id\": \"" + id + R"(", "cluster": "dgx-a100-80gb-selene", "gpus": 4,
+      "model": {"family": "gpt", "layers": 8, "hidden": 512, "heads": 8, "vocab": 8192, "seq_len": 256},
+      "global_batch": 16, "micro_batch": 1, "precision": "fp16", "recompute": "none", "zero_stage": 1,
+      "parallel": {"tp": 1, "pp": 2, "dp": 2, "schedule": "interleaved", "vpp": )" +
+           chunks + R"(}, "measured": {"iter_s": 0.1}})";
+  };
+  const std::string runs = "{\"runs\": [" + one("open", "null") + "," + one("two", "2") + "," +
+                           one("four", "4") + "]}";
+  const Ran ran = run("published-runs", file_with("chunks.json", runs) + " --json");
+  REQUIRE(ran.code == 0);
+  const auto predicted = [&](const std::string& id) {
+    const std::string member = "\"predicted_s\": ";
+    const std::size_t at = ran.out.find(member, ran.out.find('"' + id + '"'));
+    REQUIRE(at != std::string::npos);
+    return std::stod(ran.out.substr(at + member.size(), 24));
+  };
+  CHECK(predicted("open") == predicted("two"));
+  CHECK(predicted("open") != predicted("four"));
+}
+
 TEST_CASE("a budget that nothing fits: exit code 2, and what would be needed") {
   const Ran ran = run("tessera-plan", mlp + " --mesh 2x4 --memory-budget 1KiB");
   CHECK(ran.code == 2);
