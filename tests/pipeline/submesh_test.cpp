@@ -114,6 +114,8 @@ TEST_CASE("the shapes there are") {
   CHECK(paper_submeshes({3, 4}) == Submeshes{{1, 1}, {1, 2}, {1, 4}, {2, 4}, {3, 4}});
   CHECK(paper_submeshes({2, 1}) == Submeshes{{1, 1}, {2, 1}});
   CHECK(all_submeshes({2, 4}) == Submeshes{{1, 1}, {1, 2}, {1, 3}, {1, 4}, {2, 4}});
+  // Alpa's eight hosts of eight devices, and sixteen layers: 136 runs of layers, 1496 pairs.
+  CHECK(16 * 17 / 2 * paper_submeshes({8, 8}).size() == 1496);
 }
 
 TEST_CASE("a submesh is seen as every mesh with as many devices") {

@@ -124,6 +124,13 @@ inline std::vector<Situation> situations(int layers) {
        0,
        megatron_experts(0),
        {"tensor", "vocabulary"}},
+      // The same with long sequences: what is not in blocks is cut by positions.
+      {gpt + "hidden=4096,seq=8192,batch=1",
+       a100,
+       {8},
+       0,
+       megatron_experts(0),
+       {"sequence", "tensor", "vocabulary"}},
       {"moe:layers=2,hidden=768,heads=16,experts=16,vocab=8192,seq=512,batch=32,group=2048",
        a100,
        {8},
