@@ -249,6 +249,40 @@ TEST_CASE("a gap that is asked for is kept, and the bound stays true") {
   }
 }
 
+// It is told to end after so many questions, whatever it is doing then.
+TEST_CASE("property: a search that is cut short has a choice or none, and a bound that is proven") {
+  int without = 0, with = 0, whole = 0;
+  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+    CAPTURE(seed);
+    const StageProblem problem = random_problem(seed, {});
+    const std::optional<StageValue> best = brute_force(problem, Goal::step_time);
+    for (int most = 0; most < 200; most = 2 * most + 1) {
+      CAPTURE(most);
+      int asked = 0;
+      const StageAnswer answer = find_stages(problem, {.is_over = [&] { return asked++ >= most; }});
+      CHECK(asked <= most + 2);  // in the sweep, and by the search
+      const StageVerdict verdict = check_stage_proof(problem, Goal::step_time, answer.proof);
+      REQUIRE(verdict.fault == "");
+      if (!answer.is_cut_short) CHECK(answer.is_feasible == best.has_value());
+      if (answer.is_feasible) CHECK(best.has_value());
+      whole += !answer.is_cut_short;
+      (answer.is_feasible ? with : without) += answer.is_cut_short;
+      if (!best) continue;
+      const Weights weights = weights_of(problem, Goal::step_time);
+      const Wide optimum = weighted(*best, weights);
+      CHECK(answer.lower_bound <= optimum);
+      CHECK(*verdict.lower_bound >= answer.lower_bound);
+      if (!answer.is_feasible) continue;
+      CHECK(answer.cost >= optimum);
+      CHECK(weighted(evaluate(problem, answer.stages), weights) == answer.cost);
+      if (!answer.is_cut_short) CHECK(answer.cost == optimum);
+    }
+  }
+  CHECK(without > 20);
+  CHECK(with > 20);
+  CHECK(whole > 20);
+}
+
 // --- Proofs
 // ---------------------------------------------------------------------------------------
 

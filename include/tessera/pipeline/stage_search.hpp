@@ -15,10 +15,13 @@
 //
 // No value is skipped for being close to another, all sums are exact, and zero is a time like any
 // other.  Every dropped rectangle is written down with the reason: stage_proof.hpp checks the list.
+// Rectangles that are still open when a search is told to end stand in it with what is known of
+// them, so that its bound holds as well.
 #pragma once
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <optional>
 #include <queue>
@@ -51,15 +54,19 @@ struct StageSearchOptions {
   Goal goal = Goal::step_time;
   double gap =
       0;  // stop where the cost is at most so much above the bound, as a share of the bound
+  // Asked often, within sweeps too: whether to end with the best that there is.  Unset: never.
+  std::function<bool()> is_over = {};
 };
 
 struct StageAnswer {
-  bool is_feasible = false;  // what follows is meaningful only then
+  bool is_feasible = false;  // the next three are meaningful only then
   Stages stages;
   StageValue value;
-  Wide cost = 0;         // the step's time; for throughput, the largest period
-  Wide lower_bound = 0;  // no choice costs less; equal to cost unless a gap was asked for
-  StageProof proof;      // of the lower bound, or of infeasibility
+  Wide cost = 0;  // the step's time; for throughput, the largest period
+  // No choice costs less; equal to cost unless a gap was asked for, or the search ended early.
+  Wide lower_bound = 0;
+  bool is_cut_short = false;  // by is_over(); where nothing is feasible, it is not known what is
+  StageProof proof;           // of the lower bound, or of infeasibility
   StageStatistics statistics;
 };
 
@@ -75,13 +82,15 @@ class StageSearch {
         least_(problem),
         free_(problem),
         candidates_(problem),
-        sweep_(problem, least_, free_, answer_.statistics) {}
+        sweep_(problem, least_, free_, answer_.statistics, options_.is_over) {}
 
   StageAnswer run() {
     open_all();
     while (!open_.empty()) {
       Rectangle rectangle = open_.top().rectangle;
       if (is_close_enough(open_.top().bound)) break;
+      answer_.is_cut_short = sweep_.is_over();
+      if (answer_.is_cut_short) break;
       open_.pop();
       if (!cap(rectangle)) continue;
       split(rectangle);
@@ -181,6 +190,7 @@ class StageSearch {
     const std::optional<Wide> cutoff = cutoff_of(low);
     const std::optional<Stages> stages =
         sweep_.least_sum(candidates_, low.to, cutoff.value_or(unreached<Wide>()));
+    if (sweep_.was_cut_short()) return push(low);
     if (!stages) {
       low.latency_at_least = cutoff;
       return close(low);
@@ -262,11 +272,12 @@ class StageSearch {
   // What is still open stands in the proof with the bound it has.
   void finish() {
     for (; !open_.empty(); open_.pop()) close(open_.top().rectangle);
-    if (!answer_.is_feasible) return;
-    answer_.lower_bound = answer_.cost;
+    std::optional<Wide> least;
+    if (answer_.is_feasible) least = answer_.cost;
     for (const Rectangle& rectangle : answer_.proof)
       if (rectangle.latency_at_least)
-        answer_.lower_bound = std::min(answer_.lower_bound, bound_of(rectangle, weights_));
+        least = std::min(least.value_or(unreached<Wide>()), bound_of(rectangle, weights_));
+    answer_.lower_bound = least.value_or(0);
   }
 
   const StageProblem& problem_;
@@ -294,7 +305,8 @@ inline bool sums_fit_in_64_bits(const StageProblem& problem) {
 
 }  // namespace detail
 
-// The best stages for a problem.  Never fails but for want of memory; an infeasible problem is an
+// The best stages for a problem, or the best by the time that options.is_over() ends the search:
+// within part of a row of a sweep.  Never fails but for want of memory; an infeasible problem is an
 // answer.  Repeats itself: the same problem has the same answer, stages included.
 //
 // Time: a sweep for each threshold asked about, usually a few dozen (stage_sweep.hpp has what one

@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <optional>
 #include <type_traits>
@@ -253,32 +254,44 @@ std::uint64_t lower_row(Row<Sum>& to, const Row<Sum>& from, Extent size, Sum lat
 template<class Sum>
 class StageSweep {
  public:
+  // Keeps references.  `is_over`: whether to leave a sweep unfinished; may be unset.
   StageSweep(const StageProblem& problem, const LeastSizes& least, const FreeSums<Sum>& free,
-             StageStatistics& statistics)
-      : problem_(problem), least_(least), free_(free), statistics_(statistics) {}
+             StageStatistics& statistics, const std::function<bool()>& is_over)
+      : problem_(problem), least_(least), free_(free), statistics_(statistics), is_over_(is_over) {}
+
+  bool is_over() const { return is_over_ && is_over_(); }
+  // Whether the last sweep was left unfinished: that it found nothing means nothing then.
+  bool was_cut_short() const noexcept { return was_cut_short_; }
 
   // The stages with the least sum of latencies, all within `limits`; nothing where no such sum is
   // below `cutoff`.  O(layers^2 * sizes * devices), or layers times that where stages must be
   // counted; windows and the cutoff leave little of it.
   std::optional<Stages> least_sum(const Candidates& candidates, Thresholds limits, Wide cutoff) {
     ++statistics_.thresholds;
+    was_cut_short_ = false;
     candidates_ = &candidates;
     limits_ = limits;
     cutoff_ = static_cast<Sum>(std::clamp<Wide>(cutoff, 0, unreached<Sum>()));
     needs_ = needs_of(problem_, least_, limits.period);
     if (needs_.before[problem_.layers()] > problem_.devices()) return std::nullopt;
     sweep_from_the_first();
+    if (was_cut_short_) return std::nullopt;
     if (before_.back().at(problem_.devices()) >= cutoff_) return std::nullopt;
     Stages stages = trace_from_the_last();
     if (fits(stages)) return stages;
     ++statistics_.counted;
     sweep_from_the_last();
+    if (was_cut_short_) return std::nullopt;
     return trace_from_the_first();
   }
 
  private:
   using Entry = StageProblem::Entry;
 
+  bool leaves_off() {
+    was_cut_short_ = is_over();
+    return was_cut_short_;
+  }
   Extent devices_of(const Entry& entry) const noexcept { return problem_.sizes()[entry.size]; }
   bool is_admitted(const Entry& entry, std::size_t last) const noexcept {
     return entry.option.period() <= limits_.period && entry.option.per_step <= limits_.per_step &&
@@ -308,6 +321,7 @@ class StageSweep {
       for (std::size_t first = 0; first <= last; ++first) {
         const Row<Sum>& from = before_[first];
         if (from.empty()) continue;
+        if (leaves_off()) return;
         for (const Entry& entry : candidates_->entries(first, last))
           if (is_admitted(entry, last))
             statistics_.updates +=
@@ -352,9 +366,11 @@ class StageSweep {
       std::vector<Row<Sum>> rows(layers - first + 1);
       for (Row<Sum>& row : rows)
         row = open_row(problem_.devices() - others.end() + 1, problem_.devices() - others.begin);
-      for (std::size_t last = first; last < layers; ++last)
+      for (std::size_t last = first; last < layers; ++last) {
+        if (leaves_off()) return;
         for (const Entry& entry : candidates_->entries(first, last))
           if (is_admitted(entry, last)) lower_rows(rows, after_[last + 1], entry);
+      }
       drop_what_is_beaten(rows, others);
       after_[first] = std::move(rows);
     }
@@ -418,6 +434,8 @@ class StageSweep {
   const LeastSizes& least_;
   const FreeSums<Sum>& free_;
   StageStatistics& statistics_;
+  const std::function<bool()>& is_over_;
+  bool was_cut_short_ = false;
   const Candidates* candidates_ = nullptr;
   Thresholds limits_;
   Sum cutoff_{};

@@ -35,13 +35,41 @@ class InterleavedStages {
   // is_over() ends it early.
   template<class IsOver>
   PipelinePlan run(IsOver&& is_over) {
-    for (std::size_t view = 0; view < prices_.spans().views().size() && !is_over(); ++view)
+    std::size_t view = 0;
+    for (; view < prices_.spans().views().size() && !is_over(); ++view)
       if (stages_of(view) > 0) try_view(view);
+    const bool is_whole = view == prices_.spans().views().size();
+    if (!best_.has_stages()) {
+      if (!is_whole) best_.status = PipelineStatus::unknown;
+      return std::move(best_);
+    }
+    if (!is_whole) {
+      best_.status = PipelineStatus::feasible;
+      best_.lower_bound = 0;
+    }
+    best_.work_bound = work_bound();
     return std::move(best_);
   }
 
  private:
   std::size_t layers() const noexcept { return prices_.program().layers(); }
+
+  // What the busiest stage has to do at least if each layer takes no more than no plan of it takes
+  // less than: on the view where that is least, an even share of all.
+  Wide work_bound() {
+    std::optional<Wide> least;
+    for (std::size_t view = 0; view < prices_.spans().views().size(); ++view) {
+      const std::int64_t stages = stages_of(view);
+      if (stages == 0) continue;
+      for (const StagePrices::Run& run : prices_.runs(view, 0)) {
+        if (run.first != 0 || run.last + 1 != layers()) continue;
+        const Wide all = Wide(run.sum.least_work) * empty_.microbatches;
+        const Wide share = (all + stages - 1) / stages;
+        least = std::min(least.value_or(share), share);
+      }
+    }
+    return least.value_or(0);
+  }
 
   // How many stages a cluster of such views has; 0 where they can not interleave.
   std::int64_t stages_of(std::size_t view) const {

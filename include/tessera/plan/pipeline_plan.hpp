@@ -23,11 +23,15 @@
 // again; unless what needs no hope is hardly dearer (PipelineOptions::gap).
 //
 // Interleaved schedules have a space of their own (interleaved_stages.hpp): all stages alike.
+//
+// When time is over, or all is cancelled, stages are chosen by the prices that there are by then:
+// the best that the choice had found, or the first that it finds.
 #pragma once
 #include <algorithm>
 #include <concepts>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <set>
@@ -119,9 +123,12 @@ class PipelinePlanner {
                              (!best.has_stages() || next.step_time < best.step_time);
       if (is_better || best.status == PipelineStatus::unknown) best = std::move(next);
     }
+    if (!best.has_stages() && deadline_.is_over()) best = chosen_late();
     best.choice = statistics_;
     best.pricing = spans_->statistics();
-    if (best.status == PipelineStatus::optimal && best.pricing.unproven > 0)
+    // Of what has no price nothing is known.
+    if (best.pricing.left_out > 0) best.lower_bound = best.work_bound = 0;
+    if (best.status == PipelineStatus::optimal && best.pricing.unproven + best.pricing.left_out > 0)
       best.status = PipelineStatus::feasible;
     best.seconds = deadline_.seconds();
     return best;
@@ -154,26 +161,52 @@ class PipelinePlanner {
   }
 
   void choose(PipelinePlan& plan, Kind kind) {
+    Found real;  // without hopes
     if (is_large()) {
-      const Found real = find_without_hope(plan.memory_capacity, kind);
+      real = find_without_hope(plan.memory_capacity, kind);
       if (real.answer.is_feasible) return settle(plan, kind, real, real.answer.lower_bound);
     }
     may_hope_.assign(spans_->views().size(), 1);
+    Wide lower_bound = 0;
     while (!deadline_.is_over()) {
       const Found found = find(plan.memory_capacity, kind);
-      if (!found.answer.is_feasible) {
+      if (!found.answer.is_feasible && !found.answer.is_cut_short) {
         plan.status = PipelineStatus::infeasible;
         return;
       }
       const std::vector<std::size_t> views = hopes_of(found);
-      if (views.empty()) return settle(plan, kind, found, found.answer.lower_bound);
-      if (const Found real = find_without_hope(plan.memory_capacity, kind);
-          real.answer.is_feasible && is_close(real.answer.cost, found.answer.lower_bound))
-        return settle(plan, kind, real, found.answer.lower_bound);
+      if (found.answer.is_feasible && views.empty())
+        return settle(plan, kind, found, found.answer.lower_bound);
+      lower_bound = std::max(lower_bound, found.answer.lower_bound);
+      Found next = find_without_hope(plan.memory_capacity, kind);
+      const bool is_better = next.answer.is_feasible &&
+                             (!real.answer.is_feasible || next.answer.cost < real.answer.cost);
+      if (is_better) real = std::move(next);
+      if (real.answer.is_feasible && is_close(real.answer.cost, lower_bound)) break;
       spans_->add_levels(views, needs_of(plan.memory_capacity, kind));
       for (const std::size_t view : views) may_hope_[view] = 0;
     }
+    if (real.answer.is_feasible) settle(plan, kind, real, lower_bound);
   }
+
+  // By the prices that there are: the first stages, where there is no time to look for the best.
+  PipelinePlan chosen_late() {
+    is_late_ = true;
+    PipelinePlan plan = empty_plan();
+    const Kind kind = kinds().front();
+    if (kind == Kind::interleaved) {
+      plan = InterleavedStages(*prices_, plan, options_.recomputing, options_.chunks).run([] {
+        return false;
+      });
+      plan.status = plan.has_stages() ? PipelineStatus::feasible : PipelineStatus::unknown;
+      plan.lower_bound = 0;
+      return plan;
+    }
+    const Found found = find_without_hope(plan.memory_capacity, kind);
+    if (found.answer.is_feasible) settle(plan, kind, found, 0);
+    return plan;
+  }
+  bool is_over() const { return !is_late_ && deadline_.is_over(); }
 
   // Whether memory limits, which hopes come with, would make the choice slow (stage_sweep.hpp):
   // what fits without them has to do then, where anything does.
@@ -223,13 +256,19 @@ class PipelinePlanner {
   // without end would make fewer stages any better.
   Found find_zero_bubble(Extent capacity) {
     Found best;
-    for (std::int64_t count = most_stages(); count > 0 && !deadline_.is_over(); --count) {
+    for (std::int64_t count = most_stages(); count > 0; --count) {
+      if (is_over() || (is_late_ && best.answer.is_feasible)) {
+        best.answer.is_cut_short = true;
+        best.answer.lower_bound = 0;
+        break;
+      }
       const std::int64_t held = std::min(count, options_.microbatches);
       Rules rules{.most_successors = [&](pipeline::StageMemory) { return count - 1; },
                   .splits_backward = true};
       if (best.answer.is_feasible) {
-        const Found bound = find(rules);
-        if (!bound.answer.is_feasible || bound.answer.lower_bound >= best.answer.cost) break;
+        const pipeline::StageAnswer bound = find(rules).answer;
+        const bool is_none = !bound.is_feasible && !bound.is_cut_short;
+        if (is_none || bound.lower_bound >= best.answer.cost) break;
       }
       rules.most_successors = [&](pipeline::StageMemory memory) {
         return pipeline::fits(memory, held, capacity) ? count - 1 : -1;
@@ -262,7 +301,10 @@ class PipelinePlanner {
       for (std::size_t level = 0; level < spans_->levels(view); ++level)
         for (const bool recomputes : choices_of(options_.recomputing))
           add_options({view, level, recomputes}, rules, problem, found.tags);
-    found.answer = pipeline::find_stages(problem);
+    pipeline::StageSearchOptions search;
+    if (is_late_) search.gap = std::numeric_limits<double>::max();
+    search.is_over = [this] { return is_over(); };
+    found.answer = pipeline::find_stages(problem, search);
     add(statistics_, found.answer.statistics);
     return found;
   }
@@ -327,8 +369,11 @@ class PipelinePlanner {
                                   cluster_.device_count() / least);
   }
 
-  // The best stages if each took no more than what no plan of it takes less than.
-  Wide work_bound() {
+  // The best stages if each took no more than what no plan of it takes less than.  Under the
+  // zero-bubble schedule other stages may fill whatever gap there is, so there it is the slowest
+  // stage alone.  What a search knows before its first sweep is a bound, too: where sweeps are slow
+  // it has to do.
+  Wide work_bound(Kind kind) {
     pipeline::StageProblem problem = empty_problem();
     for (std::size_t view = 0; view < spans_->views().size(); ++view)
       for (const StagePrices::Run& run : prices_->runs(view, 0)) {
@@ -336,15 +381,18 @@ class PipelinePlanner {
         option.time = run.sum.least_work;
         problem.add(run.first, run.last, prices_->view(view).size, option);
       }
-    const pipeline::StageAnswer answer = pipeline::find_stages(problem);
+    const bool is_slowest_alone = kind == Kind::zero_bubble;
+    pipeline::StageSearchOptions search;
+    if (is_slowest_alone) search.goal = pipeline::Goal::throughput;
+    search.is_over = [this] { return is_large() || deadline_.is_over(); };
+    const pipeline::StageAnswer answer = pipeline::find_stages(problem, search);
     add(statistics_, answer.statistics);
-    return answer.is_feasible ? answer.lower_bound : 0;
+    return answer.lower_bound * (is_slowest_alone ? options_.microbatches : 1);
   }
 
   void settle(PipelinePlan& plan, Kind kind, const Found& found, Wide lower_bound) {
     plan.cost = found.answer.cost;
-    if ((kind == Kind::one_f_one_b || kind == Kind::gpipe) && !is_large())
-      plan.work_bound = work_bound();
+    plan.work_bound = work_bound(kind);
     plan.lower_bound = lower_bound;
     plan.status = plan.cost == lower_bound ? PipelineStatus::optimal : PipelineStatus::feasible;
     std::vector<StageChoice> chosen;
@@ -372,6 +420,7 @@ class PipelinePlanner {
   std::shared_ptr<SpanPrices> spans_;
   std::optional<StagePrices> prices_;
   std::vector<char> may_hope_;  // by view
+  bool is_late_ = false;        // stages are chosen in spite of the time
   pipeline::StageStatistics statistics_;
 };
 

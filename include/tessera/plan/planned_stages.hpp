@@ -48,7 +48,7 @@ enum class PipelineStatus : std::uint8_t {
   optimal,     // nothing in the space costs less
   feasible,    // some span was priced by a plan that is not proven the best, or the bound is lower
   infeasible,  // nothing fits
-  unknown,     // cancelled, or out of time
+  unknown,     // cancelled, or out of time, before any were found
 };
 
 struct PipelinePlan {
@@ -59,8 +59,7 @@ struct PipelinePlan {
   Wide cost = 0;
   Wide lower_bound = 0;  // of that, over the prices of the spans
   // The same of any plans of the spans, on the views that have prices: with heavy ops as fast as
-  // they can be and nothing else, in any memory.  0 where it is not known, as of schedules whose
-  // bubble the formula overstates, and of very large clusters.
+  // they can be and nothing else, in any memory.  0 where it is not known, since time was over.
   Wide work_bound = 0;
   pipeline::Schedule schedule;
   pipeline::Timeline timeline;  // of all microbatches, without what comes once per step

@@ -82,6 +82,7 @@ struct PricingStatistics {
   std::size_t levels = 0;            // beyond the first one of each view
   std::size_t solved = 0, kept = 0;  // problems; kept: found in the store
   std::size_t unproven = 0;          // solved to a limit
+  std::size_t left_out = 0;          // problems, and whole views, for which there was no time
   double seconds = 0;
 };
 
@@ -336,10 +337,11 @@ class SpanPrices {
   // Visits views by as many threads as there may be.
   template<class Visit>
   void side_by_side(const std::vector<std::size_t>& views, Visit&& visit) {
-    std::atomic<std::size_t> next{0};
+    std::atomic<std::size_t> next{0}, visited{0};
     std::exception_ptr failure;
     const auto work = [&] {
       for (std::size_t i = next++; i < views.size() && !deadline_.is_over(); i = next++) {
+        ++visited;
         try {
           visit(views[i]);
         } catch (...) {
@@ -356,6 +358,7 @@ class SpanPrices {
     for (std::size_t t = 1; t < most; ++t) threads.emplace_back(work);
     work();
     for (std::thread& thread : threads) thread.join();
+    statistics_.left_out += views.size() - visited;
     if (failure) std::rethrow_exception(failure);
   }
 
@@ -615,7 +618,7 @@ class SpanPrices {
 
   // Null where the view can not hold the span as it is asked for, or time is over.
   Price solved(const Pricing& pricing, std::size_t span, SpanRequest request) {
-    if (deadline_.is_over()) return nullptr;
+    if (deadline_.is_over()) return left_out();
     if (options_.annotations) request.annotations = options_.annotations(spans_[span]);
     Cost least = 0;
     request.on_formulated = [&](const Formulation& formulation) {
@@ -625,7 +628,10 @@ class SpanPrices {
       const Plan plan = plan_span(spans_[span], views_[pricing.view].mesh, pricing.model, request);
       const std::lock_guard lock(mutex_);
       ++statistics_.solved;
-      if (!plan.has_ops()) return nullptr;
+      if (!plan.has_ops()) {
+        if (plan.status == solver::Status::unknown && deadline_.is_over()) ++statistics_.left_out;
+        return nullptr;
+      }
       SpanPrice price = price_of(spans_[span], plan, options_.microbatches);
       price.least_work = least;
       if (!price.is_proven) ++statistics_.unproven;
@@ -633,6 +639,12 @@ class SpanPrices {
     } catch (const InvalidAnnotation&) {
       return nullptr;
     }
+  }
+
+  Price left_out() {
+    const std::lock_guard lock(mutex_);
+    ++statistics_.left_out;
+    return nullptr;
   }
 
   cost::Cluster cluster_;

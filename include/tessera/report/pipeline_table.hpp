@@ -34,6 +34,8 @@ inline std::string status_text(const plan::PipelinePlan& plan) {
   if (pricing.levels > 0) text += ", " + std::to_string(pricing.levels) + " levels within memory";
   if (pricing.kept > 0) text += ", " + std::to_string(pricing.kept) + " known";
   if (pricing.unproven > 0) text += ", " + std::to_string(pricing.unproven) + " to a limit";
+  if (pricing.left_out > 0)
+    text += ", " + std::to_string(pricing.left_out) + " or more left out for want of time";
   char seconds[64];
   std::snprintf(seconds, sizeof seconds, " in %.3g s; stages chosen in %.3g s", pricing.seconds,
                 plan.choice.seconds);
@@ -42,6 +44,8 @@ inline std::string status_text(const plan::PipelinePlan& plan) {
 
 // How good the choice is among what was priced.
 inline std::string quality_text(const plan::PipelinePlan& plan) {
+  if (plan.lower_bound == 0 && plan.cost > 0)
+    return "the best that was found in time; no bound is known";
   std::string text = "optimal among the stages priced";
   if (plan.cost > plan.lower_bound)
     text = "within " +
