@@ -21,6 +21,7 @@
 #include <utility>
 #include <vector>
 
+#include "instances/pipelines.hpp"
 #include "published_run.hpp"
 #include "run_software.hpp"
 #include "tessera/cost/cluster_model.hpp"

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "instances/executor.hpp"
 #include "tessera/executor/inputs.hpp"
 #include "tessera/executor/numpy.hpp"
 #include "tessera/executor/verify.hpp"

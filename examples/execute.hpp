@@ -6,8 +6,12 @@
 #include <optional>
 #include <string>
 
-#include "tessera/plan/pipeline_plan.hpp"
+#include "tessera/cost/cluster.hpp"
 #include "tessera/plan/plan.hpp"
+
+namespace tessera::plan {
+struct PipelinePlan;  // pipeline_plan.hpp, for those who have one
+}
 
 namespace tessera::examples {
 

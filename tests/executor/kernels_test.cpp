@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "instances/executor.hpp"
 #include "support/evaluate.hpp"
 #include "support/programs.hpp"
 #include "support/random.hpp"

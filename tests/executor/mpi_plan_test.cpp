@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "executor/as_threads.hpp"
+#include "instances/executor.hpp"
 #include "tessera/cost/alpa.hpp"
 #include "tessera/cost/presets.hpp"
 #include "tessera/executor/inputs.hpp"

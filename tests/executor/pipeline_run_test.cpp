@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "support/instances.hpp"
+#include "instances/executor.hpp"
 #include "tessera/cost/presets.hpp"
 #include "tessera/executor/inputs.hpp"
 #include "tessera/executor/training.hpp"

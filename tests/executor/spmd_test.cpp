@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "instances/executor.hpp"
 #include "support/files.hpp"
-#include "support/instances.hpp"
 #include "support/random.hpp"
 #include "tessera/executor/inputs.hpp"
 #include "tessera/executor/random_plan.hpp"

@@ -29,8 +29,8 @@ struct Planned {
 
   explicit Planned(const std::string& text, plan::Options options = {})
       : module(io::hlo::read_module(text, "t.hlo")), program(io::hlo::import_module(module)) {
-    plan = plan::plan(program.graph, Mesh<4, 8>(), cost::Alpa({{1, 1}, {1, 1}}, {{1, 1}, {1, 100}}),
-                      options);
+    plan = plan::plan(program.graph, DynamicMesh{4, 8},
+                      cost::Alpa({{1, 1}, {1, 1}}, {{1, 1}, {1, 100}}), options);
   }
   static Planned of_file(const std::string& name) {
     return Planned(io::read_file(model_file(name)));

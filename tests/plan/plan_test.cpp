@@ -106,7 +106,8 @@ TEST_CASE("the dumps are planned to the optimum on every mesh") {
 TEST_CASE("the transformer that ships with the examples") {
   const auto program = program_in(model_file("gpt_2_layer_step.hlo"));
   CHECK(program.kept_whole.empty());
-  const plan::Plan plan = plan::plan(program.graph, Mesh<2, 4>(), cost::Alpa::with_defaults(2));
+  const plan::Plan plan =
+      plan::plan(program.graph, DynamicMesh{2, 4}, cost::Alpa::with_defaults(2));
   CHECK(plan.status == solver::Status::optimal);
   check_plan(program.graph, plan);
 }
@@ -265,7 +266,7 @@ TEST_CASE("a heavy op whose results must all be whole is planned, if need be, wi
 TEST_CASE("a model with too few coefficients is refused") {
   Builder b;
   b.output(exp(b.parameter("x", f32, {8})));
-  CHECK_THROWS_AS(plan::plan(b.graph(), Mesh<2, 4>(), cost::Alpa::with_defaults(1)),
+  CHECK_THROWS_AS(plan::plan(b.graph(), DynamicMesh{2, 4}, cost::Alpa::with_defaults(1)),
                   std::invalid_argument);
 }
 
@@ -307,7 +308,7 @@ TEST_CASE("what is solved is shown before, and the clock of progress never goes 
     seconds = progress.seconds;
     events.insert(progress.event);
   };
-  const plan::Plan plan = plan::plan(program.graph, Mesh<4, 8>(), alpa("1", "0.01"), options);
+  const plan::Plan plan = plan::plan(program.graph, DynamicMesh{4, 8}, alpa("1", "0.01"), options);
   CHECK(plan.problem_nodes == nodes);
   CHECK(plan.statistics.seconds >= seconds);
   CHECK(events.contains("formulated"));
@@ -376,7 +377,7 @@ TEST_CASE("a budget below any plan names the bytes needed, and just that many su
     const auto program = program_in(model_file(name));
     plan::Options options;
     options.memory_budget = 1000;
-    const plan::Plan none = plan::plan(program.graph, Mesh<2, 4>(), alpa("1", "0.1"), options);
+    const plan::Plan none = plan::plan(program.graph, DynamicMesh{2, 4}, alpa("1", "0.1"), options);
     CHECK(none.status == solver::Status::infeasible);
     REQUIRE(none.shortage.has_value());
     CHECK(none.shortage->peak.live.size() >= 5);
@@ -388,10 +389,10 @@ TEST_CASE("a budget below any plan names the bytes needed, and just that many su
     if (!none.shortage->is_exact) continue;
     options.memory_budget = static_cast<Extent>(none.shortage->needed);
     options.solver.node_limit = 50;
-    const plan::Plan just = plan::plan(program.graph, Mesh<2, 4>(), alpa("1", "0.1"), options);
+    const plan::Plan just = plan::plan(program.graph, DynamicMesh{2, 4}, alpa("1", "0.1"), options);
     check_plan(program.graph, just);
     options.memory_budget = *options.memory_budget - 1;
-    CHECK(plan::plan(program.graph, Mesh<2, 4>(), alpa("1", "0.1"), options).status ==
+    CHECK(plan::plan(program.graph, DynamicMesh{2, 4}, alpa("1", "0.1"), options).status ==
           solver::Status::infeasible);
   }
 }
@@ -460,7 +461,7 @@ TEST_CASE("programs with loops, branches and fusions are planned whole") {
       " ROOT c = f32[8,8] conditional(p, f, y), true_computation=same, false_computation=neg }";
   const auto module = io::hlo::read_module(text, "t");
   const auto program = io::hlo::import_module(module);
-  const plan::Plan plan = plan::plan(program.graph, Mesh<2, 2>(), alpa("1", "0.1"));
+  const plan::Plan plan = plan::plan(program.graph, DynamicMesh{2, 2}, alpa("1", "0.1"));
   CHECK(plan.status == solver::Status::optimal);
   check_plan(program.graph, plan);
   // Written back, every instruction that can carry a sharding does, and it can be read again.

@@ -11,6 +11,7 @@
 #include <tuple>
 #include <vector>
 
+#include "instances/pipelines.hpp"
 #include "tessera/cost/presets.hpp"
 #include "tessera/models/gpt.hpp"
 #include "tessera/plan/pipeline_plan.hpp"

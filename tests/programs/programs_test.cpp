@@ -171,7 +171,9 @@ const std::string piped =
     "alpa-p3.16xlarge:16 --pipeline ";
 
 TEST_CASE("tessera-plan cuts a program into stages") {
-  const std::string flags = piped + "--global-batch 16 --microbatches 8 ";
+  // Spans are priced by the first run, and remembered for the rest.
+  const std::string flags = piped + "--global-batch 16 --microbatches 8 --price-cache " +
+                            (scratch / "spans").string() + ' ';
   const Ran table = run("tessera-plan", flags);
   CHECK(table.code == 0);
   CHECK(table.err.empty());

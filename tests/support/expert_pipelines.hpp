@@ -15,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "instances/pipelines.hpp"
 #include "tessera/cost/presets.hpp"
 #include "tessera/models/catalogue.hpp"
 #include "tessera/plan/pipeline_plan.hpp"

@@ -10,6 +10,7 @@
 #pragma once
 #include <algorithm>
 #include <cmath>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
@@ -360,8 +361,11 @@ inline std::string op_text(const graph::Op& op) {
 // The device's slices of an op's results.  Throws Unsupported where the op is none that can be
 // computed, std::logic_error where the device lacks what its slices need: both name the op.
 // @pre the op is no parameter; one slice for each result
-inline std::vector<OwnedPart> compute(const graph::Op& op, std::span<const Part> operands,
-                                      std::span<const Slice> slices) {
+//
+// A template for the reason that solver::solve() is.
+template<std::same_as<graph::Op> O = graph::Op>
+std::vector<OwnedPart> compute(const O& op, std::span<const Part> operands,
+                               std::span<const Slice> slices) {
   std::vector<OwnedPart> results;
   try {
     for (std::size_t r = 0; r < op.results.size(); ++r)

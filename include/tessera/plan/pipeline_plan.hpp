@@ -28,6 +28,7 @@
 // the best that the choice had found, or the first that it finds.
 #pragma once
 #include <algorithm>
+#include <concepts>
 #include <cstdint>
 #include <functional>
 #include <limits>
@@ -428,8 +429,11 @@ class PipelinePlanner {
 // The best stages for a step of `options.microbatches` microbatches, of which the program is one
 // (forward and backward ops) and the update after the last.  Throws std::invalid_argument for
 // submeshes that the cluster does not have, for programs with loops; and what plan() throws.
-inline PipelinePlan plan_pipeline(const graph::Graph& graph, const pipeline::Layers& layers,
-                                  const cost::Cluster& cluster, const PipelineOptions& options) {
+//
+// A template for the reason that solver::solve() is.
+template<std::same_as<pipeline::Layers> L = pipeline::Layers>
+PipelinePlan plan_pipeline(const graph::Graph& graph, const L& layers, const cost::Cluster& cluster,
+                           const PipelineOptions& options) {
   if (options.microbatches < 1)
     throw std::invalid_argument("pipeline: " + std::to_string(options.microbatches) +
                                 " microbatches; there must be 1 at least");

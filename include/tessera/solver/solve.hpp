@@ -189,7 +189,8 @@ class Solve {
 // The cheapest assignment, or the best found within the limits.  @post the result is consistent:
 // its cost is evaluate()'s, and lower_bound <= cost
 //
-// A template only so that who includes this without calling it does not compile the solver, twice.
+// A template only so that who includes this without calling it does not compile the solver, twice;
+// and that a program of several files can have it compiled in one of them, by `extern template`.
 template<std::same_as<Problem> P = Problem>
 Result solve(const P& problem, const Options& options = {}) {
   const Wide magnitude = magnitude_of(problem);

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What many of our programs and tests call alike, compiled once, in the files beside this one.
+//
+// The library is headers only, and what solves and plans in them is not small: whoever calls it
+// compiles it.  But it is called through templates that are not inline, so a program of several
+// files can say, as here, that they are compiled elsewhere.  pipelines.hpp and executor.hpp say it
+// of the rest, for those who include that.
+#pragma once
+#include "tessera/cost/cluster_model.hpp"
+#include "tessera/plan/recompute.hpp"
+#include "tessera/tessera.hpp"
+
+namespace tessera {
+
+extern template solver::Result solver::solve(const solver::Problem&, const solver::Options&);
+
+namespace plan {
+
+extern template Plan plan(const graph::Graph&, const DynamicMesh&, const cost::Alpa&,
+                          const Options&);
+extern template RecomputingPlan plan_recomputing(const graph::Graph&, const DynamicMesh&,
+                                                 const cost::Alpa&, const Options&, Recompute);
+extern template Formulation formulate(const graph::Graph&,
+                                      cost::Resharding<cost::Alpa, DynamicMesh>&,
+                                      const FormulateOptions&);
+
+extern template Plan plan(const graph::Graph&, const DynamicMesh&, const cost::ClusterModel&,
+                          const Options&);
+extern template RecomputingPlan plan_recomputing(const graph::Graph&, const DynamicMesh&,
+                                                 const cost::ClusterModel&, const Options&,
+                                                 Recompute);
+extern template Formulation formulate(const graph::Graph&,
+                                      cost::Resharding<cost::ClusterModel, DynamicMesh>&,
+                                      const FormulateOptions&);
+
+}  // namespace plan
+}  // namespace tessera
