@@ -358,7 +358,114 @@ TEST_CASE("loops run as often as their condition says, on one device and on four
                        doctest::Contains("times, and is not over"), executor::Unsupported);
 }
 
+// --- Branches, and reductions by a computation of their own --------------------------------------
+
+// A program and its outputs on one device, which random plans must come to as well.
+std::vector<std::vector<double>> outputs_of(const std::string& text,
+                                            const std::vector<Tensor>& inputs) {
+  const graph::Graph graph = io::hlo::import_module(io::hlo::read_module(text, "t")).graph;
+  const Expectation expected = executor::expectation_of(graph, inputs);
+  for (const DynamicMesh& mesh : {DynamicMesh{3}, DynamicMesh{2, 2}}) {
+    plan::PlanSpace space(graph, mesh, cost::Alpa::with_defaults(mesh.rank()), {.prune = false});
+    for (std::uint64_t seed = 0; seed < 5; ++seed) {
+      CAPTURE(seed);
+      check_plan(graph, space.plan_of(executor::random_assignment(space.formulation(), seed)),
+                 expected);
+    }
+  }
+  std::vector<std::vector<double>> numbers;
+  for (const Tensor& output : expected.outputs) {
+    numbers.emplace_back();
+    for (std::size_t i = 0; i < output.size(); ++i) numbers.back().push_back(output.number(i));
+  }
+  return numbers;
+}
+Tensor tensor_of(ElementType element, const Dims& dims, const std::vector<double>& values) {
+  Tensor tensor(element, dims);
+  for (std::size_t i = 0; i < tensor.size(); ++i) tensor.set_number(i, values[i]);
+  return tensor;
+}
+
+TEST_CASE("the result of a conditional is that of the branch that is chosen") {
+  const std::string branches =
+      "twice { a = f32[4] parameter(0)\n ROOT b = f32[4] add(a, a) }\n"
+      "minus { a = f32[4] parameter(0)\n ROOT b = f32[4] negate(a) }\n"
+      "same { ROOT a = f32[4] parameter(0) }\n";
+  const Tensor x = tensor_of(graph::f32, {4}, {1, 2, 3, 4});
+  const Tensor y = tensor_of(graph::f32, {4}, {5, 6, 7, 8});
+  for (const bool choice : {true, false})
+    CHECK(outputs_of(branches + "ENTRY e { p = pred[] parameter(0)\n x = f32[4] parameter(1)\n"
+                                " y = f32[4] parameter(2)\n ROOT c = f32[4] conditional(p, x, y), "
+                                "true_computation=twice, false_computation=minus }",
+                     {tensor_of(graph::pred, {}, {choice ? 1.0 : 0.0}), x, y})[0] ==
+          (choice ? std::vector<double>{2, 4, 6, 8} : std::vector<double>{-5, -6, -7, -8}));
+  for (const int choice : {-1, 0, 1, 2, 3})  // the last where there is no such branch
+    CHECK(outputs_of(branches + "ENTRY e { i = s32[] parameter(0)\n x = f32[4] parameter(1)\n"
+                                " ROOT c = f32[4] conditional(i, x, x, x), "
+                                "branch_computations={twice, minus, same} }",
+                     {tensor_of(graph::s32, {}, {static_cast<double>(choice)}), x})[0] ==
+          (choice == 0   ? std::vector<double>{2, 4, 6, 8}
+           : choice == 1 ? std::vector<double>{-1, -2, -3, -4}
+                         : std::vector<double>{1, 2, 3, 4}));
+}
+
+TEST_CASE("several operands are reduced at once, by any computation of scalars") {
+  // The largest of each row, and where it is first: as JAX's argmax has it.
+  const Tensor x = tensor_of(graph::f32, {3, 4}, {3, 1, 4, 4, 5, 9, 2, 6, -5, -3, -5, -8});
+  const auto both = outputs_of(
+      "argmax { x = f32[] parameter(0)\n i = s32[] parameter(1)\n y = f32[] parameter(2)\n"
+      " j = s32[] parameter(3)\n more = pred[] compare(x, y), direction=GT\n"
+      " none = pred[] compare(x, x), direction=NE\n left = pred[] or(more, none)\n"
+      " value = f32[] select(left, x, y)\n same = pred[] compare(x, y), direction=EQ\n"
+      " first = pred[] compare(i, j), direction=LT\n tie = pred[] and(same, first)\n"
+      " which = pred[] or(left, tie)\n place = s32[] select(which, i, j)\n"
+      " ROOT both = (f32[], s32[]) tuple(value, place) }\n"
+      "ENTRY e { x = f32[3,4] parameter(0)\n n = s32[3,4] iota(), iota_dimension=1\n"
+      " least = f32[] constant(-inf)\n zero = s32[] constant(0)\n"
+      " r = (f32[3], s32[3]) reduce(x, n, least, zero), dimensions={1}, to_apply=argmax\n"
+      " v = f32[3] get-tuple-element(r), index=0\n i = s32[3] get-tuple-element(r), index=1\n"
+      " ROOT t = (f32[3], s32[3]) tuple(v, i) }",
+      {x});
+  CHECK(both[0] == std::vector<double>{4, 9, -3});
+  CHECK(both[1] == std::vector<double>{2, 1, 1});
+  // One operand, over two dims, by a reducer that has no name: a sum of magnitudes.
+  const auto sums = outputs_of(
+      "far { a = f32[] parameter(0)\n b = f32[] parameter(1)\n c = f32[] abs(b)\n"
+      " ROOT d = f32[] add(a, c) }\n"
+      "ENTRY e { x = f32[3,4] parameter(0)\n s = f32[] constant(1)\n"
+      " r = f32[3] reduce(x, s), dimensions={1}, to_apply=far\n"
+      " all = f32[] reduce(x, s), dimensions={0,1}, to_apply=far\n"
+      " ROOT t = (f32[3], f32[]) tuple(r, all) }",
+      {x});
+  CHECK(sums[0] == std::vector<double>{13, 23, 22});
+  CHECK(sums[1] == std::vector<double>{56});
+}
+
 // --- What the executor is for --------------------------------------------------------------------
+
+// Then only the run in double tells anything.
+TEST_CASE("a plan that lacks a step is found out where the program's own numbers overflow") {
+  graph::Builder b;
+  const auto x = b.parameter("x", graph::f16, {8, 16}), w = b.parameter("w", graph::f16, {16, 8});
+  b.output(einsum<"mk,kn->mn">(x, w) * 60000);
+  const Expectation expected =
+      executor::expectation_of(b.graph(), executor::random_inputs(b.graph(), 5));
+  CHECK(expected.tolerances.own[0] > 1);
+  CHECK(expected.tolerances.in_double[0] < 2e-6);
+  plan::PlanSpace space(b.graph(), DynamicMesh{4}, cost::Alpa::with_defaults(1), {.prune = false});
+  int forgotten = 0;
+  for (std::uint64_t seed = 0; seed < 40; ++seed) {
+    CAPTURE(seed);
+    plan::Plan plan = space.plan_of(executor::random_assignment(space.formulation(), seed));
+    CHECK(executor::verify_on_threads(b.graph(), plan, expected).is_true());
+    auto& taken = plan.ops[2].steps;
+    if (taken.empty() || taken.back().step.kind != StepKind::all_reduce) continue;
+    taken.pop_back();
+    ++forgotten;
+    CHECK_FALSE(executor::verify_on_threads(b.graph(), plan, expected).outputs_agree());
+  }
+  CHECK(forgotten > 0);
+}
 
 TEST_CASE("a plan that lacks a step, or takes another, is found out") {
   graph::Builder b;
