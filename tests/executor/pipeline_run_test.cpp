@@ -94,9 +94,9 @@ std::string faults_of(const Piped& piped, const PipelineReport& report) {
       faults += piped.program.links[it.link].label + " predicted " + std::to_string(it.predicted) +
                 " counted " + std::to_string(it.counted) + '\n';
   for (const executor::StageMemoryReport& it : report.stages)
-    if (!it.agrees())
-      faults += "memory predicted " + to_string(it.predicted) + " held " + std::to_string(it.held) +
-                '\n';
+    if (!it.agrees() || it.predicted * 10 > Wide(it.held) * 11)
+      faults += "memory predicted " + to_string(it.predicted) + " (planned " +
+                to_string(it.planned) + ") held " + std::to_string(it.held) + '\n';
   return faults;
 }
 
@@ -115,9 +115,11 @@ TEST_CASE("a step on stages is the step of its microbatches on one device") {
        false,
        {},
        "alpa-p3.16xlarge:16"},
+      {"gpt:layers=4,hidden=8,heads=2,seq=4,vocab=12,batch=4,precision=f32", 4, 4, interleaved},
   };
   for (const Setting& setting : settings) {
     CAPTURE(setting.model);
+    CAPTURE(to_string(setting.schedule));
     const Piped piped(setting);
     CHECK(piped.program.stages.size() > 1);
     const auto expected = executor::step_expectation_of(piped.graph, piped.inputs);
@@ -191,13 +193,12 @@ TEST_CASE("a step of microbatches is the step of one batch") {
   }
 }
 
-TEST_CASE(
-    "ten steps of a small GPT, sharded and pipelined over eight devices, follow the loss of "
-    "one device") {
-  const std::string model = "gpt:layers=2,hidden=16,heads=4,seq=8,vocab=32,precision=f32";
-  const Piped piped({"gpt:layers=2,hidden=16,heads=4,seq=8,vocab=32,precision=f32,batch=2", 4, 4});
+// The losses of ten steps under a schedule, and on one device.
+void check_losses(const std::string& model, pipeline::ScheduleKind schedule, std::size_t chunks) {
+  const std::string part = model + ",batch=2";
+  const Piped piped({part.c_str(), 4, 4, schedule});
   const graph::Graph whole = models::build(model + ",batch=8");
-  REQUIRE(piped.program.stages.size() == 2);
+  REQUIRE(piped.program.stages.size() == chunks);
   REQUIRE(piped.program.devices() == 8);
   const std::vector<Tensor> inputs = executor::random_inputs(whole, 9);
   constexpr std::size_t count = 10;
@@ -225,6 +226,15 @@ TEST_CASE(
     CHECK(seen[step] == doctest::Approx(expected[step]).epsilon(1e-4));
   }
   CHECK(expected.front() > expected.back());
+}
+
+TEST_CASE(
+    "ten steps of a small GPT, sharded and pipelined over eight devices, follow the loss of "
+    "one device") {
+  using enum pipeline::ScheduleKind;
+  check_losses("gpt:layers=2,hidden=16,heads=4,seq=8,vocab=32,precision=f32", one_f_one_b, 2);
+  check_losses("gpt:layers=2,hidden=16,heads=4,seq=8,vocab=32,precision=f32", zero_bubble, 2);
+  check_losses("gpt:layers=4,hidden=8,heads=2,seq=4,vocab=16,precision=f32", interleaved, 4);
 }
 
 // --- What is wrong is found ----------------------------------------------------------------------

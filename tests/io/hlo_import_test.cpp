@@ -99,7 +99,8 @@ TEST_CASE("every branch of a conditional is taken in") {
       " ROOT c = f32[8] conditional(p, x, x), true_computation=same, false_computation=neg }");
   const graph::OpId id = program.graph.outputs[0].op;
   CHECK(program.graph.op(id).kind == "conditional");
-  CHECK(program.graph.operand_count(id) == 2);
+  REQUIRE(program.graph.operand_count(id) == 3);
+  CHECK(program.graph.op(program.graph.operand(id, 0).op).name == "p");
   CHECK(op_named(program, "c/branch1/b").kind == "negate");
 }
 

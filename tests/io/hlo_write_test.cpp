@@ -37,6 +37,12 @@ TEST_CASE("what the text says of an op is what its attributes say") {
       "less { a = f32[] parameter(0)\n b = f32[] parameter(1)\n c = s32[] parameter(2)\n"
       " d = s32[] parameter(3)\n ROOT r = pred[] compare(a, b), direction=LT }\n"
       "last { a = f32[] parameter(0)\n ROOT b = f32[] parameter(1) }\n"
+      "far { a = f32[] parameter(0)\n b = f32[] parameter(1)\n c = f32[] abs(b)\n"
+      " ROOT d = f32[] maximum(a, c) }\n"
+      "least { a = f32[] parameter(0)\n i = s32[] parameter(1)\n b = f32[] parameter(2)\n"
+      " j = s32[] parameter(3)\n less = pred[] compare(a, b), direction=LE\n"
+      " c = f32[] select(less, a, b)\n k = s32[] select(less, i, j)\n"
+      " ROOT t = (f32[], s32[]) tuple(c, k) }\n"
       "ENTRY e {\n"
       "  x = f32[4,6] parameter(0)\n"
       "  n = s32[4,6] iota(), iota_dimension=1\n"
@@ -54,7 +60,12 @@ TEST_CASE("what the text says of an op is what its attributes say") {
       "  cut = f32[2,3] dynamic-slice(set, z, z), dynamic_slice_sizes={2,3}\n"
       "  put = f32[4,6] dynamic-update-slice(set, cut, z, z)\n"
       "  odd = f32[4,6] custom-call(put), custom_call_target=\"AwsNeuronGelu\"\n"
-      "  ROOT out = (f32[4,6], s32[4,6], f32[4,2]) tuple(odd, i, u)\n}\n");
+      "  zero = f32[] constant(0)\n"
+      "  most = f32[4] reduce(odd, zero), dimensions={1}, to_apply=far\n"
+      "  low = (f32[6], s32[6]) reduce(odd, i, zero, z), dimensions={0}, to_apply=least\n"
+      "  where = s32[6] get-tuple-element(low), index=1\n"
+      "  ROOT out = (f32[4,6], s32[4,6], f32[4,2], f32[4], s32[6])"
+      " tuple(odd, i, u, most, where)\n}\n");
   const auto attributes = [&](const std::string& name) {
     for (OpId id = 0; id < graph.op_count(); ++id)
       if (graph.op(id).name == name) return graph.op(id).attributes;
@@ -69,6 +80,12 @@ TEST_CASE("what the text says of an op is what its attributes say") {
   CHECK(attributes("set") == Scattering{{{1}, {0}, {0}, {}, {}, 1}, Reduction::none});
   CHECK(attributes("odd") == Target{"AwsNeuronGelu"});
   CHECK(attributes("cut").empty());
+  CHECK(attributes("most") == ReducingBy{{1}, {{"abs", {1}}, {"maximum", {0, 2}}}, {3}});
+  CHECK(
+      attributes("low") ==
+      ReducingBy{{0},
+                 {{"compare", {0, 2}, Direction::le}, {"select", {4, 0, 2}}, {"select", {4, 1, 3}}},
+                 {5, 6}});
   check_round_trip(graph);
 }
 

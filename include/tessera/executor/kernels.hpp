@@ -124,6 +124,18 @@ inline void run_concatenate(std::size_t dim, std::span<const Part> operands, Own
   }
 }
 
+// All branches have been computed: of two the first where a truth value holds, of any number that
+// of a number, and the last where there is none of that number.
+inline void run_conditional(const Tensor& choice, std::span<const Part> branches,
+                            OwnedPart& result) {
+  const Extent asked = integer_at(choice, 0), count = static_cast<Extent>(branches.size());
+  const bool is_number = 0 <= asked && asked < count;
+  const Extent chosen = choice.element() == ElementType::pred ? (asked != 0 ? 0 : 1)
+                        : is_number                           ? asked
+                                                              : count - 1;
+  copy_common(branches[static_cast<std::size_t>(chosen)], result);
+}
+
 // Bits that depend on the state and on where an element is in the whole tensor, and on nothing
 // else: devices that draw their shards draw the same.  The generator's algorithm is left to each
 // implementation where HLO's text says rng_default; this one is ours.
@@ -248,6 +260,12 @@ inline constexpr Kernel kernels[] = {
      [](const graph::Op& op, Parts in, Results out) {
        run_concatenate(named_dim(op), in, out[0]);
      }},
+    {"conditional", any_number,
+     [](const graph::Op& op, Parts in, Results out) {
+       held<graph::Branching>(
+           op);  // one whose branches are not known has its arguments as operands
+       run_conditional(*in[0].tensor, in.subspan(1), out[0]);
+     }},
     {"constant", 0,
      [](const graph::Op& op, Parts, Results out) {
        run_constant(held<graph::Literal>(op), out[0]);
@@ -290,9 +308,14 @@ inline constexpr Kernel kernels[] = {
      [](const graph::Op& op, Parts in, Results out) {
        run_pad(held<graph::Padding>(op).ranges, in[0], *in[1].tensor, out[0]);
      }},
-    {"reduce", 2,
+    {"reduce", any_number,
      [](const graph::Op& op, Parts in, Results out) {
-       run_reduce(held<graph::Reducing>(op), in[0], *in[1].tensor, out[0]);
+       if (const auto* const how = op.attributes.find<graph::ReducingBy>())
+         run_reduce_by(*how, in, out);
+       else if (out.size() == 1)
+         run_reduce(held<graph::Reducing>(op), in[0], *in[1].tensor, out[0]);
+       else
+         throw Unsupported("several operands are reduced by a computation that takes two");
      }},
     {"reduce-window", 2,
      [](const graph::Op& op, Parts in, Results out) {

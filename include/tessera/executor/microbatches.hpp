@@ -29,47 +29,6 @@ namespace tessera::executor {
 // By microbatch, a tensor for each parameter; those of weights are the first one's.
 using StepInputs = std::vector<std::vector<Tensor>>;
 
-// Whether a parameter of a span stays from one microbatch to the next.
-inline bool is_permanent(const pipeline::SpanProgram& span, graph::OpId parameter) {
-  return span.held[parameter] == pipeline::Held::state ||
-         span.held[parameter] == pipeline::Held::copy;
-}
-
-// By op of a span: whether its results differ from one microbatch to the next.  O(ops + uses)
-inline std::vector<char> varying(const pipeline::SpanProgram& span) {
-  std::vector<char> varies(span.graph.op_count(), 0);
-  for (graph::OpId id = 0; id < span.graph.op_count(); ++id) {
-    if (span.graph.op(id).is_parameter)
-      varies[id] = !is_permanent(span, id) && span.parts[id] != pipeline::OpPart::update;
-    for (std::size_t i = 0; i < span.graph.operand_count(id); ++i)
-      if (varies[span.graph.operand(id, i).op] != 0) varies[id] = 1;
-    if (span.parts[id] == pipeline::OpPart::update) varies[id] = 0;
-  }
-  return varies;
-}
-
-// What is read of the passes when they are over: by an update, or as what takes a parameter's
-// place.
-inline std::vector<graph::Value> read_afterwards(const pipeline::SpanProgram& span) {
-  std::vector<graph::Value> values;
-  const auto is_pass = [&](graph::OpId id) { return span.parts[id] != pipeline::OpPart::update; };
-  const auto is_weight = [&](graph::OpId id) {
-    return span.graph.op(id).is_parameter && is_permanent(span, id);
-  };
-  for (graph::OpId id = 0; id < span.graph.op_count(); ++id) {
-    if (!is_pass(id) || is_weight(id)) continue;
-    std::vector<char> is_read(span.graph.op(id).results.size(), 0);
-    span.graph.for_each_use(id, [&](graph::OpId reader, const graph::Use& use) {
-      if (!is_pass(reader)) is_read[use.result] = 1;
-    });
-    for (const graph::Alias& alias : span.graph.aliases)
-      if (alias.output.op == id) is_read[alias.output.result] = 1;
-    for (std::uint32_t r = 0; r < is_read.size(); ++r)
-      if (is_read[r] != 0) values.push_back({id, r});
-  }
-  return values;
-}
-
 // Adds up what microbatches have, or keeps the last.
 class MicrobatchMean {
  public:
@@ -157,7 +116,7 @@ class StepOnOneDevice {
  public:
   // Throws std::invalid_argument for programs that can not be cut into stages either.
   explicit StepOnOneDevice(const graph::Graph& graph)
-      : span_(detail::whole_span(graph)), means_(read_afterwards(span_)) {
+      : span_(detail::whole_span(graph)), means_(pipeline::read_afterwards(span_)) {
     check_straight(graph);
     make_update();
   }
@@ -222,7 +181,7 @@ class StepOnOneDevice {
     std::vector<Tensor> result = inputs[m];
     const std::vector<graph::OpId> parameters = parameters_of(span_.graph);
     for (std::size_t i = 0; i < result.size() && i < parameters.size(); ++i)
-      if (is_permanent(span_, parameters[i])) result[i] = inputs[0].at(i);
+      if (pipeline::is_permanent(span_, parameters[i])) result[i] = inputs[0].at(i);
     return result;
   }
 
@@ -239,17 +198,13 @@ class StepOnOneDevice {
     const graph::Graph& graph = span_.graph;
     std::map<graph::Value, graph::Value> place;
     for (graph::OpId id = 0; id < graph.op_count(); ++id)
-      if (graph.op(id).is_parameter && is_permanent(span_, id)) {
+      if (graph.op(id).is_parameter && pipeline::is_permanent(span_, id)) {
         place[{id, 0}] = {update_.add(graph.op(id), {}), 0};
         weights_.push_back(id);
       }
     for (const graph::Value value : means_) {
-      const graph::TensorType type = graph.type_of(value);
-      graph::Op op{graph.op(value.op).name + ".mean" + std::to_string(value.result),
-                   "parameter",
-                   {type},
-                   graph::source_rule(type.dims)};
-      op.is_parameter = true;
+      graph::Op op = pipeline::parameter_op(
+          graph.op(value.op).name + ".mean" + std::to_string(value.result), graph.type_of(value));
       place[value] = {update_.add(std::move(op), {}), 0};
     }
     for (graph::OpId id = 0; id < graph.op_count(); ++id) {

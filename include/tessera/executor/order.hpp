@@ -23,18 +23,14 @@ namespace tessera::executor {
 // A program may go round for ever; nobody waits for that.
 inline constexpr std::int64_t most_rounds = 100'000;
 
-// Throws Unsupported where it is not settled what runs: branches, and loops whose condition is not
-// known.
+// Throws Unsupported where it is not settled what runs: loops whose condition is not known.
 inline void check_order(const graph::Graph& graph) {
-  for (graph::OpId id = 0; id < graph.op_count(); ++id)
-    if (graph.op(id).kind == "conditional")
-      throw Unsupported(detail::op_text(graph.op(id)) + ": branches can not be executed");
   for (const graph::Loop& loop : graph.loops)
     if (!loop.condition || !graph.type_of(*loop.condition).dims.empty())
       throw Unsupported(detail::op_text(graph.op(loop.begin)) +
                         ": a loop can not be executed without a condition of one element");
 }
-// Throws Unsupported where there is a loop or a branch at all.
+// Throws Unsupported where there is a loop at all.
 inline void check_straight(const graph::Graph& graph) {
   check_order(graph);
   for (const graph::Loop& loop : graph.loops)

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // One device's run of a pipeline: the passes of its stage, in the order of the schedule, and the
-// update.
+// update.  Interleaved, a stage's devices have several chunks of the model.
 //
 //   const auto program = executor::pipeline_program(graph, plan, cluster);  // shared by all
 //   executor::DevicePipeline run(program, comm);             // on each device, its communicator
 //   run.load(inputs[0]);                                     // its shards of the weights
 //   const auto& outputs = run.step(inputs);                  // inputs by microbatch
 //
-// A pass runs the ops of its part in program order: forward through the stage's spans, backward
-// through them from the last to the first.  What another stage needs is sent as soon as it is
-// computed, which does not wait; what comes from another stage is received when it is first read.
-// So whatever the schedule, devices wait for data and for nothing else.
+// A pass runs the ops of its part in program order: forward through the chunk's spans, backward
+// through them from the last to the first; in halves, first what gradients that are sent on are
+// made of, later the rest.  What another stage needs is sent as soon as it is computed, which does
+// not wait; what comes from another stage is received when it is first read.  So whatever the
+// schedule, devices wait for data and for nothing else.
 //
 // Of each microbatch in flight a stage keeps what its backward pass will read.  Where the plan says
 // that activations are computed again, it keeps what came into each span, and runs the span's
@@ -41,57 +42,6 @@
 
 namespace tessera::executor {
 
-namespace detail {
-
-// When values of a span's passes are over: by the op, of the pass in which it is.
-class PassEnds {
- public:
-  explicit PassEnds(const pipeline::SpanProgram& span)
-      : span_(span),
-        owns_(plan::owners_of(span.graph, cost::ops_in_memory(span.graph))),
-        ends_(span.graph.op_count()) {
-    for (graph::OpId id = span.graph.op_count(); id-- > 0;) find_ends(id);
-    let_go_.resize(2 * span.graph.op_count());
-    for (graph::OpId id = 0; id < span.graph.op_count(); ++id)
-      for (std::uint32_t r = 0; r < ends_[id].size(); ++r)
-        if (is_pass(id)) let_go_[ends_[id][r]].push_back({id, r});
-  }
-
-  // What is not needed after this op of a pass.
-  const std::vector<graph::Value>& after(graph::OpId id) const { return let_go_[rank_of(id)]; }
-  // Whether the backward pass reads it.
-  bool is_kept(graph::Value value) const {
-    return ends_[value.op][value.result] >= span_.graph.op_count();
-  }
-  // Whether it takes memory of its own, by the plan's count.
-  bool owns(graph::OpId id) const { return owns_[id] != 0; }
-
- private:
-  bool is_pass(graph::OpId id) const { return span_.parts[id] != pipeline::OpPart::update; }
-  // Forward passes come before backward ones.
-  std::size_t rank_of(graph::OpId id) const {
-    return span_.parts[id] == pipeline::OpPart::backward ? span_.graph.op_count() + id : id;
-  }
-  // What is computed where it is read takes no memory, but what it reads does until then.
-  void find_ends(graph::OpId id) {
-    ends_[id].assign(span_.graph.op(id).results.size(), rank_of(id));
-    span_.graph.for_each_use(id, [&](graph::OpId reader, const graph::Use& use) {
-      if (!is_pass(reader)) return;
-      std::size_t end = rank_of(reader);
-      if (owns_[reader] == 0)
-        for (const std::size_t later : ends_[reader]) end = std::max(end, later);
-      ends_[id][use.result] = std::max(ends_[id][use.result], end);
-    });
-  }
-
-  const pipeline::SpanProgram& span_;
-  std::vector<char> owns_;                         // by op
-  std::vector<std::vector<std::size_t>> ends_;     // by op and result: a rank
-  std::vector<std::vector<graph::Value>> let_go_;  // by rank
-};
-
-}  // namespace detail
-
 template<Communicator C>
 class DevicePipeline {
  public:
@@ -103,7 +53,9 @@ class DevicePipeline {
         number_(program.stage_of(comm.rank())),
         stage_(program.stages[number_]),
         sub_(comm, stage_.first_device, stage_.devices()) {
-    for (const SpanRun& span : stage_.spans) spans_.push_back(std::make_unique<Span>(span, sub_));
+    for (std::size_t chunk = number_; chunk < program.stages.size(); chunk += program.stage_count())
+      for (std::size_t i = 0; i < program.stages[chunk].spans.size(); ++i)
+        spans_.push_back(std::make_unique<Span>(program, chunk, i, sub_));
     for (std::size_t l = 0; l < program.links.size(); ++l) enter(l);
     order_updates();
   }
@@ -134,18 +86,24 @@ class DevicePipeline {
     outputs_.assign(program_.outputs.size(), {});
     for (const auto& span : spans_) span->begin_step(program_.microbatches);
     for (std::size_t o = 0; o < outputs_.size(); ++o)
-      if (program_.outputs[o].stage == number_)
+      if (is_here(program_.outputs[o].stage))
         outputs_[o].resize(static_cast<std::size_t>(program_.microbatches));
     for (const pipeline::Pass& pass : program_.schedule.orders[number_]) run(pass);
     update();
     return outputs_;
   }
 
-  // By span of this stage, by op, then by its steps: bytes of all runs so far, without padding.
-  const std::vector<std::vector<Extent>>& payloads(std::size_t span) const {
-    return spans_[span]->runner.payloads();
+  // Whether this device runs that one of PipelineProgram::stages.
+  bool is_here(std::size_t stage) const noexcept {
+    return stage % program_.stage_count() == number_;
+  }
+  // Of a span of a stage that is here, by op, then by its steps: bytes of all runs so far, without
+  // padding.
+  const std::vector<std::vector<Extent>>& payloads(std::size_t stage, std::size_t span) const {
+    return span_at(stage, span).runner.payloads();
   }
   const HeldMemory& memory() const noexcept { return memory_; }
+  // The first of those that are here.
   std::size_t stage() const noexcept { return number_; }
 
  private:
@@ -153,24 +111,29 @@ class DevicePipeline {
   using Results = std::vector<std::optional<OwnedPart>>;
 
   struct Span {
-    Span(const SpanRun& span, Sub& comm)
-        : run(span),
-          program(span.program),
-          runner(span.program.graph, span.plan, comm),
-          ends(span.program),
-          varies(varying(span.program)),
-          summed(span.program.graph.op_count()),
-          links_from(span.program.graph.op_count()),
-          link_to(span.program.graph.op_count()) {
+    Span(const PipelineProgram& whole, std::size_t of_chunk, std::size_t of_span, Sub& comm)
+        : chunk(of_chunk),
+          number(of_span),
+          run(whole.stages[chunk].spans[number]),
+          program(run.program),
+          runner(program.graph, run.plan, comm),
+          ends(program, whole.has_halves()),
+          varies(pipeline::varying(program)),
+          summed(program.graph.op_count()),
+          links_from(program.graph.op_count()),
+          link_to(program.graph.op_count()) {
       for (graph::OpId id = 0; id < graph().op_count(); ++id)
         summed[id].assign(graph().op(id).results.size(), 0);
-      for (const graph::Value value : read_afterwards(program)) summed[value.op][value.result] = 1;
+      for (const graph::Value value : pipeline::read_afterwards(program))
+        summed[value.op][value.result] = 1;
     }
 
     const graph::Graph& graph() const { return program.graph; }
     pipeline::OpPart part(graph::OpId id) const { return program.parts[id]; }
     bool is_parameter(graph::OpId id) const { return graph().op(id).is_parameter; }
-    bool is_weight(graph::OpId id) const { return is_parameter(id) && is_permanent(program, id); }
+    bool is_weight(graph::OpId id) const {
+      return is_parameter(id) && pipeline::is_permanent(program, id);
+    }
     bool is_received(graph::OpId id) const {
       return is_parameter(id) && program.held[id] == pipeline::Held::received;
     }
@@ -194,10 +157,11 @@ class DevicePipeline {
       once.assign(graph().op_count(), {});
     }
 
+    std::size_t chunk, number;  // which of PipelineProgram::stages, and of its spans
     const SpanRun& run;
     const pipeline::SpanProgram& program;
     OpRunner<Sub> runner;
-    detail::PassEnds ends;
+    plan::PassEnds ends;
     std::vector<char> varies;                          // by op
     std::vector<std::vector<char>> summed;             // by op and result: read afterwards
     std::vector<std::vector<std::size_t>> links_from;  // by op
@@ -221,10 +185,17 @@ class DevicePipeline {
 
   void enter(std::size_t l) {
     const Link& link = program_.links[l];
-    if (link.from_stage == number_ && !link.is_weight)
-      spans_[link.from_span]->links_from[link.value.op].push_back(l);
-    if (link.to_stage == number_ && !link.is_weight)
-      for (const Reader& reader : link.readers) spans_[reader.span]->link_to[reader.op] = l;
+    if (is_here(link.from_stage) && !link.is_weight)
+      span_at(link.from_stage, link.from_span).links_from[link.value.op].push_back(l);
+    if (is_here(link.to_stage) && !link.is_weight)
+      for (const Reader& reader : link.readers)
+        span_at(link.to_stage, reader.span).link_to[reader.op] = l;
+  }
+  // @pre the stage is here
+  Span& span_at(std::size_t stage, std::size_t span) const {
+    for (const auto& it : spans_)
+      if (it->chunk == stage && it->number == span) return *it;
+    throw std::logic_error("a span of another stage's devices");
   }
 
   // Updates run in the order of the whole program, so that no stage waits for one that waits for
@@ -246,24 +217,26 @@ class DevicePipeline {
 
   void run(const pipeline::Pass& pass) {
     const auto m = static_cast<std::size_t>(pass.microbatch);
-    if (pass.kind == pipeline::PassKind::forward) {
-      for (const auto& span : spans_) forward(*span, m);
-    } else if (pass.kind == pipeline::PassKind::backward) {
-      for (std::size_t s = spans_.size(); s-- > 0;) backward(*spans_[s], m);
-    } else {
-      throw Unsupported(std::string("passes of the kind ") + to_string(pass.kind) +
-                        " can not be executed; forward and backward ones can");
+    for (std::size_t i = 0; i < spans_.size(); ++i) {
+      const bool is_forward = pass.kind == pipeline::PassKind::forward;
+      Span& span = *spans_[is_forward ? i : spans_.size() - 1 - i];
+      if (span.chunk != static_cast<std::size_t>(pass.chunk)) continue;
+      is_forward ? forward(span, m) : backward(span, m, pass.kind);
     }
   }
 
   void forward(Span& span, std::size_t m) {
     for (graph::OpId id = 0; id < span.graph().op_count(); ++id) bring_parameter(span, m, id);
-    run_ops(span, m, pipeline::OpPart::forward, false);
+    run_ops(span, m, pipeline::PassKind::forward, false);
     if (stage_.recomputes) forget_all_but_given(span, m);
   }
-  void backward(Span& span, std::size_t m) {
-    if (stage_.recomputes) run_ops(span, m, pipeline::OpPart::forward, true);
-    run_ops(span, m, pipeline::OpPart::backward, false);
+  // All of it or half.
+  void backward(Span& span, std::size_t m, pipeline::PassKind kind) {
+    using enum pipeline::PassKind;
+    if (stage_.recomputes && kind != weight_backward)
+      run_ops(span, m, pipeline::PassKind::forward, true);
+    run_ops(span, m, kind, false);
+    if (kind == input_backward) return;
     for (graph::OpId id = 0; id < span.graph().op_count(); ++id) let_go_all(span, m, id);
   }
 
@@ -280,9 +253,12 @@ class DevicePipeline {
     }
   }
 
-  void run_ops(Span& span, std::size_t m, pipeline::OpPart part, bool is_again) {
+  void run_ops(Span& span, std::size_t m, pipeline::PassKind kind, bool is_again) {
+    // What is to be kept for the second run of the forward part stays until that has read it.
+    const bool is_first_of_two = stage_.recomputes && kind == pipeline::PassKind::forward &&
+                                 !is_again;
     for (graph::OpId id = 0; id < span.graph().op_count(); ++id) {
-      if (span.part(id) != part) continue;
+      if (!span.ends.is_in(kind, id)) continue;
       if (!span.is_parameter(id)) {
         std::vector<Part> operands;
         for (std::size_t i = 0; i < span.graph().operand_count(id); ++i)
@@ -292,9 +268,6 @@ class DevicePipeline {
         for (std::uint32_t r = 0; r < ran.results.size(); ++r)
           hold(span, m, {id, r}, std::move(ran.results[r]), is_again);
       }
-      // What is to be kept for the second run of the forward part stays until that has read it.
-      const bool is_first_of_two = stage_.recomputes && part == pipeline::OpPart::forward &&
-                                   !is_again;
       for (const graph::Value done : span.ends.after(id))
         if (!is_first_of_two || !span.is_parameter(done.op)) let_go(span, m, done);
     }
@@ -370,7 +343,7 @@ class DevicePipeline {
       if (is_place(program_.outputs[o], span, value)) outputs_[o][m] = part;
   }
   bool is_place(const OutputPlace& place, const Span& span, graph::Value value) const {
-    return place.stage == number_ && spans_[place.span].get() == &span && place.value == value;
+    return place.stage == span.chunk && place.span == span.number && place.value == value;
   }
 
   // --- Transfers ---------------------------------------------------------------------------------
@@ -378,7 +351,7 @@ class DevicePipeline {
   void send(std::size_t l, std::size_t m, const Part& part) {
     const Link& link = program_.links[l];
     TransferRun transfer(link.transfer, comm_, static_cast<Tag>(l), link.label);
-    if (link.to_stage != number_) return transfer.give(part);
+    if (!is_here(link.to_stage)) return transfer.give(part);
     OwnedPart there = room_for(link);
     transfer.exchange(part, there);
     deliver(link, m, std::move(there));
@@ -396,7 +369,7 @@ class DevicePipeline {
   // To all its readers.  What comes with each microbatch, but is read once per step, is added up.
   void deliver(const Link& link, std::size_t m, OwnedPart part) {
     for (const Reader& reader : link.readers) {
-      Span& span = *spans_[reader.span];
+      Span& span = span_at(link.to_stage, reader.span);
       if (link.is_weight) {
         span.state[reader.op] = part;
       } else if (link.received != pipeline::OpPart::update) {
@@ -454,7 +427,7 @@ class DevicePipeline {
   void receive_for_update(Span& span, graph::OpId id) {
     const std::size_t l = *span.link_to[id];
     const Link& link = program_.links[l];
-    if (link.from_stage == number_) return;  // was handed over when it was computed
+    if (is_here(link.from_stage)) return;  // was handed over when it was computed
     const bool comes_once = link.sent == pipeline::OpPart::update;
     for (std::int64_t m = 0; m < (comes_once ? 1 : program_.microbatches); ++m)
       receive(l, static_cast<std::size_t>(m));
@@ -484,9 +457,9 @@ class DevicePipeline {
   void hand_on_weight(std::size_t l) {
     const Link& link = program_.links[l];
     if (!link.is_weight) return;
-    if (link.from_stage == number_)
-      send(l, 0, operand_of_update(*spans_[link.from_span], link.value));
-    else if (link.to_stage == number_)
+    if (is_here(link.from_stage))
+      send(l, 0, operand_of_update(span_at(link.from_stage, link.from_span), link.value));
+    else if (is_here(link.to_stage))
       receive(l, 0);
   }
   void end_step(Span& span) {

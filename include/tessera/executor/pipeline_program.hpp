@@ -25,6 +25,7 @@
 #include "tessera/executor/microbatches.hpp"
 #include "tessera/pipeline/transfer.hpp"
 #include "tessera/plan/pipeline_plan.hpp"
+#include "tessera/plan/stage_memory.hpp"
 #include "tessera/plan/staged_ops.hpp"
 
 namespace tessera::executor {
@@ -35,12 +36,15 @@ struct SpanRun {
   plan::Plan plan;
 };
 
+// A stage; interleaved, a chunk of one.
 struct StageRun {
   DynamicMesh mesh;
   Device first_device = 0;
   bool recomputes = false;
   std::vector<SpanRun> spans;  // in the order of their layers
-  Wide predicted_bytes = 0;    // on each device
+  // On each device, of all chunks that it has: what was counted on when stages were chosen, and
+  // what the schedule's passes hold under the spans' plans.
+  Wide planned_bytes = 0, predicted_bytes = 0;
 
   Extent devices() const { return mesh.device_count(); }
 };
@@ -76,13 +80,16 @@ struct OutputPlace {
 struct PipelineProgram {
   std::int64_t microbatches = 1;
   pipeline::Schedule schedule;
-  std::vector<StageRun> stages;
+  std::vector<StageRun> stages;  // chunk by chunk: number i is on the devices of i % stage_count()
   std::vector<Link> links;
   std::vector<OutputPlace> outputs;
   std::vector<graph::OpId> parameter_numbers;  // by op of the whole program: which input it is
 
   Extent devices() const { return stages.back().first_device + stages.back().devices(); }
-  // @pre 0 <= device < devices()
+  std::size_t stage_count() const noexcept { return static_cast<std::size_t>(schedule.stages); }
+  // Whether backward passes are in two.
+  bool has_halves() const noexcept { return schedule.kind == pipeline::ScheduleKind::zero_bubble; }
+  // The first of those that the device has.  @pre 0 <= device < devices()
   std::size_t stage_of(Device device) const {
     std::size_t stage = 0;
     while (stages[stage].first_device + stages[stage].devices() <= device ||
@@ -108,10 +115,10 @@ class PipelinePreparer {
       : graph_(graph), plan_(plan), per_host_(per_host) {}
 
   PipelineProgram run() {
-    check_schedule();
     result_.microbatches = plan_.microbatches;
     result_.schedule = plan_.schedule;
-    for (std::size_t s = 0; s < plan_.stages.size(); ++s) add_stage(plan_.stages[s]);
+    for (const plan::PlannedStage& stage : plan_.stages) add_stage(stage);
+    for (std::size_t s = 0; s < result_.stage_count(); ++s) predict_memory(s);
     for (std::size_t s = 0; s < result_.stages.size(); ++s)
       for (std::size_t span = 0; span < result_.stages[s].spans.size(); ++span) add_links(s, span);
     link_weights();
@@ -123,17 +130,8 @@ class PipelinePreparer {
   }
 
  private:
-  // A stage has devices of its own, and backward passes in one piece.
-  void check_schedule() const {
-    using enum pipeline::ScheduleKind;
-    const pipeline::ScheduleKind kind = plan_.schedule.kind;
-    if (kind != one_f_one_b && kind != gpipe)
-      throw Unsupported(std::string("schedule ") + pipeline::to_string(kind) +
-                        ": can not be executed; 1f1b and gpipe can");
-  }
-
   void add_stage(const plan::PlannedStage& stage) {
-    StageRun run{stage.mesh, stage.first_device, stage.way.recomputes, {}, stage.bytes};
+    StageRun run{stage.mesh, stage.first_device, stage.way.recomputes, {}, stage.bytes, 0};
     plan_.prices->for_each_span(stage.first, stage.last, [&](std::size_t first, std::size_t last) {
       const auto [at, is_new] =
           plans_.try_emplace(plan::detail::plan_key(*plan_.prices, stage.way, first, last));
@@ -145,11 +143,23 @@ class PipelinePreparer {
     result_.stages.push_back(std::move(run));
   }
 
+  void predict_memory(std::size_t number) {
+    std::vector<plan::ChunkSpan> spans;
+    for (std::size_t s = number; s < result_.stages.size(); s += result_.stage_count())
+      for (const SpanRun& span : result_.stages[s].spans)
+        spans.push_back({static_cast<std::int64_t>(s), &span.program, &span.plan});
+    const Wide bytes = plan::stage_memory_peak(spans, result_.schedule,
+                                               result_.schedule.orders[number],
+                                               result_.stages[number].recomputes);
+    for (std::size_t s = number; s < result_.stages.size(); s += result_.stage_count())
+      result_.stages[s].predicted_bytes = bytes;
+  }
+
   // A parameter that takes a new value with every microbatch has none that two in flight could
   // share.
   static void check_updates(const pipeline::SpanProgram& span) {
     check_straight(span.graph);
-    const std::vector<char> varies = varying(span);
+    const std::vector<char> varies = pipeline::varying(span);
     for (const graph::Alias& alias : span.graph.aliases)
       if (alias.output.op != alias.parameter && varies[alias.output.op] != 0 &&
           span.parts[alias.output.op] != pipeline::OpPart::update)
@@ -230,7 +240,7 @@ class PipelinePreparer {
       for (std::size_t i = 0; i < result_.stages[s].spans.size(); ++i) {
         const pipeline::SpanProgram& span = span_at(s, i).program;
         for (graph::OpId id = 0; id < span.graph.op_count(); ++id)
-          if (span.graph.op(id).is_parameter && is_permanent(span, id)) visit(s, i, id);
+          if (span.graph.op(id).is_parameter && pipeline::is_permanent(span, id)) visit(s, i, id);
       }
   }
 
@@ -286,7 +296,7 @@ class PipelinePreparer {
 }  // namespace detail
 
 // `graph` is the program that was planned.  Distinct spans are planned once more, as they were
-// priced.  Throws Unsupported for programs and schedules that can not be run; std::runtime_error
+// priced.  Throws Unsupported for programs that can not be run; std::runtime_error
 // where planning is cancelled.  @pre plan.has_stages()
 inline PipelineProgram pipeline_program(const graph::Graph& graph, const plan::PipelinePlan& plan,
                                         const cost::Cluster& cluster) {

@@ -144,6 +144,70 @@ inline void run_reduce(const graph::Reducing& how, const Part& x, const Tensor& 
   });
 }
 
+// --- By a computation ----------------------------------------------------------------------------
+
+namespace detail {
+
+// The operand's elements at one place of the dims that are reduced.
+inline Tensor slab_at(const Part& x, const std::vector<Extent>& dims, const Dims& place,
+                      const OwnedPart& result) {
+  OwnedPart slab({x.element(), result.whole}, result.slice);
+  std::vector<Walk> walks;
+  std::size_t kept = 0, reduced = 0;
+  for (std::size_t d = 0; d < x.whole.size(); ++d) {
+    Walk walk{{0, 1}, d};
+    if (graph::detail::contains(dims, d)) {
+      walk.from_begin = place[reduced++];
+    } else {
+      walk.range = result.slice[kept];
+      walk.to = kept++;
+    }
+    walks.push_back(walk);
+  }
+  move(x, slab, walks);
+  return std::move(slab.tensor);
+}
+
+// Takes a step for all elements at once.
+inline Tensor run_step(const graph::ScalarStep& step, const std::vector<Tensor>& values) {
+  const auto operand = [&](std::size_t i) -> const Tensor& { return values.at(step.operands[i]); };
+  const bool selects = step.kind == "select", compares = step.kind == "compare";
+  const Tensor& like = operand(selects ? 1 : 0);
+  Tensor result(compares ? ElementType::pred : like.element(), like.dims());
+  if (selects)
+    run_select(operand(0), operand(1), operand(2), result);
+  else if (compares)
+    run_compare(step.direction, operand(0), operand(1), result);
+  else if (!(step.operands.size() == 1 ? run_unary(step.kind, operand(0), result)
+                                       : run_binary(step.kind, operand(0), operand(1), result)))
+    throw Unsupported("its computation has " + step.kind + ", for which there is no kernel");
+  return result;
+}
+
+}  // namespace detail
+
+// Of n operands and their n initial values, place by place in their order.
+// @pre the dims that are reduced are whole
+inline void run_reduce_by(const graph::ReducingBy& how, std::span<const Part> operands,
+                          std::span<OwnedPart> results) {
+  const std::size_t count = results.size();
+  if (operands.size() != 2 * count || how.results.size() != count)
+    throw Unsupported("its computation is none of so many operands");
+  for (std::size_t r = 0; r < count; ++r) fill(results[r].tensor, *operands[count + r].tensor);
+  Slice places;
+  for (std::size_t d = 0; d < operands[0].whole.size(); ++d)
+    if (graph::detail::contains(how.dims, d)) places.push_back({0, operands[0].whole[d]});
+  for_each_place(places, [&](const Dims& place) {
+    std::vector<Tensor> values;
+    for (const OwnedPart& so_far : results) values.push_back(so_far.tensor);
+    for (std::size_t r = 0; r < count; ++r)
+      values.push_back(detail::slab_at(operands[r], how.dims, place, results[r]));
+    for (const graph::ScalarStep& step : how.steps)
+      values.push_back(detail::run_step(step, values));
+    for (std::size_t r = 0; r < count; ++r) results[r].tensor = values.at(how.results[r]);
+  });
+}
+
 // --- Windows -------------------------------------------------------------------------------------
 
 namespace detail {

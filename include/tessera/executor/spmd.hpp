@@ -52,7 +52,7 @@ template<Communicator C>
 class DevicePlan {
  public:
   // Throws std::invalid_argument where the plan is none of this graph, or of so many devices;
-  // Unsupported where the program has branches, or loops whose condition is not known.
+  // Unsupported where the program has loops whose condition is not known.
   DevicePlan(const graph::Graph& graph, const plan::Plan& plan, C& comm)
       : graph_(graph),
         runner_(graph, plan, comm),

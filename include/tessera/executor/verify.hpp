@@ -12,6 +12,13 @@
 // largest of that output.  Bytes agree where the payloads of all groups of a collective add up
 // to what the plan's messages do, exactly; of a halo exchange the plan gives what an inner device
 // sends, so that is what is sent at most.
+//
+// Where the unsharded run itself is off by more than a thirty-second of an output's largest
+// element, rounding has left nothing to hold a run in the program's own types against: of such an
+// output they must be numbers where the unsharded run's are, and the run in double is its judge.
+// That one takes the same steps with the same shards, so what is wrong with a plan is wrong there,
+// too; and what it may be off by never exceeds 2e-6, whatever rounding does to the program's own
+// types.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -156,14 +163,17 @@ Tolerances tolerances_of(const graph::Graph& graph, const std::vector<Tensor>& o
     // Also where an output happens to be off by less than most.
     const double rounding = graph::is_floating(element) ? std::max(off[i], sorted[off.size() / 2])
                                                         : off[i];
-    const double fine = graph::is_floating(element) ? std::max(1000 * rounding * share, 1e-10) : 0;
+    // Where the program's own types overflow, rounding is without bound; this must not be.
+    const double known = std::min(rounding, 1.0);
+    const double fine = graph::is_floating(element) ? std::max(1000 * known * share, 1e-10) : 0;
     result.in_double.push_back(fine);
     result.own.push_back(
         element == ElementType::f64 ? fine : std::max(10 * rounding, 100 * rounding_unit(element)));
     // Where a small sum is left of large terms, partial sums round by any multiple of that: such
-    // numbers tell nothing, and those in double all.
+    // numbers tell nothing but that they are numbers, and those in double all.
     if (graph::is_floating(element) && rounding > 0x1p-5)
-      result.own.back() = std::numeric_limits<double>::infinity();
+      result.own.back() = std::isfinite(rounding) ? std::numeric_limits<double>::max()
+                                                  : std::numeric_limits<double>::infinity();
     if (!graph::is_floating(element)) result.own.back() = rounding;
   }
   return result;
@@ -187,6 +197,22 @@ inline Expectation expectation_of(const graph::Graph& graph, std::vector<Tensor>
 }
 
 namespace detail {
+
+// What one device has counted and compared, and then what all have.
+struct Findings {
+  std::vector<std::int64_t> sums, largest;  // to be summed up, and to take the largest of
+  std::vector<double> differences;          // the largest of which counts, too
+
+  // Called on all devices.  @pre they have as many of each
+  template<Communicator C>
+  void share(C& comm) {
+    std::vector<Device> all(static_cast<std::size_t>(comm.size()));
+    std::iota(all.begin(), all.end(), Device{0});
+    comm.all_reduce(all, Reduction::sum, std::span(sums));
+    comm.all_reduce(all, Reduction::max, std::span(largest));
+    comm.all_reduce(all, Reduction::max, std::span(differences));
+  }
+};
 
 // Counted against planned, of one collective: `payloads` is the sum of all devices' in so many
 // runs.
@@ -226,46 +252,40 @@ Report verify(const graph::Graph& graph, const plan::Plan& plan, const Expectati
     return static_cast<std::int64_t>(comm.traffic().of(label_of(graph, place)).message);
   };
   std::vector<std::int64_t> runs;
-  std::vector<std::int64_t> payloads, largest;  // to be summed up, and to take the largest of
-  for (const StepPlace place : places) largest.push_back(-moved(place));
+  detail::Findings found;
+  for (const StepPlace place : places) found.largest.push_back(-moved(place));
 
   DevicePlan<C> device(graph, plan, comm);
   const std::vector<OwnedPart> outputs = device(device.shards_of(expected.inputs));
   for (std::size_t i = 0; i < places.size(); ++i) {
-    payloads.push_back(device.payloads()[places[i].op][places[i].step]);
+    found.sums.push_back(device.payloads()[places[i].op][places[i].step]);
     runs.push_back(device.runs()[places[i].op][places[i].step]);
-    largest[i] += moved(places[i]);
+    found.largest[i] += moved(places[i]);
   }
-  largest.push_back(device.memory().peak);
-  largest.push_back(device.memory().peak_in_all);
+  found.largest.push_back(device.memory().peak);
+  found.largest.push_back(device.memory().peak_in_all);
 
   DevicePlan<C> exact(expected.graph_in_double, plan, comm);
   const std::vector<OwnedPart> exact_outputs = exact(exact.shards_of(expected.inputs_in_double));
-  std::vector<double> differences;
   for (std::size_t i = 0; i < outputs.size(); ++i) {
-    differences.push_back(difference(outputs[i], expected.outputs[i]));
-    differences.push_back(difference(exact_outputs[i], expected.outputs_in_double[i]));
+    found.differences.push_back(difference(outputs[i], expected.outputs[i]));
+    found.differences.push_back(difference(exact_outputs[i], expected.outputs_in_double[i]));
   }
-
-  std::vector<Device> all(static_cast<std::size_t>(comm.size()));
-  std::iota(all.begin(), all.end(), Device{0});
-  comm.all_reduce(all, Reduction::sum, std::span(payloads));
-  comm.all_reduce(all, Reduction::max, std::span(largest));
-  comm.all_reduce(all, Reduction::max, std::span(differences));
+  found.share(comm);
 
   Report report;
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     const graph::Value value = graph.outputs[i];
-    report.outputs.push_back({value, differences[2 * i],
+    report.outputs.push_back({value, found.differences[2 * i],
                               options.tolerance.value_or(expected.tolerances.own[i]),
-                              differences[2 * i + 1], expected.tolerances.in_double[i]});
+                              found.differences[2 * i + 1], expected.tolerances.in_double[i]});
   }
   for (std::size_t i = 0; i < places.size(); ++i)
     report.collectives.push_back(
-        detail::collective_report(plan, places[i], payloads[i], largest[i], runs[i]));
+        detail::collective_report(plan, places[i], found.sums[i], found.largest[i], runs[i]));
   report.predicted_peak = plan.memory.bytes;
-  report.held_peak = largest[places.size()];
-  report.held_peak_in_all = largest[places.size() + 1];
+  report.held_peak = found.largest[places.size()];
+  report.held_peak_in_all = found.largest[places.size() + 1];
   return report;
 }
 

@@ -13,7 +13,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <numeric>
+#include <limits>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -45,6 +45,7 @@ struct TransferReport {
 };
 
 struct StageMemoryReport {
+  Wide planned = 0;  // what was counted on when stages were chosen
   Wide predicted = 0;
   Extent held = 0;         // of the stage's device that held most
   Extent held_in_all = 0;  // with what no plan counts: working copies
@@ -55,7 +56,7 @@ struct PipelineReport {
   std::vector<StepOutputReport> outputs;
   std::vector<StageCollectiveReport> collectives;
   std::vector<TransferReport> transfers;
-  std::vector<StageMemoryReport> stages;
+  std::vector<StageMemoryReport> stages;  // by their devices, all chunks of one together
 
   bool outputs_agree() const {
     return std::all_of(outputs.begin(), outputs.end(),
@@ -137,14 +138,12 @@ inline Extent sent_bytes(const Link& link, const std::vector<pipeline::Send>& se
   return static_cast<Extent>(elements * graph::bytes_of(link.type.element));
 }
 
-}  // namespace detail
-
-// One device's part in the verification, called on all of them; the report is the same on all.
-// Throws what DevicePipeline does.
+// A step in the program's own types, by one device: bytes by collective and then by link, memory by
+// the devices of each stage, and how far its parts of the outputs are off.
 template<Communicator C>
-PipelineReport verify(const PipelineProgram& program, const StepExpectation& expected, C& comm,
-                      const VerifyOptions& options = {}) {
-  std::vector<std::int64_t> sums, largest;  // to be summed up, and to take the largest of
+Findings findings_of_step(const PipelineProgram& program, const StepExpectation& expected,
+                          C& comm) {
+  Findings found;
   const auto sent = [&](const Link& link) {
     return static_cast<std::int64_t>(comm.traffic().of(link.label).message);
   };
@@ -153,59 +152,86 @@ PipelineReport verify(const PipelineProgram& program, const StepExpectation& exp
 
   DevicePipeline<C> device(program, comm);
   device.load(expected.inputs[0]);
-  std::vector<double> differences =
-      detail::differences_of(program, expected, device.step(expected.inputs), expected.outputs);
-  detail::for_each_collective(program, [&](std::size_t stage, std::size_t span, StepPlace place) {
-    sums.push_back(stage == device.stage() ? device.payloads(span)[place.op][place.step] : 0);
+  found.differences =
+      differences_of(program, expected, device.step(expected.inputs), expected.outputs);
+  for_each_collective(program, [&](std::size_t stage, std::size_t span, StepPlace place) {
+    const bool is_here = device.is_here(stage);
+    found.sums.push_back(is_here ? device.payloads(stage, span)[place.op][place.step] : 0);
   });
   for (std::size_t l = 0; l < program.links.size(); ++l)
-    sums.push_back(sent(program.links[l]) - sent_before[l]);
-  largest.assign(2 * program.stages.size(), 0);
-  largest[2 * device.stage()] = device.memory().peak;
-  largest[2 * device.stage() + 1] = device.memory().peak_in_all;
+    found.sums.push_back(sent(program.links[l]) - sent_before[l]);
+  found.largest.assign(2 * program.stage_count(), 0);
+  found.largest[2 * device.stage()] = device.memory().peak;
+  found.largest[2 * device.stage() + 1] = device.memory().peak_in_all;
+  return found;
+}
 
-  const PipelineProgram in_double = with_floats(program, ElementType::f64);
-  DevicePipeline<C> exact(in_double, comm);
-  exact.load(expected.inputs_in_double[0]);
-  const std::vector<double> differences_in_double = detail::differences_of(
-      program, expected, exact.step(expected.inputs_in_double), expected.outputs_in_double);
-  differences.insert(differences.end(), differences_in_double.begin(), differences_in_double.end());
+// The same step in double, of which only numbers count.
+template<Communicator C>
+std::vector<double> differences_in_double(const PipelineProgram& program,
+                                          const StepExpectation& expected, C& comm) {
+  const PipelineProgram exact = with_floats(program, ElementType::f64);
+  DevicePipeline<C> device(exact, comm);
+  device.load(expected.inputs_in_double[0]);
+  return differences_of(program, expected, device.step(expected.inputs_in_double),
+                        expected.outputs_in_double);
+}
 
-  std::vector<Device> all(static_cast<std::size_t>(comm.size()));
-  std::iota(all.begin(), all.end(), Device{0});
-  comm.all_reduce(all, Reduction::sum, std::span(sums));
-  comm.all_reduce(all, Reduction::max, std::span(largest));
-  comm.all_reduce(all, Reduction::max, std::span(differences));
-
-  PipelineReport report;
+// `differences`: in the program's own types, and then in double.
+inline std::vector<StepOutputReport> output_reports(const StepExpectation& expected,
+                                                    const std::vector<double>& differences,
+                                                    const VerifyOptions& options) {
   const std::size_t count = expected.names.size();
   const auto found = [](double difference) {  // an output that nobody has is as wrong as can be
     return difference < 0 ? std::numeric_limits<double>::infinity() : difference;
   };
+  std::vector<StepOutputReport> reports;
   for (std::size_t i = 0; i < count; ++i)
-    report.outputs.push_back({expected.names[i],
-                              {expected.values[i], found(differences[i]),
-                               options.tolerance.value_or(expected.tolerances.own[i]),
-                               found(differences[count + i]), expected.tolerances.in_double[i]}});
+    reports.push_back({expected.names[i],
+                       {expected.values[i], found(differences[i]),
+                        options.tolerance.value_or(expected.tolerances.own[i]),
+                        found(differences[count + i]), expected.tolerances.in_double[i]}});
+  return reports;
+}
+
+// `sums`: of all devices, by collective and then by link.
+inline void report_bytes(const PipelineProgram& program, const std::vector<std::int64_t>& sums,
+                         PipelineReport& report) {
   std::size_t next = 0;
-  detail::for_each_collective(program, [&](std::size_t stage, std::size_t span, StepPlace place) {
+  for_each_collective(program, [&](std::size_t stage, std::size_t span, StepPlace place) {
     const SpanRun& run = program.stages[stage].spans[span];
     const std::int64_t runs = program.runs(stage, span, place.op);
     report.collectives.push_back({stage, span, label_of(run.program.graph, place),
-                                  detail::collective_report(run.plan, place, sums[next++], 0, runs),
-                                  runs});
+                                  collective_report(run.plan, place, sums[next++], 0, runs), runs});
   });
   for (std::size_t l = 0; l < program.links.size(); ++l) {
     const Link& link = program.links[l];
-    const Extent across = detail::sent_bytes(link, link.transfer.across);
-    const Extent once = across + detail::sent_bytes(link, link.transfer.within);
+    const Extent across = sent_bytes(link, link.transfer.across);
+    const Extent once = across + sent_bytes(link, link.transfer.within);
     const bool is_once = link.sent == pipeline::OpPart::update;
     report.transfers.push_back(
         {l, across, once * (is_once ? 1 : program.microbatches), sums[next++]});
   }
-  for (std::size_t s = 0; s < program.stages.size(); ++s)
-    report.stages.push_back(
-        {program.stages[s].predicted_bytes, largest[2 * s], largest[2 * s + 1]});
+}
+
+}  // namespace detail
+
+// One device's part in the verification, called on all of them; the report is the same on all.
+// Throws what DevicePipeline does.
+template<Communicator C>
+PipelineReport verify(const PipelineProgram& program, const StepExpectation& expected, C& comm,
+                      const VerifyOptions& options = {}) {
+  detail::Findings found = detail::findings_of_step(program, expected, comm);
+  const std::vector<double> in_double = detail::differences_in_double(program, expected, comm);
+  found.differences.insert(found.differences.end(), in_double.begin(), in_double.end());
+  found.share(comm);
+
+  PipelineReport report;
+  report.outputs = detail::output_reports(expected, found.differences, options);
+  detail::report_bytes(program, found.sums, report);
+  for (std::size_t s = 0; s < program.stage_count(); ++s)
+    report.stages.push_back({program.stages[s].planned_bytes, program.stages[s].predicted_bytes,
+                             found.largest[2 * s], found.largest[2 * s + 1]});
   return report;
 }
 

@@ -12,7 +12,8 @@
 //   broadcast, transpose        DimList          slice                      Slicing
 //   reverse                     DimList          pad                        Padding
 //   dot                         DotDims          convolution                Convolution
-//   reduce                      Reducing         reduce-window              WindowReducing
+//   reduce                      Reducing, or ReducingBy where it is by a computation of its own
+//   reduce-window               WindowReducing   conditional                Branching
 //   gather                      GatherDims       scatter                    Scattering
 //   select-and-scatter          WindowScattering
 //   sort                        Sorting          topk                       TopK
@@ -100,6 +101,29 @@ struct Reducing {
   friend bool operator==(const Reducing&, const Reducing&) = default;
 };
 
+// A step of a computation of scalars: an opcode that is element by element, and the numbers of its
+// operands, of which parameters come first and then the results of steps.
+struct ScalarStep {
+  std::string kind;
+  std::vector<std::uint32_t> operands;
+  Direction direction = Direction::eq;  // of a compare
+  friend bool operator==(const ScalarStep&, const ScalarStep&) = default;
+};
+
+// Of n operands at once: steps that make, of the n scalars so far and the n of one more place, the
+// next n, whose numbers are `results`.
+struct ReducingBy {
+  std::vector<Extent> dims;
+  std::vector<ScalarStep> steps;
+  std::vector<std::uint32_t> results;
+  friend bool operator==(const ReducingBy&, const ReducingBy&) = default;
+};
+
+// Operand 0 chooses among the others, each what one branch has computed.
+struct Branching {
+  friend bool operator==(const Branching&, const Branching&) = default;
+};
+
 struct WindowReducing {
   std::vector<WindowDim> window;  // one per dim
   Reduction reduction = Reduction::none;
@@ -174,9 +198,10 @@ inline constexpr bool is_alternative<T, std::variant<Ts...>> = (std::is_same_v<T
 // One of the structs above, or nothing.  A value: copies share what they hold, which never changes.
 class Attributes {
  public:
-  using Any = std::variant<Literal, Comparison, Dim, DimList, Slicing, Padding, DotDims,
-                           Convolution, Reducing, WindowReducing, WindowScattering, GatherDims,
-                           Scattering, Sorting, TopK, Normalisation, Target>;
+  using Any =
+      std::variant<Literal, Comparison, Dim, DimList, Slicing, Padding, DotDims, Convolution,
+                   Reducing, ReducingBy, Branching, WindowReducing, WindowScattering, GatherDims,
+                   Scattering, Sorting, TopK, Normalisation, Target>;
 
   Attributes() = default;
   template<class T, class = std::enable_if_t<detail::is_alternative<T, Any>>>

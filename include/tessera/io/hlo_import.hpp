@@ -418,7 +418,7 @@ class Importer {
     program_.graph.loops.push_back(loop);
     return states;
   }
-  // conditional: every branch is planned; the result is whichever branch ran.
+  // conditional: every branch is planned; the result is that of the one that operand 0 chooses.
   Leaves take_in_branches(const Site& site) {
     const std::vector<std::uint32_t> called = branches_of(site.instruction);
     for (const std::uint32_t id : called)
@@ -431,16 +431,18 @@ class Importer {
     }
     Leaves results;
     for (std::size_t leaf = 0; leaf < branches[0].size(); ++leaf) {
-      std::vector<Value> operands;
+      std::vector<Value> operands = site.operand(0);
       for (const Leaves& branch : branches) operands.push_back(branch[leaf]);
-      const graph::TensorType type = program_.graph.type_of(operands[0]);
-      const std::vector<Dims> dims(operands.size(), type.dims);
+      const graph::TensorType type = program_.graph.type_of(operands[1]);
+      std::vector<Dims> dims(operands.size(), type.dims);
+      dims[0] = {};
       graph::Op op{leaf_name(site.name, leaf, branches[0].size()),
                    "conditional",
                    {type},
                    graph::elementwise_rule(dims, type.dims)};
       if (operands.size() < 64)
-        op.rule.add_pass({graph::any_reduction, (std::uint64_t{1} << operands.size()) - 1});
+        op.rule.add_pass({graph::any_reduction, (std::uint64_t{1} << operands.size()) - 2});
+      op.attributes = graph::Branching{};
       results.push_back(add_to_graph(std::move(op), operands));
     }
     return results;

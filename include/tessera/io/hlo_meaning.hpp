@@ -4,7 +4,7 @@
 // graph::Attributes.
 //
 // Nothing here decides how an op may be sharded; that is hlo_import.hpp's.  What is not understood
-// (a reducer that is none of the usual ones, a literal that the dump left out) is left empty.
+// (a reducer that does more than work on scalars, a literal that the dump left out) is left empty.
 #pragma once
 #include <algorithm>
 #include <bit>
@@ -61,6 +61,44 @@ inline std::optional<graph::Direction> comparator_of(const Module& module,
                         root.operands[1] == computation.parameters[1];
   if (!compares) return std::nullopt;
   return direction_named(AttributeAccess(module, root).word("direction"));
+}
+
+// The steps of a computation on scalars, element by element; results is what it returns.  Nothing
+// where it does anything else.
+inline std::optional<graph::ReducingBy> scalar_steps_of(const Module& module,
+                                                        const Computation& computation) {
+  graph::ReducingBy how;
+  std::vector<std::uint32_t> numbers(computation.instructions.size(), 0);
+  for (std::uint32_t p = 0; p < computation.parameters.size(); ++p)
+    numbers[computation.parameters[p]] = p;
+  const auto numbers_of = [&](const std::vector<std::uint32_t>& ids) {
+    std::vector<std::uint32_t> result;
+    for (const std::uint32_t id : ids) result.push_back(numbers[id]);
+    return result;
+  };
+  for (std::uint32_t id = 0; id < computation.instructions.size(); ++id) {
+    const Instruction& it = computation.instructions[id];
+    const OpClass op_class = opcode_info(it.opcode)->op_class;
+    if (op_class == OpClass::tuple && id == computation.root) {
+      how.results = numbers_of(it.operands);
+      return how;
+    }
+    if (it.shape.is_tuple || !it.shape.array.dims.empty()) return std::nullopt;
+    if (op_class == OpClass::parameter) continue;
+    graph::ScalarStep step{it.opcode, numbers_of(it.operands)};
+    if (op_class == OpClass::compare) {
+      const auto direction = direction_named(AttributeAccess(module, it).word("direction"));
+      if (!direction) return std::nullopt;
+      step.direction = *direction;
+    } else if (op_class != OpClass::unary && op_class != OpClass::binary &&
+               op_class != OpClass::linear && op_class != OpClass::select) {
+      return std::nullopt;
+    }
+    numbers[id] = static_cast<std::uint32_t>(computation.parameters.size() + how.steps.size());
+    how.steps.push_back(std::move(step));
+  }
+  how.results = {numbers[computation.root]};
+  return how;
 }
 
 // The numbers of a literal, in the order in which they stand there.
@@ -215,9 +253,16 @@ inline graph::Attributes attributes_of(const Module& module, const Instruction& 
       std::vector<graph::WindowDim> window = attributes.window(dims.input_space.size());
       return graph::Convolution{std::move(dims), std::move(window)};
     }
-    case OpClass::reduce:
-      if (reducer("to_apply") == Reduction::none) return {};
-      return graph::Reducing{attributes.ints("dimensions"), reducer("to_apply")};
+    case OpClass::reduce: {
+      if (reducer("to_apply") != Reduction::none)
+        return graph::Reducing{attributes.ints("dimensions"), reducer("to_apply")};
+      const Computation* const computation = called("to_apply");
+      auto how = computation == nullptr ? std::nullopt
+                                        : detail::scalar_steps_of(module, *computation);
+      if (!how) return {};
+      how->dims = attributes.ints("dimensions");
+      return std::move(*how);
+    }
     case OpClass::reduce_window:
       if (reducer("to_apply") == Reduction::none) return {};
       return graph::WindowReducing{attributes.window(operand_rank), reducer("to_apply")};

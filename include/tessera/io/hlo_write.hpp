@@ -136,6 +136,7 @@ class Writer {
     bool is_name = !op.name.empty() && Scanner::is_name_start(op.name[0]);
     for (const char c : op.name) is_name = is_name && Scanner::is_name_part(c);
     if (!is_name || op.name.find("->") != std::string::npos) refuse("that is no name in HLO");
+    if (op.kind == "conditional") refuse("its branches are ops like any other by now");
     const OpcodeInfo* const info = opcode_info(op.kind);
     if (info == nullptr || info->op_class == OpClass::opaque) refuse(op.kind + " has no writer");
     const bool needs_attributes =
@@ -262,6 +263,10 @@ class Writer {
   std::string text_of(const Site& site, const graph::Reducing& held) {
     return list("dimensions", held.dims) + ", to_apply=" + reducer(site.element, held.reduction);
   }
+  std::string text_of(const Site& site, const graph::ReducingBy& held) {
+    return list("dimensions", held.dims) + ", to_apply=" + computation_of(site.op.results, held);
+  }
+  static std::string text_of(const Site&, const graph::Branching&) { return {}; }
   std::string text_of(const Site& site, const graph::WindowReducing& held) {
     return window_text(held.window) + ", to_apply=" + reducer(site.element, held.reduction);
   }
@@ -362,6 +367,42 @@ class Writer {
       case Reduction::none: break;
     }
     return "";
+  }
+  // Of tensors of these types, reduced at once: two computations that differ have two names.
+  std::string computation_of(const std::vector<graph::TensorType>& reduced,
+                             const graph::ReducingBy& how) {
+    std::vector<std::string> types;
+    std::string text = " {\n";
+    const auto line = [&](const std::string& type, const std::string& what) {
+      const std::size_t number = types.size();
+      const bool is_root = how.results.size() == 1 && how.results[0] == number;
+      text += std::string("  ") + (is_root ? "ROOT " : "") + 'v' + std::to_string(number) + " = " +
+              type + ' ' + what + '\n';
+      types.push_back(type);
+    };
+    const auto values = [](const std::vector<std::uint32_t>& numbers) {
+      return '(' + joined(numbers, ", ", [](auto n) { return 'v' + std::to_string(n); }) + ')';
+    };
+    for (std::size_t p = 0; p < 2 * reduced.size(); ++p)
+      line(to_string(graph::TensorType{reduced[p % reduced.size()].element, {}}),
+           "parameter(" + std::to_string(p) + ')');
+    for (const graph::ScalarStep& step : how.steps) {
+      const bool compares = step.kind == "compare";
+      line(compares ? "pred[]" : types[step.operands[step.kind == "select" ? 1 : 0]],
+           step.kind + values(step.operands) +
+               (compares ? std::string(", direction=") + to_string(step.direction) : ""));
+    }
+    if (how.results.size() > 1) {
+      std::vector<graph::TensorType> scalars;
+      for (const graph::TensorType& type : reduced) scalars.push_back({type.element, {}});
+      text += "  ROOT all = " + tuple_text(scalars) + " tuple" + values(how.results) + '\n';
+    }
+    text += "}\n";
+    for (std::size_t number = 0;; ++number) {
+      const std::string name = "combine_" + std::to_string(number);
+      const auto [at, is_new] = computations_.try_emplace(name, name + text);
+      if (is_new || at->second == name + text) return name;
+    }
   }
   // Takes a pair of scalars for each of the tensors that are sorted, and compares the first.
   std::string comparator(const std::vector<graph::TensorType>& sorted, graph::Direction direction) {

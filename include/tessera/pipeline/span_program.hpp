@@ -61,6 +61,53 @@ struct SpanProgram {
   std::vector<Crossing> received, sent;
 };
 
+// A parameter, for what a program gets from elsewhere.
+inline graph::Op parameter_op(std::string name, const graph::TensorType& type) {
+  graph::Op op{std::move(name), "parameter", {type}, graph::source_rule(type.dims)};
+  op.is_parameter = true;
+  return op;
+}
+
+// Whether a parameter of a span stays from one microbatch to the next.
+inline bool is_permanent(const SpanProgram& span, graph::OpId parameter) {
+  return span.held[parameter] == Held::state || span.held[parameter] == Held::copy;
+}
+
+// By op of a span: whether its results differ from one microbatch to the next.  O(ops + uses)
+inline std::vector<char> varying(const SpanProgram& span) {
+  std::vector<char> varies(span.graph.op_count(), 0);
+  for (graph::OpId id = 0; id < span.graph.op_count(); ++id) {
+    if (span.graph.op(id).is_parameter)
+      varies[id] = !is_permanent(span, id) && span.parts[id] != OpPart::update;
+    for (std::size_t i = 0; i < span.graph.operand_count(id); ++i)
+      if (varies[span.graph.operand(id, i).op] != 0) varies[id] = 1;
+    if (span.parts[id] == OpPart::update) varies[id] = 0;
+  }
+  return varies;
+}
+
+// What is read of the passes when they are over: by an update, or as what takes a parameter's
+// place.
+inline std::vector<graph::Value> read_afterwards(const SpanProgram& span) {
+  std::vector<graph::Value> values;
+  const auto is_pass = [&](graph::OpId id) { return span.parts[id] != OpPart::update; };
+  const auto is_weight = [&](graph::OpId id) {
+    return span.graph.op(id).is_parameter && is_permanent(span, id);
+  };
+  for (graph::OpId id = 0; id < span.graph.op_count(); ++id) {
+    if (!is_pass(id) || is_weight(id)) continue;
+    std::vector<char> is_read(span.graph.op(id).results.size(), 0);
+    span.graph.for_each_use(id, [&](graph::OpId reader, const graph::Use& use) {
+      if (!is_pass(reader)) is_read[use.result] = 1;
+    });
+    for (const graph::Alias& alias : span.graph.aliases)
+      if (alias.output.op == id) is_read[alias.output.result] = 1;
+    for (std::uint32_t r = 0; r < is_read.size(); ++r)
+      if (is_read[r] != 0) values.push_back({id, r});
+  }
+  return values;
+}
+
 namespace detail {
 
 // Element by element, whatever the dims.
@@ -195,12 +242,9 @@ class LayeredProgram {
 
     // With the part in which it is read first: an update reads what comes once.
     void receive(graph::Value value) {
-      const graph::TensorType type = graph_.type_of(value);
-      graph::Op op{graph_.op(value.op).name + ".received" + std::to_string(value.result),
-                   "parameter",
-                   {type},
-                   graph::source_rule(type.dims)};
-      op.is_parameter = true;
+      graph::Op op =
+          parameter_op(graph_.op(value.op).name + ".received" + std::to_string(value.result),
+                       graph_.type_of(value));
       const OpPart part = part_of_crossing(
           value, [&](graph::OpId reader) { return is_inside(reader) && !is_derived(reader); });
       const graph::OpId id = append(std::move(op), {}, part, Held::received, value.op);

@@ -30,7 +30,7 @@ inline std::string stages_text(const executor::PipelineReport& report) {
   for (std::size_t s = 0; s < report.stages.size(); ++s) {
     const executor::StageMemoryReport& stage = report.stages[s];
     rows.add({"stage " + std::to_string(s), "predicted " + bytes_text(stage.predicted),
-              "held " + bytes_text(stage.held),
+              "held " + bytes_text(stage.held), "planned " + bytes_text(stage.planned),
               "(" + bytes_text(stage.held_in_all) + " with working copies and what is not fused)",
               stage.agrees() ? "" : "MORE THAN PREDICTED"});
   }

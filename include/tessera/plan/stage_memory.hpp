@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the devices of a stage hold in a step, pass by pass.
+//
+// The choice of stages counts a stage's memory by a sum (span_price.hpp): what is always there,
+// what each microbatch in flight saves, and the most that one has besides.  These need not come
+// together: before the first backward pass there are no sums of gradients, and what one microbatch
+// saves and what it has besides come and go by turns.  Here the stage's passes are gone through in
+// the order of its schedule, each value from the op that computes it, or the one that reads it
+// first where another stage does, to its last reader.  That is what a run holds, but for shards
+// that are smaller than the largest; and it is known before anything runs.
+#pragma once
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "tessera/cost/workload.hpp"
+#include "tessera/pipeline/schedule.hpp"
+#include "tessera/pipeline/span_program.hpp"
+#include "tessera/plan/buffers.hpp"
+#include "tessera/plan/plan.hpp"
+#include "tessera/plan/span_price.hpp"
+
+namespace tessera::plan {
+
+// When values of a span's passes are over: by the op, of the pass in which it is.  Forward passes
+// come before backward ones; where these are in two halves, what another stage waits for comes
+// before the rest.
+class PassEnds {
+ public:
+  PassEnds(const pipeline::SpanProgram& span, bool in_halves)
+      : span_(span),
+        owns_(owners_of(span.graph, cost::ops_in_memory(span.graph))),
+        is_waited_for_(detail::ops_waited_for(span)),
+        in_halves_(in_halves),
+        ends_(span.graph.op_count()),
+        let_go_(3 * span.graph.op_count()) {
+    for (graph::OpId id = span.graph.op_count(); id-- > 0;) find_ends(id);
+    for (graph::OpId id = 0; id < span.graph.op_count(); ++id)
+      for (std::uint32_t r = 0; r < ends_[id].size(); ++r)
+        if (is_pass(id)) let_go_[ends_[id][r]].push_back({id, r});
+  }
+
+  // What is not needed after this op of a pass.
+  const std::vector<graph::Value>& after(graph::OpId id) const { return let_go_[rank_of(id)]; }
+  // Whether it takes memory of its own, by the plan's count.
+  bool owns(graph::OpId id) const { return owns_[id] != 0; }
+  // Whether an op runs in a pass of this kind.
+  bool is_in(pipeline::PassKind kind, graph::OpId id) const {
+    using enum pipeline::PassKind;
+    const pipeline::OpPart part = span_.parts[id];
+    if (kind == forward) return part == pipeline::OpPart::forward;
+    if (part != pipeline::OpPart::backward) return false;
+    return kind == backward || (is_waited_for_[id] != 0) == (kind == input_backward);
+  }
+
+ private:
+  bool is_pass(graph::OpId id) const { return span_.parts[id] != pipeline::OpPart::update; }
+  std::size_t rank_of(graph::OpId id) const {
+    const std::size_t count = span_.graph.op_count();
+    if (span_.parts[id] != pipeline::OpPart::backward) return id;
+    return in_halves_ && is_waited_for_[id] == 0 ? 2 * count + id : count + id;
+  }
+  // What is computed where it is read takes no memory, but what it reads does until then.
+  void find_ends(graph::OpId id) {
+    ends_[id].assign(span_.graph.op(id).results.size(), rank_of(id));
+    span_.graph.for_each_use(id, [&](graph::OpId reader, const graph::Use& use) {
+      if (!is_pass(reader)) return;
+      std::size_t end = rank_of(reader);
+      if (owns_[reader] == 0)
+        for (const std::size_t later : ends_[reader]) end = std::max(end, later);
+      ends_[id][use.result] = std::max(ends_[id][use.result], end);
+    });
+  }
+
+  const pipeline::SpanProgram& span_;
+  std::vector<char> owns_, is_waited_for_;  // by op
+  bool in_halves_;
+  std::vector<std::vector<std::size_t>> ends_;     // by op and result: a rank
+  std::vector<std::vector<graph::Value>> let_go_;  // by rank
+};
+
+// A span of one of the chunks that a stage's devices have.
+struct ChunkSpan {
+  std::int64_t chunk = 0;
+  const pipeline::SpanProgram* program = nullptr;
+  const Plan* plan = nullptr;
+};
+
+namespace detail {
+
+class StageReplay {
+ public:
+  StageReplay(std::span<const ChunkSpan> spans, const pipeline::Schedule& schedule, bool recomputes)
+      : recomputes_(recomputes), sums_are_wide_(schedule.microbatches > 1) {
+    const bool in_halves = schedule.kind == pipeline::ScheduleKind::zero_bubble;
+    for (const ChunkSpan& span : spans)
+      spans_.emplace_back(span, in_halves, static_cast<std::size_t>(schedule.microbatches));
+    for (std::size_t s = 0; s < spans_.size(); ++s) {
+      for (const pipeline::Crossing& crossing : spans_[s].program().sent)
+        sent_[{s, crossing.value}] = crossing;
+      for (const pipeline::Crossing& crossing : spans_[s].program().received)
+        readers_[crossing.origin].push_back({s, crossing});
+    }
+  }
+
+  Wide peak(const std::vector<pipeline::Pass>& order) {
+    hold_weights();
+    for (const pipeline::Pass& pass : order) run(pass);
+    receive_for_update();
+    return peak_;
+  }
+
+ private:
+  struct Span {
+    Span(const ChunkSpan& of, bool in_halves, std::size_t microbatches)
+        : planned(of),
+          ends(*of.program, in_halves),
+          summed(graph().op_count()),
+          has_sum(graph().op_count()),
+          held(microbatches) {
+      for (graph::OpId id = 0; id < graph().op_count(); ++id)
+        summed[id].assign(graph().op(id).results.size(), 0);
+      has_sum = summed;
+      for (auto& values : held) values = summed;
+      for (const graph::Value value : pipeline::read_afterwards(program()))
+        summed[value.op][value.result] = 1;
+    }
+    const pipeline::SpanProgram& program() const { return *planned.program; }
+    const graph::Graph& graph() const { return planned.program->graph; }
+    bool is_parameter(graph::OpId id) const { return graph().op(id).is_parameter; }
+    bool is_weight(graph::OpId id) const {
+      return is_parameter(id) && pipeline::is_permanent(program(), id);
+    }
+    bool is_received(graph::OpId id) const {
+      return is_parameter(id) && program().held[id] == pipeline::Held::received;
+    }
+    Extent bytes(graph::Value value) const {
+      return planned.plan->ops[value.op].result_bytes[value.result];
+    }
+
+    ChunkSpan planned;
+    PassEnds ends;
+    std::vector<std::vector<char>> summed, has_sum;    // by op and result
+    std::vector<std::vector<std::vector<char>>> held;  // by microbatch, op and result
+  };
+  // A parameter of a span that is received.
+  struct Reader {
+    std::size_t span = 0;
+    pipeline::Crossing crossing;
+  };
+
+  void add(Wide bytes) { peak_ = std::max(peak_, now_ += bytes); }
+
+  void hold_weights() {
+    for (const Span& span : spans_)
+      for (graph::OpId id = 0; id < span.graph().op_count(); ++id)
+        if (span.is_weight(id)) add(span.bytes({id, 0}));
+  }
+
+  void run(const pipeline::Pass& pass) {
+    using enum pipeline::PassKind;
+    const auto m = static_cast<std::size_t>(pass.microbatch);
+    for (std::size_t i = 0; i < spans_.size(); ++i) {
+      const std::size_t s = pass.kind == forward ? i : spans_.size() - 1 - i;
+      if (spans_[s].planned.chunk != pass.chunk) continue;
+      if (pass.kind == forward) {
+        hold_data(s, m);
+        run_ops(s, m, forward, false);
+        if (recomputes_) forget_all_but_given(spans_[s], m);
+        continue;
+      }
+      if (recomputes_ && pass.kind != weight_backward) run_ops(s, m, forward, true);
+      run_ops(s, m, pass.kind, false);
+      if (pass.kind != input_backward) let_go_all(spans_[s], m);
+    }
+  }
+
+  // What comes with a microbatch.
+  void hold_data(std::size_t s, std::size_t m) {
+    const Span& span = spans_[s];
+    for (graph::OpId id = 0; id < span.graph().op_count(); ++id)
+      if (span.is_parameter(id) && !span.is_weight(id) && !span.is_received(id))
+        hold(s, m, {id, 0}, false);
+  }
+
+  void run_ops(std::size_t s, std::size_t m, pipeline::PassKind kind, bool is_again) {
+    Span& span = spans_[s];
+    const bool is_first_of_two = recomputes_ && kind == pipeline::PassKind::forward && !is_again;
+    for (graph::OpId id = 0; id < span.graph().op_count(); ++id) {
+      if (!span.ends.is_in(kind, id)) continue;
+      if (!span.is_parameter(id)) {
+        for (std::size_t i = 0; i < span.graph().operand_count(id); ++i)
+          if (const graph::Value value = span.graph().operand(id, i); span.is_received(value.op))
+            receive(s, m, value);
+        for (std::uint32_t r = 0; r < span.graph().op(id).results.size(); ++r)
+          hold(s, m, {id, r}, is_again);
+      }
+      for (const graph::Value done : span.ends.after(id))
+        if (!is_first_of_two || !span.is_parameter(done.op)) let_go(span, m, done);
+    }
+  }
+
+  // With it all those of the chunk that have it in the same sharding.
+  void receive(std::size_t s, std::size_t m, graph::Value value) {
+    if (spans_[s].held[m][value.op][value.result] != 0) return;
+    const Plan& plan = *spans_[s].planned.plan;
+    const auto& received = spans_[s].program().received;
+    const auto at = std::find_if(received.begin(), received.end(),
+                                 [&](const auto& crossing) { return crossing.op == value.op; });
+    for (const Reader& reader : readers_[at->origin]) {
+      const Span& other = spans_[reader.span];
+      if (other.planned.chunk == spans_[s].planned.chunk &&
+          reader.crossing.part != pipeline::OpPart::update &&
+          other.planned.plan->ops[reader.crossing.op].computed[0] == plan.ops[value.op].computed[0])
+        hold(reader.span, m, {reader.crossing.op, 0}, false);
+    }
+  }
+
+  void hold(std::size_t s, std::size_t m, graph::Value value, bool is_again) {
+    Span& span = spans_[s];
+    const bool is_summed = span.summed[value.op][value.result] != 0;
+    if (!is_again) {
+      if (is_summed) add_up(span, value);
+      hand_over(s, m, value);
+    }
+    char& is_held = span.held[m][value.op][value.result];
+    if (is_held == 0 && !is_summed && span.ends.owns(value.op)) add(span.bytes(value));
+    is_held = 1;
+  }
+  // To other spans of the same devices.
+  void hand_over(std::size_t s, std::size_t m, graph::Value value) {
+    const auto sent = sent_.find({s, value});
+    if (sent == sent_.end()) return;
+    for (const Reader& reader : readers_[sent->second.origin]) {
+      if (reader.crossing.part != pipeline::OpPart::update)
+        hold(reader.span, m, {reader.crossing.op, 0}, false);
+      else if (sent->second.part != pipeline::OpPart::update)
+        add_up(spans_[reader.span], {reader.crossing.op, 0});
+    }
+  }
+  void add_up(Span& span, graph::Value value) {
+    if (std::exchange(span.has_sum[value.op][value.result], 1) != 0) return;
+    const Extent element = graph::bytes_of(span.graph().type_of(value).element);
+    add(Wide(span.bytes(value)) * (sums_are_wide_ && element < 4 ? 4 / element : 1));
+  }
+  // What others send with each microbatch, and nobody reads before the update.
+  void receive_for_update() {
+    for (auto& [origin, readers] : readers_)
+      for (const Reader& reader : readers)
+        if (reader.crossing.part == pipeline::OpPart::update)
+          add_up(spans_[reader.span], {reader.crossing.op, 0});
+  }
+
+  void let_go(Span& span, std::size_t m, graph::Value value) {
+    if (std::exchange(span.held[m][value.op][value.result], 0) == 0) return;
+    if (span.summed[value.op][value.result] == 0 && span.ends.owns(value.op))
+      now_ -= span.bytes(value);
+  }
+  void let_go_of(Span& span, std::size_t m, graph::OpId id) {
+    for (std::uint32_t r = 0; r < span.held[m][id].size(); ++r) let_go(span, m, {id, r});
+  }
+  void forget_all_but_given(Span& span, std::size_t m) {
+    for (graph::OpId id = 0; id < span.graph().op_count(); ++id)
+      if (!span.is_parameter(id)) let_go_of(span, m, id);
+  }
+  void let_go_all(Span& span, std::size_t m) {
+    for (graph::OpId id = 0; id < span.graph().op_count(); ++id) let_go_of(span, m, id);
+  }
+
+  bool recomputes_, sums_are_wide_;
+  std::vector<Span> spans_;
+  std::map<std::pair<std::size_t, graph::Value>, pipeline::Crossing> sent_;
+  std::map<graph::Value, std::vector<Reader>> readers_;
+  Wide now_ = 0, peak_ = 0;
+};
+
+}  // namespace detail
+
+// The most bytes that a device of the stage holds at once in a step: of all its chunks together,
+// whose spans stand in the order of their layers.  `order`: its passes, of the schedule.
+// O(passes * ops)
+inline Wide stage_memory_peak(std::span<const ChunkSpan> spans, const pipeline::Schedule& schedule,
+                              const std::vector<pipeline::Pass>& order, bool recomputes) {
+  return detail::StageReplay(spans, schedule, recomputes).peak(order);
+}
+
+}  // namespace tessera::plan
