@@ -174,19 +174,26 @@ TEST_CASE("the plan behind a price is the one that was priced") {
 
 // --- Stages --------------------------------------------------------------------------------------
 
-// The definition, by trying everything: every cut, stages of one device and of two, kept or
+struct Question {
+  std::int64_t microbatches = 1;
+  Extent memory = 0;
+  bool is_zero_bubble = false;
+  pipeline::Submeshes submeshes{{1, 1}, {1, 2}};
+};
+
+// The definition, by trying everything: every cut, stages of the question's submeshes, kept or
 // computed again, at the least time or at the least within what memory leaves for so many in
 // flight; each span priced by itself.
 class EveryChoice {
  public:
-  EveryChoice(const Case& c, std::int64_t microbatches, Extent memory, bool is_zero_bubble = false)
-      : is_zero_bubble_(is_zero_bubble),
+  EveryChoice(const Case& c, const Question& question)
+      : is_zero_bubble_(question.is_zero_bubble),
         case_(c),
         program_(c.graph, c.layers),
         hosts_(plan::hosts_of(c.cluster)),
-        submeshes_({{1, 1}, {1, 2}}),
-        microbatches_(microbatches),
-        memory_(memory) {}
+        submeshes_(question.submeshes),
+        microbatches_(question.microbatches),
+        memory_(question.memory) {}
 
   std::optional<Wide> run() {
     extend(0, 0, {});
@@ -313,18 +320,41 @@ class EveryChoice {
   std::optional<Wide> best_;
 };
 
+// The pipeline that is found, which is the best of all there are.
+PipelinePlan check_best(const Case& c, const Question& question) {
+  CAPTURE(question.microbatches);
+  CAPTURE(question.memory);
+  CAPTURE(question.is_zero_bubble);
+  PipelineOptions options;
+  options.microbatches = question.microbatches;
+  options.memory_budget = question.memory;
+  options.pricing.whole_spans = true;
+  options.pricing.budget_limit = 60;
+  options.submeshes = question.submeshes;
+  if (question.is_zero_bubble) options.schedule = pipeline::ScheduleKind::zero_bubble;
+  PipelinePlan found = plan::plan_pipeline(c.graph, c.layers, c.cluster, options);
+  const std::optional<Wide> best = EveryChoice(c, question).run();
+  CHECK(found.has_stages() == best.has_value());
+  if (!best || !found.has_stages()) {
+    CHECK(found.status == PipelineStatus::infeasible);
+    return found;
+  }
+  CHECK(found.status == PipelineStatus::optimal);
+  CHECK(to_string(found.cost) == to_string(*best));
+  CHECK(found.lower_bound == found.cost);
+  CHECK(found.work_bound <= found.cost);
+  CHECK(found.work_bound > 0);
+  for (const plan::PlannedStage& stage : found.stages) CHECK(stage.bytes <= question.memory);
+  return found;
+}
+
 TEST_CASE("stages are the best of all there are, within memory") {
   const Case c(chain(3, 64, 256), "alpa-p3.16xlarge:4");
   const pipeline::LayeredProgram program(c.graph, c.layers);
   for (std::size_t layer = 0; layer < 3; ++layer)  // nothing is sent but activations
     for (const pipeline::Crossing& crossing : program.span(layer, layer).sent)
       CHECK(crossing.part != pipeline::OpPart::update);
-  bool any_infeasible = false, any_recomputed = false, any_pipeline = false, any_within = false;
-  struct Question {
-    std::int64_t microbatches;
-    Extent memory;
-    bool is_zero_bubble;
-  };
+  bool any_infeasible = false, any_pipeline = false, any_within = false;
   std::vector<Question> questions{{32, 100'000'000, false},
                                   {32, 100'000'000, true},
                                   {1, 400'000, false},
@@ -333,43 +363,28 @@ TEST_CASE("stages are the best of all there are, within memory") {
   for (const Extent memory : {1'400'000, 1'200'000, 1'000'000, 850'000, 700'000})
     questions.push_back({2, memory, false});
   for (const Question& question : questions) {
-    const std::int64_t microbatches = question.microbatches;
-    const Extent memory = question.memory;
-    const bool is_zero_bubble = question.is_zero_bubble;
-    CAPTURE(microbatches);
-    CAPTURE(memory);
-    CAPTURE(is_zero_bubble);
-    PipelineOptions options;
-    options.microbatches = microbatches;
-    options.memory_budget = memory;
-    options.pricing.whole_spans = true;
-    options.pricing.budget_limit = 60;
-    options.submeshes = {{1, 1}, {1, 2}};
-    if (is_zero_bubble) options.schedule = pipeline::ScheduleKind::zero_bubble;
-    const PipelinePlan found = plan::plan_pipeline(c.graph, c.layers, c.cluster, options);
-    const std::optional<Wide> best = EveryChoice(c, microbatches, memory, is_zero_bubble).run();
-    CHECK(found.has_stages() == best.has_value());
-    any_infeasible = any_infeasible || !best;
-    if (!best || !found.has_stages()) {
-      CHECK(found.status == PipelineStatus::infeasible);
-      continue;
-    }
-    CHECK(found.status == PipelineStatus::optimal);
-    CHECK(to_string(found.cost) == to_string(*best));
-    CHECK(found.lower_bound == found.cost);
-    CHECK(found.work_bound <= found.cost);
-    CHECK(found.work_bound > 0);
+    const PipelinePlan found = check_best(c, question);
+    any_infeasible = any_infeasible || !found.has_stages();
     any_pipeline = any_pipeline || found.stages.size() > 1;
-    for (const plan::PlannedStage& stage : found.stages) {
-      CHECK(stage.bytes <= memory);
-      any_recomputed = any_recomputed || stage.way.recomputes;
+    for (const plan::PlannedStage& stage : found.stages)
       any_within = any_within || stage.way.level > 0;
-    }
   }
   CHECK(any_infeasible);
-  WARN(any_recomputed);  // budgets that none of these needs it for, by present prices
   CHECK(any_pipeline);
   CHECK(any_within);
+}
+
+// One device has nothing to spread its tensors over: it computes again what it can't keep.
+TEST_CASE("stages of one device are the best of all there are, and recompute for want of memory") {
+  const Case c(chain(4, 512, 64), "alpa-p3.16xlarge:2");
+  std::vector<std::size_t> recomputing;
+  for (const Extent memory : {900'000, 800'000, 700'000, 600'000}) {
+    const PipelinePlan found = check_best(c, {32, memory, false, {{1, 1}}});
+    recomputing.push_back(static_cast<std::size_t>(
+        std::count_if(found.stages.begin(), found.stages.end(),
+                      [](const plan::PlannedStage& stage) { return stage.way.recomputes; })));
+  }
+  CHECK(recomputing == std::vector<std::size_t>{0, 1, 0, 0});
 }
 
 // Equal layers, free transfers: what stages are chosen by is what their schedule takes.
@@ -478,14 +493,21 @@ TEST_CASE("progress is told view by view, and a cancelled pipeline has what ther
   options.pricing.on_progress = [&](const plan::PricingProgress&) {
     options.pricing.solver.cancellation.cancel();
   };
-  const PipelinePlan cut_short = plan::plan_pipeline(c.graph, c.layers, c.cluster, options);
-  CHECK(cut_short.pricing.solved < whole.pricing.solved);
-  CHECK(cut_short.pricing.left_out > 0);
-  CHECK(cut_short.status == PipelineStatus::feasible);
-  REQUIRE(cut_short.has_stages());
-  CHECK(cut_short.stages.back().last == 3);
-  CHECK(cut_short.lower_bound == 0);
-  CHECK(cut_short.step_time >= whole.step_time);
+  using Kind = pipeline::ScheduleKind;
+  for (const Kind kind : {Kind::one_f_one_b, Kind::gpipe, Kind::zero_bubble}) {
+    CAPTURE(std::string(pipeline::to_string(kind)));
+    options.schedule = kind;
+    options.pricing.solver.cancellation = {};
+    const PipelinePlan cut_short = plan::plan_pipeline(c.graph, c.layers, c.cluster, options);
+    CHECK(cut_short.pricing.solved < whole.pricing.solved);
+    CHECK(cut_short.pricing.left_out > 0);
+    CHECK(cut_short.status == PipelineStatus::feasible);
+    REQUIRE(cut_short.has_stages());
+    CHECK(cut_short.schedule.kind == kind);
+    CHECK(cut_short.stages.back().last == 3);
+    CHECK(cut_short.lower_bound == 0);
+    if (kind == Kind::one_f_one_b) CHECK(cut_short.step_time >= whole.step_time);
+  }
 
   options.pricing.solver.cancellation = {};
   options.pricing.solver.cancellation.cancel();

@@ -103,6 +103,33 @@ TEST_CASE("property: elimination with a limit never makes things worse, and hold
   }
 }
 
+TEST_CASE("elimination chooses among values where every choice is forbidden several times over") {
+  // A star of three values a node whose leaves each forbid everything, with the hub and with nodes
+  // that stay as they are; the fourth place of a row is padding.
+  Problem problem;
+  constexpr NodeId leaves = 4;
+  const std::vector<Usage> nothing(3, 0);
+  const NodeId hub = problem.add_node(std::vector<Cost>{1, 2, 3}, nothing, {0, 1});
+  const std::vector<Cost> forbidden(9, infinite);
+  std::vector<std::uint32_t> free{hub};
+  for (NodeId k = 0; k < leaves; ++k) {
+    const NodeId leaf = problem.add_node(std::vector<Cost>{3, 2, 1}, nothing, {0, 1});
+    const NodeId held = problem.add_node(std::vector<Cost>{1, 1, 1}, nothing, {0, 1});
+    free.push_back(leaf);
+    for (const NodeId other : {hub, held}) {
+      const NodeId ends[] = {other, leaf};
+      problem.add_edge(ends, forbidden);
+    }
+  }
+  Sample sample(problem);
+  RandomSource random(0);
+  Elimination<Int> elimination(sample.weights);
+  elimination.plan(free, 30, random);
+  Choice choice = first_values(sample.component);
+  elimination.minimise(sample.weights.costs(), choice);
+  for (const std::uint32_t value : choice) CHECK(value < 3);
+}
+
 TEST_CASE("property: a standing keeps count of cost and usage") {
   for (std::uint64_t seed = 0; seed < 200; ++seed) {
     CAPTURE(seed);

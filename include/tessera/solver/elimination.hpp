@@ -316,9 +316,9 @@ class Elimination {
         row += function.strides[i] * choice[bucket.scope[i]];
       for (std::size_t y = 0; y < width; ++y) sum[y] += row[y];
     }
-    const double least = kernels::minimum(sum, width);
-    if (sum[choice[v]] > least)
-      choice[v] = static_cast<std::uint32_t>(std::find(sum, sum + width, least) - sum);
+    // Only among its values: where all of them are forbidden several times, padding looks cheaper.
+    const double* best = std::min_element(sum, sum + component_.value_count(v));
+    if (sum[choice[v]] > *best) choice[v] = static_cast<std::uint32_t>(best - sum);
   }
 
   struct Rows {
