@@ -142,8 +142,9 @@ void describe(CLI::App& app, Arguments& arguments) {
       ->check(CLI::IsMember({"1f1b", "gpipe", "zero-bubble", "interleaved", "auto"}))
       ->capture_default_str();
   add_to_pipeline("--layers", arguments.layers,
-                  "cut the program into so many layers of about the same work, or where the names "
-                  "of parameters say, as layer7.up: named (default: named where they say, else 8)");
+                  "cut the program into so many layers of about the same work, or where the program "
+                  "says, by scopes, pipeline_marker or parameters' names, as layer7.up: named "
+                  "(default: named where it says, else 8)");
   add_to_pipeline("--price-cache", arguments.price_cache,
                   "a folder in which prices of spans are kept from run to run");
   add_to_pipeline("--timeline", arguments.timeline,
@@ -465,7 +466,8 @@ pipeline::Layers layers_of(const Arguments& arguments, const graph::Graph& graph
   };
   std::optional<pipeline::Layers> named = pipeline::named_layers(graph);
   if (arguments.layers == "named" && !named)
-    throw InputError("--layers", "no parameter's name tells of a layer, as layer7.up does");
+    throw InputError("--layers", "no scope and no parameter's name tells of layers, as layer7.up does, and "
+                                 "there is no pipeline_marker");
   if (!arguments.layers.empty() && arguments.layers != "named") {
     const Extent count = examples::parse_count("--layers", arguments.layers);
     if (count < 1) throw InputError("--layers", arguments.layers + " is not 1 or more");
