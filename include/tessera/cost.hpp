@@ -8,5 +8,6 @@
 #include "tessera/cost/model_flops.hpp"
 #include "tessera/cost/presets.hpp"
 #include "tessera/cost/resharding.hpp"
+#include "tessera/cost/resharding_buffers.hpp"
 #include "tessera/cost/utilisation.hpp"
 #include "tessera/cost/workload.hpp"

@@ -213,6 +213,13 @@ TEST_CASE("one device of each node has one port's share, 41 of 50 GB/s") {
   CHECK(group.hops[0].throughput() == 41 * GB);  // measured: 40 to 46 from eight nodes up
 }
 
+TEST_CASE("16 nodes of Jean Zay reduce at 55 Gb/s over Omni-Path, of 400") {
+  const Cluster cluster = cost::find_cluster("jean-zay-v100:64");
+  const Group group = group_of(cluster, DynamicMesh{64}, {0});
+  const Cost time = time_of(Collective::all_reduce, Algorithm::ring, group, {4 * GB, 1});
+  CHECK(4 * 8 * 1000 / milliseconds(time) == doctest::Approx(55.1).epsilon(0.02));
+}
+
 // --- Where devices sit ---------------------------------------------------------------------------
 
 TEST_CASE("an axis inside a node, one across nodes, and both") {

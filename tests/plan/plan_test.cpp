@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <array>
+#include <numeric>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -118,6 +119,8 @@ TEST_CASE("a static mesh and its dynamic twin give plans of one cost") {
 }
 
 constexpr tessera_test::ProgramSizes small{f32, 4, 3, 4, 4};
+// Too few rows to be cut over every axis, so that it takes communication to use all.
+constexpr tessera_test::ProgramSizes flat{f32, 1, 2, 2, 3};
 
 TEST_CASE("property: pruning of every kind loses no optimum") {
   for (std::uint64_t seed = 0; seed < 200; ++seed) {
@@ -140,10 +143,32 @@ TEST_CASE("property: pruning of every kind loses no optimum") {
   }
 }
 
-// Pruning looks at what tensors take, and not at what reshardings need beside them: now and then a
-// dearer strategy would have left more room for those.
-TEST_CASE("property: pruning hardly ever loses an optimum under a memory budget") {
-  int lost = 0;
+TEST_CASE("property: pruning loses no optimum on meshes of three axes, uneven ones included") {
+  const DynamicMesh meshes[] = {{2, 2, 2}, {2, 1, 3}, {2, 3, 2}, {4, 1, 2}};
+  const cost::Alpa model({{1, 1}, {1, 1}, {1, 1}}, {{1, 1}, {1, 10}, {1, 100}});
+  int communicate = 0;
+  for (std::uint64_t seed = 0; seed < 40; ++seed) {
+    CAPTURE(seed);
+    const DynamicMesh mesh = meshes[seed % 4];
+    CAPTURE(to_string(mesh));
+    const Graph graph = random_program(seed, seed % 8 < 4 ? small : flat);
+    plan::Options all;
+    all.prune = false;
+    const plan::Plan pruned = plan::plan(graph, mesh, model);
+    const plan::Plan unpruned = plan::plan(graph, mesh, model, all);
+    REQUIRE(pruned.status == solver::Status::optimal);
+    REQUIRE(unpruned.status == solver::Status::optimal);
+    CHECK(pruned.cost == unpruned.cost);
+    CHECK(pruned.problem_strategies <= unpruned.problem_strategies);
+    check_plan(graph, pruned);
+    check_plan(graph, unpruned);
+    if (pruned.cost != 0) ++communicate;
+  }
+  CHECK(communicate >= 5);  // or all would be equal for nothing
+}
+
+// Buffers count, too: a strategy stands in for another one only where no resharding takes more.
+TEST_CASE("property: pruning loses no optimum under a memory budget") {
   for (std::uint64_t seed = 0; seed < 60; ++seed) {
     CAPTURE(seed);
     const Graph graph = random_program(seed, small);
@@ -156,16 +181,42 @@ TEST_CASE("property: pruning hardly ever loses an optimum under a memory budget"
       all.prune = false;
       const plan::Plan pruned = plan::plan(graph, mesh, alpa("1", "0.1"), tight);
       const plan::Plan unpruned = plan::plan(graph, mesh, alpa("1", "0.1"), all);
-      if (pruned.status != unpruned.status || pruned.cost != unpruned.cost) ++lost;
+      CHECK(pruned.status == unpruned.status);
+      CHECK(pruned.cost == unpruned.cost);
       if (!pruned.has_ops()) continue;
-      CHECK(unpruned.has_ops());
-      CHECK(pruned.cost >= unpruned.cost);
       CHECK(pruned.cost >= ample.cost);
       CHECK(pruned.memory_with_buffers <= *tight.memory_budget);
       check_plan(graph, pruned);
     }
   }
-  CHECK(lost <= 3);  // of 180
+}
+
+TEST_CASE("four axes of two are no worse than fewer and longer ones at the same prices") {
+  // Axes in a row make the collectives of the longer one, each with a tenth or less beside its
+  // bytes.
+  const auto program = program_in(model_file("mlp_2_layer_batch_1024_width_128.hlo"));
+  const auto planned = [&](const DynamicMesh& mesh) {
+    cost::Alpa::Coefficients none, one;
+    for (std::size_t axis = 0; axis < mesh.rank(); ++axis) {
+      none.push_back({0, 1});
+      one.push_back({1, 1});
+    }
+    const plan::Plan plan = plan::plan(program.graph, mesh, cost::Alpa(none, one));
+    CHECK(plan.status == solver::Status::optimal);
+    check_plan(program.graph, plan);
+    return plan;
+  };
+  const plan::Plan fine = planned({2, 2, 2, 2});
+  const auto most_beside_bytes =
+      static_cast<Wide>(100 * std::accumulate(fine.ops.begin(), fine.ops.end(), std::size_t{0},
+                                              [](std::size_t steps, const plan::PlannedOp& op) {
+                                                return steps + op.steps.size();
+                                              }));
+  CHECK(fine.cost > 0);
+  for (const DynamicMesh& mesh : {DynamicMesh{4, 4}, DynamicMesh{2, 2, 4}, DynamicMesh{16}}) {
+    CAPTURE(to_string(mesh));
+    CHECK(fine.cost <= planned(mesh).cost + most_beside_bytes);
+  }
 }
 
 TEST_CASE("ties are broken in favour of shards") {
@@ -325,7 +376,6 @@ TEST_CASE("a budget below any plan names the bytes needed, and just that many su
     const auto program = program_in(model_file(name));
     plan::Options options;
     options.memory_budget = 1000;
-    options.solver.time_limit = 10;  // the last byte of the larger one can take minutes to prove
     const plan::Plan none = plan::plan(program.graph, Mesh<2, 4>(), alpa("1", "0.1"), options);
     CHECK(none.status == solver::Status::infeasible);
     REQUIRE(none.shortage.has_value());

@@ -201,6 +201,37 @@ TEST_CASE("property: what falls apart is proven part by part") {
   CHECK(fallen_apart > 0);  // the others hold together to the end
 }
 
+// Nodes in a circle, of which no two neighbours may both be thrifty: half of them at the most are,
+// though each might be.
+Problem circle(NodeId nodes, Usage limit) {
+  Problem problem;
+  const std::vector<Cost> costs{3, 5}, pairs{0, 1, 2, infinite};
+  for (NodeId v = 0; v < nodes; ++v)
+    problem.add_node(costs, std::vector<Usage>{2, 1}, Interval{0, 1});
+  for (NodeId v = 0; v < nodes; ++v)
+    problem.add_edge(std::vector<NodeId>{v, (v + 1) % nodes}, pairs);
+  problem.usage_limit = limit;
+  return problem;
+}
+
+TEST_CASE("what would cost more than anything can is not there, and takes no tree to see") {
+  for (const bool presolve : {false, true}) {
+    CAPTURE(presolve);
+    const Certified enough = certified(circle(60, 90), presolve);
+    CHECK(enough.result.status == Status::optimal);
+    CHECK(enough.check().is_valid);
+    Certified short_of_it = certified(circle(60, 88), presolve);
+    CHECK(short_of_it.result.status == Status::infeasible);
+    CHECK(short_of_it.result.statistics.nodes == 0);
+    const Verdict verdict = short_of_it.check();
+    CHECK(verdict.is_valid);
+    CHECK(verdict.is_infeasible);
+    // Less than that is no proof.
+    short_of_it.problem.usage_limit = 90;
+    CHECK_FALSE(short_of_it.check().is_valid);
+  }
+}
+
 TEST_CASE("a table that is a sum of two vectors is folded away") {
   // Two nodes that both use something, and always at the same time.
   Problem problem;

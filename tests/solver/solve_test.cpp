@@ -183,6 +183,23 @@ TEST_CASE("the node limit stops a search, and a larger one gives no worse an ans
   }
 }
 
+TEST_CASE("the work limit ends a search at the same place every time") {
+  const Problem problem = hard_problem();
+  std::uint64_t nodes = 0;
+  for (const double limit : {1e4, 1e7, 1e9}) {
+    Options options;
+    options.work_limit = limit;
+    const Result result = solve(problem, options), again = solve(problem, options);
+    check_honest(problem, result);
+    CHECK(result.statistics.nodes >= nodes);
+    CHECK(result.statistics.nodes == again.statistics.nodes);
+    nodes = result.statistics.nodes;
+    CHECK(result.lower_bound == again.lower_bound);
+    CHECK(result.assignment == again.assignment);
+  }
+  CHECK(nodes > 0);
+}
+
 TEST_CASE("cancelling from another thread ends the solve") {
   const Problem problem = hard_problem();
   Options options;

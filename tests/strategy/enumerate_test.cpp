@@ -277,6 +277,121 @@ class StandIn {
   const strategy::ColumnNeeds& needs_;
 };
 
+// All that steps lead to from copies on every device.
+std::set<DynamicSharding, bool (*)(DynamicSharding, DynamicSharding)> reachable(
+    const DynamicMesh& mesh, const Dims& dims) {
+  std::set<DynamicSharding, bool (*)(DynamicSharding, DynamicSharding)> met(
+      [](DynamicSharding a, DynamicSharding b) { return a.bits() < b.bits(); });
+  std::vector<DynamicSharding> open{DynamicSharding::replicated(dims.size())};
+  while (!open.empty()) {
+    const DynamicSharding at = open.back();
+    open.pop_back();
+    if (!met.insert(at).second) continue;
+    for_each_step(at, mesh, dims, Reduction::sum,
+                  [&](Step, DynamicSharding after) { open.push_back(after); });
+  }
+  return met;
+}
+
+TEST_CASE("every sharding of a tensor is met once, and no other") {
+  for (const DynamicMesh& mesh :
+       {DynamicMesh{4}, DynamicMesh{2, 1, 3}, DynamicMesh{2, 2, 2}, DynamicMesh{2, 3, 2}})
+    for (const Dims& dims : {Dims{}, Dims{8}, Dims{6, 8}, Dims{4, 1, 8}}) {
+      CAPTURE(to_string(mesh));
+      CAPTURE(to_string(dims));
+      const auto expected = reachable(mesh, dims);
+      std::size_t count = 0;
+      strategy::for_each_sharding(mesh, dims, reduction_set(Reduction::sum),
+                                  [&](DynamicSharding sharding) {
+                                    ++count;
+                                    CHECK(expected.contains(sharding));
+                                  });
+      CHECK(count == expected.size());
+    }
+}
+
+// Whether y could stand in for x where the room that reshardings take counts as well.
+class RoomyStandIn {
+ public:
+  RoomyStandIn(const Graph& graph, OpId id, cost::Resharding<cost::Alpa, DynamicMesh>& resharding,
+               const strategy::ColumnNeeds& needs)
+      : graph_(graph),
+        id_(id),
+        resharding_(resharding),
+        needs_(needs),
+        judge_(graph, id, resharding, needs) {}
+
+  bool can_replace(const strategy::Choice& y, const strategy::Choice& x) const {
+    if (!judge_.can_replace(y, x)) return false;
+    for (const bool owns : {false, true}) {
+      auto& result = resharding_.of(graph_.op(id_).results[0]);
+      const auto finish = [&](const strategy::Choice& choice) {
+        const Rule& rule = graph_.op(id_).rule;
+        return cost::result_buffers(result,
+                                    sharding_of(rule, choice.strategy, rule.operand_count()),
+                                    choice.results[0], owns);
+      };
+      if (!fits(finish(y), finish(x))) return false;
+      for (const DynamicSharding to : reachable(resharding_.mesh(), graph_.op(id_).results[0].dims))
+        if (needs_.uses[0] != 0 && !fits(cost::operand_buffers(result, y.results[0], to, owns),
+                                         cost::operand_buffers(result, x.results[0], to, owns)))
+          return false;
+      for (std::size_t i = 0; i < x.operands.size(); ++i) {
+        const TensorType& type = graph_.type_of(graph_.operand(id_, i));
+        auto& operand = resharding_.of(type);
+        for (const DynamicSharding from : reachable(resharding_.mesh(), type.dims))
+          if (!fits(cost::operand_buffers(operand, from, y.operands[i], owns),
+                    cost::operand_buffers(operand, from, x.operands[i], owns)))
+            return false;
+      }
+    }
+    return true;
+  }
+
+ private:
+  static bool fits(cost::ReshardingBuffers y, cost::ReshardingBuffers x) {
+    return y.during <= x.during && y.after <= x.after;
+  }
+
+  const Graph& graph_;
+  OpId id_;
+  cost::Resharding<cost::Alpa, DynamicMesh>& resharding_;
+  const strategy::ColumnNeeds& needs_;
+  StandIn judge_;
+};
+
+TEST_CASE("what buffers need is left out only for what takes no larger ones") {
+  Builder b;
+  const Tensor x = b.parameter("x", f32, {16, 8}), w = b.parameter("w", f32, {8, 8});
+  const Tensor h = einsum<"mk,kn->mn">(x, w);
+  const DynamicMesh mesh{2, 4};
+  cost::Resharding<cost::Alpa, DynamicMesh> resharding(mesh, cost::Alpa::with_defaults(2));
+  const auto column = [&](OpId id, const strategy::ColumnNeeds& needs, strategy::Pruning pruning) {
+    return strategy::ColumnMaker<cost::Alpa, DynamicMesh>(resharding, reduction_set(Reduction::sum),
+                                                          pruning)
+        .make(b.graph(), id, needs);
+  };
+  for (const OpId id : {h.value().op, exp(h).value().op, (h * h).value().op, x.value().op})
+    for (std::size_t uses = 0; uses < 3; ++uses) {
+      CAPTURE(b.graph().op(id).kind);
+      CAPTURE(uses);
+      const strategy::ColumnNeeds needs{{uses}, {0}, false};
+      const RoomyStandIn judge(b.graph(), id, resharding, needs);
+      const auto all = column(id, needs, strategy::Pruning::none);
+      const auto kept = column(id, needs, strategy::Pruning::within_buffers);
+      CHECK(kept.size() >= column(id, needs, strategy::Pruning::within_memory).size());
+      for (const auto& choice : all)
+        CHECK(std::any_of(kept.begin(), kept.end(), [&](const strategy::Choice& other) {
+          return other.strategy == choice.strategy || judge.can_replace(other, choice);
+        }));
+      std::size_t replaceable = 0;
+      for (const auto& choice : kept)
+        for (const auto& other : kept)
+          if (&choice != &other && judge.can_replace(other, choice)) ++replaceable;
+      CHECK(replaceable == 0);
+    }
+}
+
 TEST_CASE("a pruned column is what comparing all pairs leaves, on three axes too") {
   Builder b;
   const Tensor x = b.parameter("x", f32, {16, 64}), w = b.parameter("w", f32, {64, 8});

@@ -26,9 +26,10 @@
 #include <vector>
 
 #include "tessera/cost/resharding.hpp"
+#include "tessera/cost/resharding_buffers.hpp"
 #include "tessera/graph/graph.hpp"
 #include "tessera/plan/formulate.hpp"
-#include "tessera/plan/resharding_buffers.hpp"
+#include "tessera/plan/moments.hpp"
 #include "tessera/solver/problem.hpp"
 #include "tessera/solver/solve.hpp"
 #include "tessera/strategy/column.hpp"
@@ -198,8 +199,7 @@ class BufferBudget {
   // quarter of what is left at a time goes into finding out which of them matter.
   template<std::same_as<solver::Problem> P>  // a template for the reason that solver::solve() is
                                              // one
-                                             solver::Result solve(const P& problem,
-                                                                  const solver::Options& options) {
+  solver::Result solve(const P& problem, const solver::Options& options) {
     const solver::Deadline deadline(options);
     solver::Result best;
     std::uint64_t nodes = 0;
@@ -208,8 +208,10 @@ class BufferBudget {
       round.time_limit = std::max(0.0, options.time_limit - deadline.seconds());
       if (is_trial) round.time_limit /= 4;
       round.start = with_buffers(best.has_assignment() ? best.assignment : options.start);
-      solver::Result found = nodes_.empty() ? solver::solve(problem, round)
-                                            : solver::solve(with_buffers(problem), round);
+      const bool is_of_tensors = nodes_.empty();
+      solver::Result found = is_of_tensors ? solver::solve(problem, round)
+                                           : solver::solve(with_buffers(problem), round);
+      if (is_of_tensors) bound_of_tensors_ = std::max(bound_of_tensors_, found.lower_bound);
       found.assignment.resize(found.has_assignment() ? problem.node_count() : 0);
       found.statistics.nodes = nodes += found.statistics.nodes;
       best.statistics = found.statistics;
@@ -226,6 +228,10 @@ class BufferBudget {
       best.status = solver::Status::optimal;
     return best;
   }
+
+  // What bounds every plan within the limit, were there no buffers; and whether some were counted.
+  Wide bound_of_tensors() const noexcept { return bound_of_tensors_; }
+  bool has_counted_buffers() const noexcept { return !nodes_.empty(); }
 
  private:
   using Tables = detail::BufferTables;
@@ -248,17 +254,17 @@ class BufferBudget {
     if (to == ReshardingEnd::none) return 0;
     const strategy::Choice& needed = (*use.to.column)[to];
     auto& tensor = resharding_.of(*use.type);
-    ReshardingBuffers buffers;
+    cost::ReshardingBuffers buffers;
     if (!use.from) {
       const graph::Rule& rule = use.op->rule;
-      buffers = result_buffers(tensor,
-                               strategy::sharding_of(rule, needed.strategy, rule.operand_count()),
-                               needed.results[0], use.owns);
+      buffers = cost::result_buffers(
+          tensor, strategy::sharding_of(rule, needed.strategy, rule.operand_count()),
+          needed.results[0], use.owns);
     } else if (from != ReshardingEnd::none) {
       const DynamicSharding given = (*use.from->column)[from].results[use.from->tensor];
       const DynamicSharding wanted = needed.operands[use.to.tensor];
       if (!is_finite(tensor.price(given, wanted))) return 0;
-      buffers = operand_buffers(tensor, given, wanted, use.owns);
+      buffers = cost::operand_buffers(tensor, given, wanted, use.owns);
     }
     return use.is_during ? buffers.during : buffers.after;
   }
@@ -438,6 +444,7 @@ class BufferBudget {
   std::vector<BufferUse> uses_;
   std::vector<char> is_node_;  // by use: whether it has been made one, if it needs one at all
   std::vector<Node> nodes_;
+  Wide bound_of_tensors_ = 0;
   std::map<TablesKey, std::shared_ptr<const Tables>> tables_;
 };
 

@@ -54,6 +54,10 @@ struct FormulateOptions {
   // plan unless another plan costs the same.  On or off, partial results pass through an op only
   // where they are of a reduction that some op of the graph ends in: no others can come about.
   bool prune = true;
+  // Whether a strategy may be left out for one that takes more room beside tensors while something
+  // is resharded (cost/resharding_buffers.hpp): where buffers do not count against the budget, or
+  // not yet.
+  bool prune_buffers = true;
   // Shardings that results must have; one at most for each.
   std::span<const strategy::Annotation> annotations;
   // Called often, where it is given; what it throws ends the formulation.
@@ -243,7 +247,9 @@ class Formulator {
 
   static strategy::Pruning pruning_of(const FormulateOptions& options) {
     if (!options.prune) return strategy::Pruning::none;
-    return options.memory_budget ? strategy::Pruning::within_memory : strategy::Pruning::full;
+    if (!options.memory_budget) return strategy::Pruning::full;
+    return options.prune_buffers ? strategy::Pruning::within_memory
+                                 : strategy::Pruning::within_buffers;
   }
 
   void check() const {

@@ -11,20 +11,23 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "tessera/cost/resharding.hpp"
+#include "tessera/cost/resharding_buffers.hpp"
 #include "tessera/cost/utilisation.hpp"
 #include "tessera/cost/workload.hpp"
 #include "tessera/graph/graph.hpp"
 #include "tessera/plan/budget.hpp"
 #include "tessera/plan/formulate.hpp"
 #include "tessera/plan/memory.hpp"
-#include "tessera/plan/resharding_buffers.hpp"
+#include "tessera/plan/moments.hpp"
 #include "tessera/plan/shortage.hpp"
 #include "tessera/plan/tidy.hpp"
 #include "tessera/solver/evaluate.hpp"
@@ -72,7 +75,7 @@ struct Plan {
   std::vector<PlannedOp> ops;  // by op; empty unless status is optimal or feasible
   MemoryPeak memory;           // of the tensors
   // At its peak with all that stands beside them while something is resharded
-  // (resharding_buffers.hpp); the budget is for this.
+  // (cost/resharding_buffers.hpp); the budget is for this.
   Wide memory_with_buffers = 0;
   std::optional<Extent> memory_budget;
   // Under a model of a real cluster, where cost is time: what a device has room for, and how well
@@ -98,8 +101,8 @@ struct Options {
   // its cost is of all.
   std::vector<std::int64_t> runs = {};
   // What counts against the budget, by op and result; empty: what is in memory, while it is there
-  // (FormulateOptions).  Where it is given, what reshardings need beside the tensors does not count,
-  // and nothing is told of what the budget lacks.
+  // (FormulateOptions).  Where it is given, what reshardings need beside the tensors does not
+  // count, and nothing is told of what the budget lacks.
   std::vector<std::vector<Holding>> holdings = {};
   // Its time limit and cancellation are for the whole plan(); where they end it before the solver
   // begins, the plan's status is unknown.
@@ -251,9 +254,9 @@ class PlanWriter {
       Wide held = 0;
       for (std::size_t i = 0; i < op.operands.size(); ++i) {
         const graph::Value value = graph_.operand(id, i);
-        const ReshardingBuffers buffers = operand_buffers(resharding_.of(graph_.type_of(value)),
-                                                          plan_.ops[value.op].results[value.result],
-                                                          op.operands[i], owns_[value.op] != 0);
+        const cost::ReshardingBuffers buffers = cost::operand_buffers(
+            resharding_.of(graph_.type_of(value)), plan_.ops[value.op].results[value.result],
+            op.operands[i], owns_[value.op] != 0);
         usage.add(moments.bringing(id, i), buffers.during);
         usage.add(moments.brought(id, i), buffers.after);
         op.buffer_bytes = std::max(op.buffer_bytes, held + buffers.during);
@@ -261,7 +264,7 @@ class PlanWriter {
       }
       op.buffer_bytes = std::max(op.buffer_bytes, held);
       if (op.results.size() != 1) continue;
-      const ReshardingBuffers buffers = result_buffers(
+      const cost::ReshardingBuffers buffers = cost::result_buffers(
           resharding_.of(graph_.op(id).results[0]), op.computed[0], op.results[0], owns_[id] != 0);
       usage.add(moments.finishing(id), buffers.during);
       usage.add(moments.finished(id), buffers.after);
@@ -331,8 +334,14 @@ class Planner {
 
   // False where the time is over.
   bool formulate_in_time() {
-    FormulateOptions options{options_.memory_budget, options_.prune, options_.annotations,
-                             [this] { check(); },    options_.runs,  options_.holdings};
+    if (!formulate_in_time(true)) return false;
+    if (options_.on_formulated) options_.on_formulated(formulation_);
+    return true;
+  }
+  bool formulate_in_time(bool prune_buffers) {
+    FormulateOptions options{options_.memory_budget, options_.prune,      prune_buffers,
+                             options_.annotations,   [this] { check(); }, options_.runs,
+                             options_.holdings};
     try {
       check();
       formulation_ = formulate(graph_, resharding_, options);
@@ -342,7 +351,6 @@ class Planner {
     formulation_.problem.name = options_.problem_name;
     count_problem();
     report("formulated");
-    if (options_.on_formulated) options_.on_formulated(formulation_);
     return true;
   }
 
@@ -377,16 +385,14 @@ class Planner {
   }
 
   void solve() {
-    const std::vector<char> owns = owners_of(graph_, cost::ops_in_memory(graph_));
-    const Moments moments(graph_, owns);
-    std::vector<BufferUse> buffers;
-    if (has_whole_budget()) buffers = buffer_uses_of(graph_, formulation_, owns, moments);
-    BufferBudget<Model, M> budget(resharding_, moments, std::move(buffers));
-    solver::Result result = budget.solve(formulation_.problem, rest_of_options());
+    auto budget = budget_of_formulation();
+    solver::Result result = budget->solve(formulation_.problem, rest_of_options());
+    if (has_whole_budget() && options_.prune && budget->has_counted_buffers())
+      budget = solve_for_buffers(std::move(budget), result);
     if (result.has_assignment()) {
       solver::Assignment smaller = result.assignment;
       prefer_small_shards(formulation_, smaller);
-      if (budget.fits(formulation_.problem, smaller)) result.assignment = std::move(smaller);
+      if (budget->fits(formulation_.problem, smaller)) result.assignment = std::move(smaller);
     }
     plan_.status = result.status;
     plan_.lower_bound = result.lower_bound;
@@ -394,12 +400,86 @@ class Planner {
     plan_.statistics = result.statistics;
     if (result.has_assignment()) fill_ops(result.assignment);
     if (result.status == solver::Status::infeasible && has_whole_budget())
-      plan_.shortage = find_shortage(graph_, formulation_, budget, rest_of_options());
+      plan_.shortage = find_shortage(graph_, formulation_, *budget, rest_of_options());
+  }
+
+  using Budget = BufferBudget<Model, M>;
+
+  std::unique_ptr<Budget> budget_of_formulation() {
+    const std::vector<char> owns = owners_of(graph_, cost::ops_in_memory(graph_));
+    const Moments moments(graph_, owns);
+    std::vector<BufferUse> buffers;
+    if (has_whole_budget()) buffers = buffer_uses_of(graph_, formulation_, owns, moments);
+    return std::make_unique<Budget>(resharding_, moments, std::move(buffers));
+  }
+
+  // Where buffers make a difference, a strategy that was left out for the sake of tensors alone may
+  // leave more room for them.  Few programs come to that, and columns are wider without: so all is
+  // formulated and solved again, from the answer there is.  `result` becomes the better answer,
+  // with a bound that holds for all plans; the budget of its formulation is returned.
+  std::unique_ptr<Budget> solve_for_buffers(std::unique_ptr<Budget> budget,
+                                            solver::Result& result) {
+    const bool is_too_large = table_entries() > most_entries_to_widen;
+    if (is_too_large && !result.has_assignment()) return budget;
+    Formulation narrow = std::move(formulation_);
+    solver::Result wide;
+    std::unique_ptr<Budget> wide_budget;
+    if (!is_too_large && formulate_in_time(false)) {
+      solver::Options options = rest_of_options();
+      if (result.has_assignment()) options.start = found_again(narrow, result.assignment);
+      wide_budget = budget_of_formulation();
+      wide = wide_budget->solve(formulation_.problem, options);
+      wide.statistics.nodes += result.statistics.nodes;
+    }
+    const Wide bound = std::max(wide.lower_bound, budget->bound_of_tensors());
+    const bool keeps = !wide_budget || (result.has_assignment() &&
+                                        (!wide.has_assignment() || result.cost < wide.cost));
+    if (keeps) {
+      formulation_ = std::move(narrow);
+      result.status = result.has_assignment() ? solver::Status::feasible : solver::Status::unknown;
+    } else {
+      result = std::move(wide);
+      budget = std::move(wide_budget);
+    }
+    result.lower_bound = bound;
+    if (result.has_assignment() && result.cost == bound) result.status = solver::Status::optimal;
+    return budget;
+  }
+
+  // Columns become about three times as wide, and tables as much on either side: 2^24 entries are
+  // two gigabytes then.
+  static constexpr std::size_t most_entries_to_widen = std::size_t{1} << 24U;
+  std::size_t table_entries() const {
+    const solver::Problem& problem = formulation_.problem;
+    std::set<solver::CostsId> seen;
+    std::size_t entries = 0;
+    for (solver::EdgeId e = 0; e < problem.edge_count(); ++e)
+      if (seen.insert(problem.edge_costs_id(e)).second) entries += problem.edge_costs(e).size();
+    return entries;
+  }
+
+  // The same strategies in the formulation at hand; nothing where it lacks one.
+  solver::Assignment found_again(const Formulation& other,
+                                 const solver::Assignment& assignment) const {
+    solver::Assignment result(assignment.size());
+    for (graph::OpId id = 0; id < graph_.op_count(); ++id) {
+      const strategy::Strategy& strategy =
+          (*other.columns[id])[assignment[other.nodes[id][0]]].strategy;
+      const strategy::Column& column = *formulation_.columns[id];
+      const auto at = std::find_if(column.begin(), column.end(), [&](const strategy::Choice& here) {
+        return here.strategy == strategy;
+      });
+      if (at == column.end()) return {};
+      for (const solver::NodeId v : formulation_.nodes[id])
+        result[v] = static_cast<std::uint32_t>(at - column.begin());
+    }
+    return result;
   }
 
   void count_problem() {
     plan_.problem_nodes = formulation_.problem.node_count();
     plan_.problem_edges = formulation_.problem.edge_count();
+    plan_.problem_strategies = 0;
     for (solver::NodeId v = 0; v < formulation_.problem.node_count(); ++v)
       plan_.problem_strategies += formulation_.problem.strategy_count(v);
   }

@@ -33,10 +33,13 @@ struct LeastLimit {
   solver::Assignment assignment;  // within the least limit for which one was found
 };
 
-// Finds it, by halving.  Budget: a BufferBudget of the problem.
+// Finds it by halving.  That less is too little is harder to see the nearer it gets to what is
+// enough, and no halving ends without it.  So after each limit that was too little it is tried at
+// once whether anything below the best plan so far is enough: when it is not, all is known.
 template<class Budget>
 class LeastLimitFinder {
  public:
+  // `budget` is a BufferBudget of the problem.
   LeastLimitFinder(const solver::Problem& problem, Budget& budget, const solver::Options& options)
       : feasibility_(with_free_choice(problem, [] { return Cost{0}; })),
         budget_(budget),
@@ -48,20 +51,18 @@ class LeastLimitFinder {
     constexpr Extent most = std::numeric_limits<Extent>::max();
     found_.bytes = floor;
     if (floor >= most) return std::move(found_);
-    Extent low = static_cast<Extent>(floor) - 1;  // too little
+    low_ = static_cast<Extent>(floor) - 1;
     // What is least by itself often is in all, and any plan is better than none to begin with.
-    if (try_limit(low + 1) == solver::Status::infeasible) {
-      low = static_cast<Extent>(floor);
-      try_limit(most);
-    }
-    while (high_ - low > 1) {
-      const Extent middle = low + (high_ - low) / 2;
-      const solver::Status status = try_limit(middle);
+    if (try_limit(low_ + 1) != solver::Status::optimal) try_limit(most);
+    bool is_below_best = false;
+    while (high_ - low_ > 1) {
+      const solver::Status status =
+          try_limit(is_below_best ? high_ - 1 : low_ + (high_ - low_) / 2);
       if (status == solver::Status::unknown) break;
-      if (status == solver::Status::infeasible) low = middle;
+      is_below_best = status == solver::Status::infeasible;
     }
-    found_.is_exact = high_ == low + 1;
-    found_.bytes = Wide(low) + 1;
+    found_.is_exact = high_ == low_ + 1;
+    found_.bytes = Wide(low_) + 1;
     return std::move(found_);
   }
 
@@ -71,22 +72,34 @@ class LeastLimitFinder {
     options.threads = options_.threads;
     options.cancellation = options_.cancellation;
     options.time_limit = std::max(0.0, options_.time_limit - deadline_.seconds());
-    options.node_limit = nodes_a_trial;
+    options.work_limit = work_of_trial;
     feasibility_.usage_limit = limit;
     solver::Result result = budget_.solve(feasibility_, options);
-    if (!result.has_assignment()) return result.status;
-    high_ = static_cast<Extent>(budget_.peak(feasibility_, result.assignment));
-    found_.assignment = std::move(result.assignment);
+    if (result.status == solver::Status::infeasible) low_ = std::max(low_, limit);
+    if (result.has_assignment()) {
+      high_ = static_cast<Extent>(budget_.peak(feasibility_, result.assignment));
+      found_.assignment = std::move(result.assignment);
+    }
+    report();
     return result.status;
   }
 
+  void report() const {
+    if (!options_.on_progress) return;
+    solver::Progress progress;
+    progress.seconds = deadline_.seconds();
+    progress.event = "least memory";
+    options_.on_progress(progress);
+  }
+
   // A trial that is not settled by then ends the search: nobody waits hours for the last byte.
-  static constexpr std::uint64_t nodes_a_trial = 2000;
+  static constexpr double work_of_trial = 3e9;
 
   solver::Problem feasibility_;  // all that is allowed is free: only fitting counts
   Budget& budget_;
   const solver::Options& options_;
   solver::Deadline deadline_;
+  Extent low_ = 0;   // too little
   Extent high_ = 0;  // enough, for what was found; 0 where nothing was
   LeastLimit found_;
 };

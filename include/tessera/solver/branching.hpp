@@ -8,6 +8,7 @@
 #pragma once
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -42,6 +43,7 @@ struct Promise {
   double spread = 0;
   Wide departure = 0, second = 0;
 
+  bool is_nothing() const { return spread == 0 && departure == 0 && second == 0; }
   bool operator>(const Promise& other) const {
     if (spread != other.spread) return spread > other.spread;
     if (departure != other.departure) return departure > other.departure;
@@ -101,9 +103,47 @@ Split split_values(const OpenNode<Int>& node, std::uint32_t i,
   const bool by_usage = price(*low) < middle;
   Split split{i, {}, {}};
   for (const std::uint32_t x : values) {
-    const bool is_first = by_usage ? price(x) <= middle && price(x) < price(*high)
-                                   : x == preferred;
+    const bool is_first = by_usage ? price(x) <= middle && price(x) < price(*high) : x == preferred;
     (is_first ? split.first : split.second).push_back(x);
+  }
+  return split;
+}
+
+// Where nothing has a price, as when only fitting counts: how much of a row's room each value
+// takes, on the row where that is most.
+template<class Int>
+double room_of(const OpenNode<Int>& node, std::uint32_t i, std::uint32_t x) {
+  const Component<Int>& component = node.component;
+  double most = 0;
+  for (std::uint32_t k = component.first_item[i]; k < component.first_item[i + 1]; ++k) {
+    const auto& item = component.items[k];
+    const auto usage = static_cast<double>(component.usages[item.usage + x - component.first[i]]);
+    const auto tightest = *std::min_element(component.capacity.begin() + item.begin,
+                                            component.capacity.begin() + item.end);
+    most = std::max(most, usage / std::max(1.0, static_cast<double>(tightest)));
+  }
+  return most;
+}
+
+// The variable whose values differ most in the room they take, split where the step is widest.
+template<class Int>
+std::optional<Split> split_by_room(const OpenNode<Int>& node) {
+  std::optional<Split> split;
+  double widest = 0;
+  for (std::uint32_t i = 0; i < node.component.size(); ++i) {
+    std::vector<std::pair<double, std::uint32_t>> values;
+    for (const std::uint32_t x : open_values(node, i)) values.push_back({room_of(node, i, x), x});
+    if (values.size() < 2) continue;
+    std::sort(values.begin(), values.end());
+    const double spread = values.back().first - values.front().first;
+    if (spread <= widest) continue;
+    widest = spread;
+    std::size_t at = 1;  // where the second part begins
+    for (std::size_t k = 2; k < values.size(); ++k)
+      if (values[k].first - values[k - 1].first > values[at].first - values[at - 1].first) at = k;
+    split = Split{i, {}, {}};
+    for (std::size_t k = 0; k < values.size(); ++k)
+      (k < at ? split->first : split->second).push_back(values[k].second);
   }
   return split;
 }
@@ -125,6 +165,8 @@ Split choose_split(const OpenNode<Int>& node) {
     chosen = i;
     values_of_chosen = std::move(values);
   }
+  if (best.is_nothing())
+    if (std::optional<Split> split = detail::split_by_room(node)) return *std::move(split);
   return detail::split_values(node, chosen, values_of_chosen);
 }
 

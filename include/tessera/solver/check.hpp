@@ -770,11 +770,40 @@ class CertificateChecker {
         require(variables_[other(e, w)].component == component_,
                 "a table leads out of the component");
     settled_constant_ = constant_;
+    ceiling_ = ceiling_of_scope();
     best_.reset();
     floor_.reset();
     has_bound_ = is_empty_ = in_tree_ = false;
     open_.clear();
     profile_.clear();
+  }
+
+  // No choice of what is left of what is at hand costs more.
+  Total ceiling_of_scope() const {
+    Total total = 0;
+    for (const std::uint32_t w : scope_) {
+      total += dearest(variables_[w]);
+      for (const std::uint32_t e : variables_[w].tables)
+        if (tables_[e].u == w) total += dearest(tables_[e]);
+    }
+    return total;
+  }
+  static Total dearest(const Variable& here) {
+    std::optional<Wide> most;
+    for (std::size_t x = 0; x < here.cost.size(); ++x)
+      if (here.is_left[x] != 0 && is_allowed(here.cost[x]))
+        most = std::max(most.value_or(here.cost[x]), here.cost[x]);
+    return Total(most.value_or(0));
+  }
+  Total dearest(const Table& table) const {
+    const Variable &u = variables_[table.u], &v = variables_[table.v];
+    std::optional<Wide> most;
+    for (std::size_t x = 0; x < u.cost.size(); ++x)
+      for (std::size_t y = 0; y < v.cost.size() && u.is_left[x] != 0; ++y) {
+        const Wide cost = table.cost[x * v.cost.size() + y];
+        if (v.is_left[y] != 0 && is_allowed(cost)) most = std::max(most.value_or(cost), cost);
+      }
+    return Total(most.value_or(0));
   }
 
   // What the component's fixed and eliminated variables have cost so far.
@@ -799,11 +828,12 @@ class CertificateChecker {
   }
 
   // What is left of the component, or part, at hand costs at least, in whole costs: it can not lie
-  // between two of them.  None where nothing was ever left that could cost anything.
+  // between two of them.  None where nothing was ever left that could cost anything, or where all
+  // would cost more than anything can.
   std::optional<Total> least_of_scope() {
     finish_node();
     for (const auto& [number, node] : open_) lower_floor(node.bound, node.line);
-    if (!floor_) return std::nullopt;
+    if (!floor_ || *floor_ > ceiling_ << static_cast<unsigned>(scale_)) return std::nullopt;
     Total whole = (*floor_ - component_constant()) >> static_cast<unsigned>(scale_);
     if (scaled(whole) < *floor_ - component_constant()) ++whole;
     return whole;
@@ -815,7 +845,7 @@ class CertificateChecker {
   struct Scope {
     std::uint32_t component = 0;
     std::vector<std::uint32_t> variables;
-    Total settled_constant;
+    Total settled_constant, ceiling;
     std::optional<Total> best, floor;
     std::size_t best_line = 0, floor_line = 0;
     std::vector<char> row_counts;
@@ -826,8 +856,8 @@ class CertificateChecker {
   void begin_part(CertificateLine& line) {
     require(component_ != 0 && !in_tree_, "a part needs a component that has no tree yet");
     require(!is_empty_, "there is nothing left to have parts");
-    outer_.push_back({component_, std::move(scope_), settled_constant_, best_, floor_, best_line_,
-                      floor_line_, row_counts_, capacity_});
+    outer_.push_back({component_, std::move(scope_), settled_constant_, ceiling_, best_, floor_,
+                      best_line_, floor_line_, row_counts_, capacity_});
     read_scope(line, outer_.back().component);
   }
 
@@ -843,6 +873,7 @@ class CertificateChecker {
       return !variables_[w].exists || variables_[w].component != component_;
     });
     settled_constant_ = scope.settled_constant;
+    ceiling_ = scope.ceiling;
     best_ = scope.best;
     best_line_ = scope.best_line;
     floor_ = scope.floor;
@@ -1255,6 +1286,7 @@ class CertificateChecker {
   std::optional<Total> best_;  // bound of the same, with the component's constant
   std::size_t best_line_ = 0;
   std::optional<Total> floor_;  // of what has been done with
+  Total ceiling_;               // of all that can be chosen
   std::size_t floor_line_ = 0;
   std::optional<std::size_t> least_line_;
   bool has_bound_ = false;  // whether bound_ and the reduced costs hold

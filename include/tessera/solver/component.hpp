@@ -190,23 +190,44 @@ std::size_t entries_of(const Component<Int>& component) {
 // searches count their work.
 constexpr double sweep_work(std::size_t entries) { return 2.5 * static_cast<double>(entries); }
 
-// Below every choice's cost, without any effort: the sum of all minima.
-template<class Int>
-Wide easy_bound(const Component<Int>& component) {
+// One of the costs of every variable and of every table, added up.
+template<class Int, class Extreme>
+Wide sum_of_extremes(const Component<Int>& component, Extreme&& extreme) {
   Wide total = 0;
   for (std::uint32_t i = 0; i < component.size(); ++i)
-    total += *std::min_element(component.cost.begin() + component.first[i],
-                               component.cost.begin() + component.first[i + 1]);
-  std::map<std::pair<std::size_t, std::size_t>, Int> least_of;  // equal tables are one
+    total += extreme(component.cost.data() + component.first[i], component.value_count(i));
+  std::map<std::pair<std::size_t, std::size_t>, Wide> known;  // equal tables are one
   for (const auto& table : component.tables) {
     const std::size_t size = std::size_t{component.value_count(table.u)} *
                              component.value_count(table.v);
-    const auto [least, is_new] = least_of.try_emplace({table.cost, size});
-    const Int* cost = component.cost_of(table);
-    if (is_new) least->second = *std::min_element(cost, cost + size);
-    total += least->second;
+    const auto [at, is_new] = known.try_emplace({table.cost, size});
+    if (is_new) at->second = extreme(component.cost_of(table), size);
+    total += at->second;
   }
   return total;
+}
+
+// Below every choice's cost, without any effort: the sum of all minima.
+template<class Int>
+Wide easy_bound(const Component<Int>& component) {
+  return sum_of_extremes(component, [](const Int* cost, std::size_t size) -> Wide {
+    return *std::min_element(cost, cost + size);
+  });
+}
+
+// The sum of all that is dearest: no choice that is allowed costs more.
+template<class Int>
+Wide easy_ceiling(const Component<Int>& component) {
+  return sum_of_extremes(component, [](const Int* cost, std::size_t size) -> Wide {
+    Wide most = 0;
+    bool is_first = true;
+    for (std::size_t i = 0; i < size; ++i) {
+      if (!Arithmetic<Int>::is_finite(cost[i])) continue;
+      most = is_first ? Wide(cost[i]) : std::max<Wide>(most, cost[i]);
+      is_first = false;
+    }
+    return most;
+  });
 }
 
 // Whether doubles hold every sum of its costs as it is, given that `unit` divides them all.

@@ -62,6 +62,9 @@ struct Options {
   // none.
   Assignment start;
   std::uint64_t node_limit = std::numeric_limits<std::uint64_t>::max();
+  // Kernel operations, of the search of a component by its first thread; 10^9 take a second or so.
+  // Unlike time, they end the same search at the same place on every machine.
+  double work_limit = std::numeric_limits<double>::infinity();
   Cancellation cancellation;
   std::function<void(const Progress&)> on_progress;  // called from one thread at a time
   // Receives a certificate of the lower bound, piece by piece (proof.hpp; check.hpp verifies it).

@@ -41,7 +41,8 @@
 //
 // A component, or part, costs at least the least of all C, of the best bound of every node that was
 // not split, and of what a node was made with that was never visited, rounded up to a whole
-// 2^scale. Where a variable has lost its last value, nothing is left that could cost less.
+// 2^scale.  Where a variable has lost its last value, or where that is more than all the dearest
+// values that it began with cost together, there is nothing that is feasible.
 #pragma once
 #include <concepts>
 #include <cstdint>

@@ -53,7 +53,8 @@ class Prover {
         deadline_(deadline),
         seed_(seed),
         may_presolve_(may_presolve),
-        proof_(proof) {
+        proof_(proof),
+        ceiling_(easy_ceiling(component)) {
     if (proof_ != nullptr) {
       proof_->step(step);
       for (const Variable name : component.name) *proof_ << name;
@@ -116,7 +117,10 @@ class Prover {
   }
   const Component<Int>& component() const { return component_after(stages_.size()); }
   Wide constant() const { return stages_.empty() ? Wide(0) : stages_.back()->constant; }
-  bool closes(Wide bound) const { return incumbent_.closes(bound + constant()); }
+  // What costs more than anything can is not there at all.
+  bool closes(Wide bound) const {
+    return incumbent_.closes(bound + constant()) || bound + constant() > ceiling_;
+  }
   std::optional<Wide> incumbent_cost() const {
     const auto cost = incumbent_.cost();
     return cost ? std::optional(*cost - constant()) : std::nullopt;
@@ -559,20 +563,20 @@ class Prover {
   }
   void remove(Domains& domains, const std::vector<std::uint32_t>& costly) const {
     for (const std::uint32_t x : costly) domains[x] = 0;
-    if (proof_ != nullptr && !costly.empty()) write_costly(*limit_of_use(), costly);
+    if (proof_ != nullptr && !costly.empty()) write_costly(limit_of_use(), costly);
   }
   std::vector<std::uint32_t> costly_values(const Bound<Int>& bound,
                                            const std::vector<std::uint32_t>& kept) const {
     std::vector<std::uint32_t> costly;
-    if (const auto limit = limit_of_use())
-      for (std::size_t x = 0; x < kept.size(); ++x)
-        if (bound.value + bound.reduced_costs[x] >= *limit) costly.push_back(kept[x]);
+    const Wide limit = limit_of_use();
+    for (std::size_t x = 0; x < kept.size(); ++x)
+      if (bound.value + bound.reduced_costs[x] >= limit) costly.push_back(kept[x]);
     return costly;
   }
-  // What costs as much can not be cheaper than the incumbent.
-  std::optional<Wide> limit_of_use() const {
+  // What costs as much can not be cheaper than the incumbent, or can not be there at all.
+  Wide limit_of_use() const {
     const auto incumbent = incumbent_cost();
-    return incumbent ? std::optional(*incumbent - incumbent_.unit() + 1) : std::nullopt;
+    return incumbent ? *incumbent - incumbent_.unit() + 1 : ceiling_ - constant() + 1;
   }
   void write_costly(Wide limit, const std::vector<std::uint32_t>& costly) const {
     proof_->step("costly") << limit;
@@ -725,6 +729,7 @@ class Prover {
   std::uint64_t seed_;
   bool may_presolve_;
   Proof* proof_;
+  Wide ceiling_;  // no choice costs more
   Phase phase_ = Phase::root;
   std::vector<std::unique_ptr<Stage>> stages_;
   std::vector<double> lambda_;

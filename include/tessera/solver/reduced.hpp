@@ -409,6 +409,43 @@ class Reduced {
   static std::vector<Int> min_plus(const std::vector<Int>& cost, const std::vector<Int>& a,
                                    std::size_t a_width, const std::vector<Int>& b,
                                    std::size_t b_width) {
+    constexpr std::size_t large = 1U << 16U;  // enough to be worth a look at all columns
+    if (cost.size() * a_width * b_width < large) return product(cost, a, a_width, b, b_width);
+    // Values by the thousand have columns by the hundred: what is equal is multiplied once.
+    const DistinctColumns of_a(a, a_width), of_b(b, b_width);
+    const std::vector<Int> least =
+        product(cost, of_a.entries, of_a.width, of_b.entries, of_b.width);
+    std::vector<Int> result;
+    result.reserve(a_width * b_width);
+    for (const std::uint32_t y : of_a.number)
+      for (const std::uint32_t z : of_b.number) result.push_back(least[y * of_b.width + z]);
+    return result;
+  }
+
+  // A table whose columns differ from one another.
+  struct DistinctColumns {
+    DistinctColumns(const std::vector<Int>& table, std::size_t columns) {
+      const std::size_t rows = table.size() / columns;
+      Pool<Int> seen;
+      std::vector<Int> column(rows);
+      for (std::size_t y = 0; y < columns; ++y) {
+        for (std::size_t x = 0; x < rows; ++x) column[x] = table[x * columns + y];
+        number.push_back(seen.add(std::span<const Int>(column)));
+      }
+      width = seen.size();
+      entries.resize(rows * width);
+      for (std::uint32_t y = 0; y < width; ++y)
+        for (std::size_t x = 0; x < rows; ++x) entries[x * width + y] = seen[y][x];
+    }
+
+    std::vector<std::uint32_t> number;  // by column of the table: which one it is
+    std::size_t width = 0;
+    std::vector<Int> entries;
+  };
+
+  static std::vector<Int> product(const std::vector<Int>& cost, const std::vector<Int>& a,
+                                  std::size_t a_width, const std::vector<Int>& b,
+                                  std::size_t b_width) {
     std::vector<Int> result(a_width * b_width, infinity());
     for (std::size_t x = 0; x < cost.size(); ++x)
       for (std::size_t y = 0; y < a_width; ++y) {

@@ -60,10 +60,8 @@ class Search {
   // A choice to begin with.
   void offer(const Choice& choice) { incumbent_.offer(choice); }
 
-  // Ends after about so much work (prover.hpp), however far it is.
-  Outcome run(double work_limit = std::numeric_limits<double>::infinity()) {
+  Outcome run() {
     constexpr double alone = 4e7, sweeps = 100;
-    work_limit_ = work_limit;
     // With a good assignment at hand, sweeps exclude most values, and leave less to explore.
     const double first = choose_alike() ? sweeps * sweep_work(entries_of(component_)) : 0;
     // Without rows the root's sweeps converge soon, and leave little to explore.
@@ -80,7 +78,7 @@ class Search {
  private:
   bool is_finished() {
     return prover_.is_done() || deadline_.is_over() || prover_.nodes() >= options_.node_limit ||
-           prover_.work() + explored_ >= work_limit_;
+           prover_.work() + explored_ >= options_.work_limit;
   }
 
   // --- What is alike -----------------------------------------------------------------------------
@@ -109,10 +107,11 @@ class Search {
     options.seed = options_.seed;
     std::vector<Value> values(reduced.nodes.size(), 0);
     const std::vector<Component<Int>> parts = components_of(reduced);
+    options.work_limit = work_limit / static_cast<double>(parts.size());
     for (const Component<Int>& part : parts) {
       Search search(part, incumbent_.unit(), options, deadline_, nullptr,
                     [](const Outcome&, bool) {});
-      const Outcome outcome = search.run(work_limit / static_cast<double>(parts.size()));
+      const Outcome outcome = search.run();
       if (!outcome.best) return std::nullopt;
       for (std::uint32_t i = 0; i < part.size(); ++i) values[part.origin[i]] = (*outcome.best)[i];
     }
@@ -184,14 +183,15 @@ class Search {
   }
 
   // Of this thread's work.  A tree pays where the gap is small; where it is not, it will hardly be
-  // closed by splitting.
+  // closed by splitting.  Where nothing fits so far, perhaps nothing does, and only a tree can
+  // tell.
   double prover_share() const {
     const bool has_helpers = options_.threads > 1;
-    if (prover_.is_at_root()) return has_helpers ? 0.9 : 0.5;
     const auto cost = incumbent_.cost();
+    if (prover_.is_at_root() || !cost) return has_helpers ? 0.9 : 0.5;
     const auto bound = static_cast<double>(incumbent_.bound());
-    const bool is_near = cost && static_cast<double>(*cost) - bound <
-                                     2e-3 * std::abs(static_cast<double>(*cost));
+    const bool is_near = static_cast<double>(*cost) - bound <
+                         2e-3 * std::abs(static_cast<double>(*cost));
     if (!is_near) return 0.2;
     return has_helpers ? 0.9 : 0.6;
   }
@@ -228,7 +228,7 @@ class Search {
   double last_report_ = 0;
   Incumbent<Int> incumbent_;
   Prover<Int> prover_;
-  double work_limit_ = 0, explored_ = 0;  // explored: this thread's work apart from proving
+  double explored_ = 0;  // this thread's work apart from proving
 
   std::mutex mutex_;  // guards what follows
   std::vector<double> lambda_;

@@ -5,6 +5,7 @@
 // A strategy may go when another one can always stand in for it: the other's operands can be had
 // from this one's, and this one's results from the other's, at no higher price in all.  That is
 // safe because reshardings are shortest paths, so going through a third sharding is never a gain.
+// Where the buffers of reshardings count against a budget, none of them may grow by it, either.
 // Where memory has no limit, a result that is read once need not be finished by its own op either:
 // its reader pays the same.  (Three axes make hundreds of ways to finish one partial result.)
 #pragma once
@@ -22,6 +23,7 @@
 #include "tessera/cost/workload.hpp"
 #include "tessera/graph/graph.hpp"
 #include "tessera/strategy/annotation.hpp"
+#include "tessera/strategy/buffer_table.hpp"
 #include "tessera/strategy/enumerate.hpp"
 #include "tessera/strategy/price_table.hpp"
 
@@ -66,8 +68,9 @@ struct ColumnNeeds {
 // What may be left out of columns.
 enum class Pruning : std::uint8_t {
   none,
-  within_memory,  // what costs neither money nor memory to leave out
-  full,           // what costs no money; for problems in which memory has no limit
+  within_buffers,  // what costs neither money nor memory to leave out, buffers included
+  within_memory,   // the same, but tensors are all that takes memory
+  full,            // what costs no money; for problems in which memory has no limit
 };
 
 template<cost::CostModel Model, MeshLike M>
@@ -78,6 +81,7 @@ class ColumnMaker {
               std::function<void()> checkpoint = {})
       : resharding_(resharding),
         tables_(resharding),
+        buffers_(resharding.mesh(), passes),
         passes_(passes),
         pruning_(pruning),
         checkpoint_(std::move(checkpoint)) {}
@@ -104,7 +108,7 @@ class ColumnMaker {
     }
     if (column.empty() && op.results.size() == 1 && needs.annotation(0) != nullptr)
       column = resharded(op, options, needs);
-    if (pruning_ != Pruning::none) drop_replaceable(column, needs);
+    if (pruning_ != Pruning::none) drop_replaceable(op.rule, column, needs);
     return column;
   }
 
@@ -164,6 +168,14 @@ class ColumnMaker {
       operands_.push_back(&tables_.of(graph.type_of(graph.operand(id, i))));
     for (const graph::TensorType& type : graph.op(id).results)
       results_.push_back(&tables_.of(type));
+    operand_buffers_.clear();
+    result_buffers_.clear();
+    if (pruning_ != Pruning::within_buffers) return;
+    for (std::size_t i = 0; i < operands_.size(); ++i)
+      operand_buffers_.push_back(
+          &buffers_.of(*operands_[i], graph.type_of(graph.operand(id, i)).dims));
+    for (std::size_t r = 0; r < results_.size(); ++r)
+      result_buffers_.push_back(&buffers_.of(*results_[r], graph.op(id).results[r].dims));
   }
 
   Choice priced(const graph::Op& op, const Strategy& strategy, const cost::Workload& load) {
@@ -259,8 +271,9 @@ class ColumnMaker {
     Cost extra = 0;
   };
 
-  void drop_replaceable(Column& column, const ColumnNeeds& needs) {
+  void drop_replaceable(const graph::Rule& rule, Column& column, const ColumnNeeds& needs) {
     number_shardings(column);
+    find_rooms(rule, column);
     const std::vector<Group> groups = groups_of(column);
     std::vector<char> gone(column.size(), 0);
     for (const Group& group : groups) {
@@ -292,6 +305,15 @@ class ColumnMaker {
         operand_numbers_.push_back(operands_[i]->number_of(choice.operands[i]));
     }
   }
+  // What it takes to hand on each result, where that counts.
+  void find_rooms(const graph::Rule& rule, const Column& column) {
+    rooms_.assign(column.size(), Room());
+    if (result_buffers_.size() != 1) return;
+    for (std::size_t x = 0; x < column.size(); ++x) {
+      const DynamicSharding computed = sharding_of(rule, column[x].strategy, rule.operand_count());
+      rooms_[x] = result_buffers_[0]->of_result(results_[0]->number_of(computed), results_of(x)[0]);
+    }
+  }
   std::span<const Number> results_of(std::size_t x) const {
     return {result_numbers_.data() + x * results_.size(), results_.size()};
   }
@@ -320,10 +342,28 @@ class ColumnMaker {
       if (groups[other].least > most) continue;
       const auto extra = extra_for_readers(results_of(groups[other].members[0]),
                                            results_of(group.members[0]), needs);
-      if (extra && saturating_add(groups[other].least, *extra) <= most)
+      if (extra && saturating_add(groups[other].least, *extra) <= most &&
+          leaves_no_more(results_of(groups[other].members[0]), results_of(group.members[0]), needs))
         substitutes.push_back({other, *extra});
     }
     return substitutes;
+  }
+
+  // Whether those who read what y hands on never need larger buffers for that.
+  bool leaves_no_more(std::span<const Number> y, std::span<const Number> x,
+                      const ColumnNeeds& needs) {
+    for (std::size_t r = 0; r < result_buffers_.size(); ++r)
+      if (needs.uses[r] != 0 && !result_buffers_[r]->leaves_no_more(y[r], x[r])) return false;
+    return true;
+  }
+  // Whether the op itself never does.
+  bool needs_no_more(std::uint32_t y, std::uint32_t x) {
+    if (!fits(rooms_[y], rooms_[x])) return false;
+    const Number* const at_y = operand_numbers_.data() + y * operands_.size();
+    const Number* const at_x = operand_numbers_.data() + x * operands_.size();
+    for (std::size_t i = 0; i < operand_buffers_.size(); ++i)
+      if (!operand_buffers_[i]->needs_no_more(at_y[i], at_x[i])) return false;
+    return true;
   }
 
   // What it costs those who read to get what x would hand on from what y does; nothing where that
@@ -354,7 +394,7 @@ class ColumnMaker {
         Cost total = saturating_add(prices_[y], substitute.extra);
         for (std::size_t i = 0; i < operands_.size() && total <= prices_[x]; ++i)
           total = saturating_add(total, operands_[i]->price(at_x[i], at_y[i]));
-        if (total <= prices_[x]) return true;
+        if (total <= prices_[x] && needs_no_more(y, x)) return true;
       }
     }
     return false;
@@ -362,12 +402,15 @@ class ColumnMaker {
 
   cost::Resharding<Model, M>& resharding_;
   PriceTables<Model, M> tables_;
+  BufferTables<Model, M> buffers_;
   graph::ReductionSet passes_;
   Pruning pruning_;
   std::function<void()> checkpoint_;
-  std::vector<Table*> operands_, results_;                // of the op at hand
+  std::vector<Table*> operands_, results_;                                // of the op at hand
+  std::vector<BufferTable<Model, M>*> operand_buffers_, result_buffers_;  // where buffers count
   std::vector<Number> result_numbers_, operand_numbers_;  // of each of its strategies in turn
   std::vector<Cost> prices_;                              // of each of its strategies
+  std::vector<Room> rooms_;                               // that handing on its result takes
 };
 
 }  // namespace tessera::strategy

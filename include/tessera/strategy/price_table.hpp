@@ -32,6 +32,8 @@ class PriceTable {
   }
   // How many numbers there are so far.
   std::size_t size() const noexcept { return shardings_.size(); }
+  DynamicSharding sharding(Number number) const { return shardings_[number]; }
+  cost::TensorResharding<Model, M>& tensor() noexcept { return tensor_; }
 
   // Of the whole tensor.
   Extent bytes() const noexcept { return tensor_.bytes(); }
