@@ -39,7 +39,10 @@ pipeline::Layers layers_of(const Arguments& arguments, const graph::Graph& graph
   };
   std::optional<pipeline::Layers> named = pipeline::named_layers(graph);
   if (arguments.layers == "named" && !named)
-    throw InputError("--layers", "no parameter's name tells of a layer, as layer7.up does");
+    throw InputError(
+        "--layers",
+        "no scope and no parameter's name tells of layers, as layer7.up does, and there "
+        "is no pipeline_marker");
   if (!arguments.layers.empty() && arguments.layers != "named") {
     const Extent count = parse_count("--layers", arguments.layers);
     if (count < 1) throw InputError("--layers", arguments.layers + " is not 1 or more");

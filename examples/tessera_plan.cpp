@@ -95,9 +95,11 @@ void describe(CLI::App& app, Arguments& arguments) {
                   "each with several chunks of the layers), or auto: whichever takes least")
       ->check(CLI::IsMember({"1f1b", "gpipe", "zero-bubble", "interleaved", "auto"}))
       ->capture_default_str();
-  add_to_pipeline("--layers", arguments.layers,
-                  "cut the program into so many layers of about the same work, or where the names "
-                  "of parameters say, as layer7.up: named (default: named where they say, else 8)");
+  add_to_pipeline(
+      "--layers", arguments.layers,
+      "cut the program into so many layers of about the same work, or where the program "
+      "says, by scopes, pipeline_marker or parameters' names, as layer7.up: named "
+      "(default: named where it says, else 8)");
   add_to_pipeline("--price-cache", arguments.price_cache,
                   "a folder in which prices of spans are kept from run to run");
   add_to_pipeline("--timeline", arguments.timeline,

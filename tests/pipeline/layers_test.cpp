@@ -14,6 +14,7 @@
 #include "tessera/io/file.hpp"
 #include "tessera/io/hlo_import.hpp"
 #include "tessera/io/hlo_parser.hpp"
+#include "tessera/io/hlo_write.hpp"
 #include "tessera/pipeline/layers.hpp"
 
 namespace {
@@ -250,6 +251,134 @@ TEST_CASE("GPT's two layers: every weight and its update in one place") {
       CHECK(layers.of_op[alias.parameter] == layers.of_op[alias.output.op]);
     }
   }
+}
+
+// --- What a program itself tells
+// ---------------------------------------------------------------------
+
+// Four products in a row, of parameters whose names say nothing; `line(i)` goes before the i-th
+// one, `end(i)` at its end.
+template<class Line, class End>
+io::hlo::Program row_of_four(Line&& line, End&& end) {
+  std::string text = "HloModule row\n\nENTRY main {\n  x = f32[8,16] parameter(0)\n";
+  for (int i = 0; i < 4; ++i)
+    text += "  p" + std::to_string(i) + "x = f32[16,16] parameter(" + std::to_string(i + 1) + ")\n";
+  std::string from = "x";
+  for (int i = 0; i < 4; ++i) {
+    text += line(i, from);
+    const std::string name = "y" + std::to_string(i);
+    text += std::string(i == 3 ? "  ROOT " : "  ") + name + "x = f32[8,16] dot(" + from + ", p" +
+            std::to_string(i) + "x), lhs_contracting_dims={1}, rhs_contracting_dims={0}" + end(i) +
+            '\n';
+    from = name + 'x';
+  }
+  return io::hlo::import_module(io::hlo::read_module(text + "}\n", "row"));
+}
+std::string no_line(int, const std::string&) { return ""; }
+
+std::vector<LayerId> layers_of_products(const Graph& graph, const Layers& layers) {
+  std::vector<LayerId> of_products;
+  for (OpId id = 0; id < graph.op_count(); ++id)
+    if (graph.op(id).is_heavy) of_products.push_back(layers.of_op[id]);
+  return of_products;
+}
+
+TEST_CASE("what frameworks write of an op's place: the path, without what transformations add") {
+  using io::hlo::scope_in;
+  CHECK(scope_in("jit(step)/jit(main)/transpose(jvp(block3))/mlp/dot_general") == "block3/mlp");
+  CHECK(scope_in("jit(step)/jit(main)/block3/dot_general") == "block3");
+  CHECK(scope_in("jit(f(x))/jvp(a/b)/dot") == "a/b");
+  CHECK(scope_in("jit(step)/transpose(jvp(block3))") == "block3");
+  CHECK(scope_in("aten__mm2") == "");
+  CHECK(scope_in("jit(step)/jit(main") == "");
+  CHECK(scope_in("") == "");
+  CHECK(scope_in("))((//") == "");
+  using io::hlo::quoted_in;
+  CHECK(quoted_in(R"({op_type="dot" op_name="a/b" source_file="f.py"})", "op_name") == "a/b");
+  CHECK(quoted_in(R"({op_type="op_name=\"no\"" op_name="yes"})", "op_name") == "yes");
+  CHECK(quoted_in(R"({my_op_name="no"})", "op_name") == "");
+  CHECK(quoted_in(R"({op_name="never closed)", "op_name") == "");
+}
+
+TEST_CASE("layers are cut where scopes change, outermost numbers first") {
+  const auto cut = [](const std::vector<const char*>& scopes) {
+    const io::hlo::Program program = row_of_four(no_line, [&](int i) {
+      return std::string(", metadata={op_type=\"dot\" op_name=\"jit(step)/jvp(") +
+             scopes[static_cast<std::size_t>(i)] + ")/dot_general\"}";
+    });
+    const std::optional<Layers> layers = named_layers(program.graph);
+    return layers ? layers_of_products(program.graph, *layers) : std::vector<LayerId>{};
+  };
+  using Cut = std::vector<LayerId>;
+  CHECK(cut({"block0", "block0", "block1", "block1"}) == Cut{0, 0, 1, 1});
+  CHECK(cut({"net/block0/mlp0", "net/block0/mlp1", "net/block0/mlp2", "net/block1"}) ==
+        Cut{0, 0, 0, 1});
+  CHECK(cut({"encoder/0", "encoder/1", "decoder/0", "decoder/1"}) == Cut{0, 1, 2, 3});
+  CHECK(cut({"embed", "block0", "block1", "head"}) == Cut{0, 0, 1, 1});
+  CHECK(cut({"block0", "block1", "block0", "block1"}) == Cut{0, 1, 1, 1});
+  CHECK(cut({"a", "b", "c", "d"}).empty());
+  CHECK(cut({"block0", "block0", "block0", "head"}).empty());
+}
+
+TEST_CASE("scopes go before names, and survive being written") {
+  Step step = training_step(4, true);
+  std::vector<OpId> forward;
+  for (OpId id = 0; id < forward_end(step.graph); ++id)
+    if (step.graph.op(id).is_heavy) forward.push_back(id);
+  REQUIRE(forward.size() == 4);
+  for (std::size_t i = 0; i < 4; ++i) step.graph.op(forward[i]).scope = i < 3 ? "part0" : "part1";
+  const std::string text = io::hlo::write_hlo(step.graph, "scoped");
+  const Graph read = io::hlo::import_module(io::hlo::read_module(text, "scoped")).graph;
+  for (const Graph* graph : std::initializer_list<const Graph*>{&step.graph, &read}) {
+    const std::optional<Layers> layers = named_layers(*graph);
+    REQUIRE(layers.has_value());
+    CHECK(layers->count == 2);
+    for (std::size_t layer = 0; layer < 4; ++layer)  // the backward pass and updates with them
+      for (const OpId id : step.ops[layer]) CHECK(layers->of_op[id] == (layer < 3 ? 0 : 1));
+  }
+}
+
+TEST_CASE("a marker begins a layer, and is no op") {
+  const auto nothing = [](int) { return std::string(); };
+  // As Alpa writes them: of a tuple of all that is handed on.
+  const auto boxed = [](int i, std::string& from) {
+    if (i % 2 != 0) return std::string();
+    const std::string number = std::to_string(i), shape = "(f32[8,16])";
+    const std::string text =
+        "  t" + number + " = " + shape + " tuple(" + from + ")\n  m" + number + " = " + shape +
+        " custom-call(t" + number +
+        "), custom_call_target=\"pipeline_marker\", metadata={op_type=" + "\"start\" op_name=\"" +
+        number + "\"}\n  g" + number + " = f32[8,16] get-tuple-element(m" + number + "), index=0\n";
+    from = "g" + number;
+    return text;
+  };
+  const auto bare = [](int i, std::string&) {
+    const std::string number = std::to_string(i);
+    return "  t" + number + " = () tuple()\n  m" + number + " = () custom-call(t" + number +
+           "), custom_call_target=\"pipeline_marker\", metadata={op_type=\"" +
+           (i == 2 ? "end" : "boundary") + "\" op_name=\"boundary\"}\n";
+  };
+  const io::hlo::Program with = row_of_four(boxed, nothing);
+  CHECK(with.kept_whole.empty());
+  CHECK(with.graph.op_count() == 9);
+  REQUIRE(named_layers(with.graph).has_value());
+  CHECK(layers_of_products(with.graph, *named_layers(with.graph)) ==
+        std::vector<LayerId>{0, 0, 1, 1});
+  const io::hlo::Program boundaries = row_of_four(bare, nothing);
+  REQUIRE(named_layers(boundaries.graph).has_value());
+  CHECK(layers_of_products(boundaries.graph, *named_layers(boundaries.graph)) ==
+        std::vector<LayerId>{0, 1, 1, 2});
+  CHECK(!named_layers(row_of_four(no_line, nothing).graph).has_value());
+  CHECK_THROWS_WITH_AS(row_of_four(
+                           [](int i, const std::string&) {
+                             return i > 0 ? std::string()
+                                          : std::string(
+                                                "  m = (f32[8,16]) custom-call(x, x), "
+                                                "custom_call_target=\"pipeline_marker\"\n");
+                           },
+                           nothing),
+                       doctest::Contains("'m': a marker has to hand on what it is given"),
+                       InputError);
 }
 
 TEST_CASE("more layers than there are products to part are refused") {

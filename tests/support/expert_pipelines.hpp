@@ -25,217 +25,135 @@ namespace tessera_test {
 using tessera::Axis, tessera::DynamicMesh, tessera::DynamicSharding, tessera::Extent;
 using tessera::plan::PipelineOptions, tessera::plan::PipelinePlan, tessera::plan::Recomputing;
 
+// Of a GPT with 51200 words.
+struct GptSize {
+  Extent layers = 0, hidden = 0, heads = 0, seq = 2048;
+};
+
 struct ExpertPipeline {
-  std::string id, model, cluster;
-  Extent batch = 1;  // of a microbatch, on all replicas
+  std::string id;
+  GptSize size;
+  std::string hosts;  // the cluster's, by name
+  Extent batch = 1;   // of a microbatch, on all replicas
   std::int64_t microbatches = 1;
   Extent data = 1, tensor = 1, stages = 1;
   std::int64_t chunks = 1;  // of a stage; 0: interleaved, how often was not said
-  Recomputing recomputing = Recomputing::never;
+  Recomputing recomputing = Recomputing::always;
   int zero_stage = 0;
+
+  Extent devices() const noexcept { return data * tensor * stages; }
+  std::string cluster() const { return hosts + ':' + std::to_string(devices()); }
+  std::string model(Extent microbatch) const {
+    return "gpt:layers=" + std::to_string(size.layers) + ",hidden=" + std::to_string(size.hidden) +
+           ",heads=" + std::to_string(size.heads) + ",seq=" + std::to_string(size.seq) +
+           ",vocab=51200,precision=f16,batch=" + std::to_string(microbatch);
+  }
 };
 
-inline std::vector<ExpertPipeline> expert_pipelines() {
-  return {
-      {"megatron-sc21-t1-1.7B",
-       "gpt:layers=24,hidden=2304,heads=24,seq=2048,vocab=51200,precision=f16",
-       "dgx-a100-80gb-selene:32", 512, 1, 32, 1, 1, 1, Recomputing::always, 0},
-      {"megatron-sc21-t1-3.6B",
-       "gpt:layers=30,hidden=3072,heads=32,seq=2048,vocab=51200,precision=f16",
-       "dgx-a100-80gb-selene:64", 512, 1, 32, 2, 1, 1, Recomputing::always, 0},
-      {"megatron-sc21-t1-7.5B",
-       "gpt:layers=36,hidden=4096,heads=32,seq=2048,vocab=51200,precision=f16",
-       "dgx-a100-80gb-selene:128", 512, 1, 32, 4, 1, 1, Recomputing::always, 0},
-      {"megatron-sc21-t1-18B",
-       "gpt:layers=40,hidden=6144,heads=48,seq=2048,vocab=51200,precision=f16",
-       "dgx-a100-80gb-selene:256", 256, 4, 32, 8, 1, 1, Recomputing::always, 0},
-      {"megatron-sc21-t1-39B",
-       "gpt:layers=48,hidden=8192,heads=64,seq=2048,vocab=51200,precision=f16",
-       "dgx-a100-80gb-selene:512", 128, 12, 32, 8, 2, 1, Recomputing::always, 0},
-      {"megatron-sc21-t1-76B",
-       "gpt:layers=60,hidden=10240,heads=80,seq=2048,vocab=51200,precision=f16",
-       "dgx-a100-80gb-selene:1024", 64, 28, 32, 8, 4, 3, Recomputing::always, 0},
-      {"megatron-sc21-t1-145B",
-       "gpt:layers=80,hidden=12288,heads=96,seq=2048,vocab=51200,precision=f16",
-       "dgx-a100-80gb-selene:1536", 48, 48, 24, 8, 8, 2, Recomputing::always, 0},
-      {"megatron-sc21-t1-310B",
-       "gpt:layers=96,hidden=16384,heads=128,seq=2048,vocab=51200,precision=f16",
-       "dgx-a100-80gb-selene:1920", 15, 144, 15, 8, 16, 2, Recomputing::always, 0},
-      {"megatron-sc21-t1-530B",
-       "gpt:layers=105,hidden=20480,heads=128,seq=2048,vocab=51200,precision=f16",
-       "dgx-a100-80gb-selene:2520", 9, 280, 9, 8, 35, 3, Recomputing::always, 0},
-      {"megatron-sc21-t1-1T",
-       "gpt:layers=128,hidden=25600,heads=160,seq=2048,vocab=51200,precision=f16",
-       "dgx-a100-80gb-selene:3072", 6, 512, 6, 8, 64, 1, Recomputing::always, 0},
-      {"megatron-sc21-t2-ZeRO-3-175B-384",
-       "gpt:layers=96,hidden=12288,heads=96,seq=2048,vocab=51200,precision=f16",
-       "dgx-a100-80gb-selene:384", 1536, 1, 384, 1, 1, 1, Recomputing::always, 3},
-      {"megatron-sc21-t2-ZeRO-3-175B-768",
-       "gpt:layers=96,hidden=12288,heads=96,seq=2048,vocab=51200,precision=f16",
-       "dgx-a100-80gb-selene:768", 1536, 1, 768, 1, 1, 1, Recomputing::always, 3},
-      {"megatron-sc21-t2-ZeRO-3-175B-1536",
-       "gpt:layers=96,hidden=12288,heads=96,seq=2048,vocab=51200,precision=f16",
-       "dgx-a100-80gb-selene:1536", 1536, 1, 1536, 1, 1, 1, Recomputing::always, 3},
-      {"megatron-sc21-t2-ZeRO-3-530B-640",
-       "gpt:layers=105,hidden=20480,heads=128,seq=2048,vocab=51200,precision=f16",
-       "dgx-a100-80gb-selene:640", 2560, 1, 640, 1, 1, 1, Recomputing::always, 3},
-      {"megatron-sc21-t2-ZeRO-3-530B-1120",
-       "gpt:layers=105,hidden=20480,heads=128,seq=2048,vocab=51200,precision=f16",
-       "dgx-a100-80gb-selene:1120", 2240, 1, 1120, 1, 1, 1, Recomputing::always, 3},
-      {"megatron-sc21-t2-ZeRO-3-530B-2240",
-       "gpt:layers=105,hidden=20480,heads=128,seq=2048,vocab=51200,precision=f16",
-       "dgx-a100-80gb-selene:2240", 2240, 1, 2240, 1, 1, 1, Recomputing::always, 3},
-      {"megatron-sc21-t2-PTD-175B-384",
-       "gpt:layers=96,hidden=12288,heads=96,seq=2048,vocab=51200,precision=f16",
-       "dgx-a100-80gb-selene:384", 4, 384, 4, 8, 12, 0, Recomputing::always, 0},
-      {"megatron-sc21-t2-PTD-175B-768",
-       "gpt:layers=96,hidden=12288,heads=96,seq=2048,vocab=51200,precision=f16",
-       "dgx-a100-80gb-selene:768", 8, 192, 8, 8, 12, 0, Recomputing::always, 0},
-      {"megatron-sc21-t2-PTD-175B-1536",
-       "gpt:layers=96,hidden=12288,heads=96,seq=2048,vocab=51200,precision=f16",
-       "dgx-a100-80gb-selene:1536", 16, 96, 16, 8, 12, 0, Recomputing::always, 0},
-      {"megatron-sc21-t2-PTD-530B-560",
-       "gpt:layers=105,hidden=20480,heads=128,seq=2048,vocab=51200,precision=f16",
-       "dgx-a100-80gb-selene:560", 2, 1120, 2, 8, 35, 0, Recomputing::always, 0},
-      {"megatron-sc21-t2-PTD-530B-1120",
-       "gpt:layers=105,hidden=20480,heads=128,seq=2048,vocab=51200,precision=f16",
-       "dgx-a100-80gb-selene:1120", 4, 560, 4, 8, 35, 0, Recomputing::always, 0},
-      {"megatron-sc21-t2-PTD-530B-2240",
-       "gpt:layers=105,hidden=20480,heads=128,seq=2048,vocab=51200,precision=f16",
-       "dgx-a100-80gb-selene:2240", 8, 280, 8, 8, 35, 0, Recomputing::always, 0},
-      {"megatron-sc21-fig13-pp2-tp32",
-       "gpt:layers=32,hidden=20480,heads=128,seq=2048,vocab=51200,precision=f16",
-       "dgx-a100-80gb-selene:64", 1, 128, 1, 32, 2, 1, Recomputing::always, 0},
-      {"megatron-sc21-fig13-pp4-tp16",
-       "gpt:layers=32,hidden=20480,heads=128,seq=2048,vocab=51200,precision=f16",
-       "dgx-a100-80gb-selene:64", 1, 128, 1, 16, 4, 1, Recomputing::always, 0},
-      {"megatron-sc21-fig13-pp8-tp8",
-       "gpt:layers=32,hidden=20480,heads=128,seq=2048,vocab=51200,precision=f16",
-       "dgx-a100-80gb-selene:64", 1, 128, 1, 8, 8, 1, Recomputing::always, 0},
-      {"megatron-sc21-fig13-pp16-tp4",
-       "gpt:layers=32,hidden=20480,heads=128,seq=2048,vocab=51200,precision=f16",
-       "dgx-a100-80gb-selene:64", 1, 128, 1, 4, 16, 1, Recomputing::always, 0},
-      {"megatron-sc21-fig13-pp32-tp2",
-       "gpt:layers=32,hidden=20480,heads=128,seq=2048,vocab=51200,precision=f16",
-       "dgx-a100-80gb-selene:64", 1, 128, 1, 2, 32, 1, Recomputing::always, 0},
-      {"korthikanti-t5-22B-sel+sp",
-       "gpt:layers=48,hidden=6144,heads=64,seq=2048,vocab=51200,precision=f16",
-       "dgx-a100-80gb-selene:8", 4, 1, 1, 8, 1, 1, Recomputing::never, 0},
-      {"korthikanti-t5-22B-full",
-       "gpt:layers=48,hidden=6144,heads=64,seq=2048,vocab=51200,precision=f16",
-       "dgx-a100-80gb-selene:8", 4, 1, 1, 8, 1, 1, Recomputing::always, 0},
-      {"korthikanti-t5-175B-sel+sp",
-       "gpt:layers=96,hidden=12288,heads=96,seq=2048,vocab=51200,precision=f16",
-       "dgx-a100-80gb-selene:64", 1, 64, 1, 8, 8, 3, Recomputing::never, 0},
-      {"korthikanti-t5-175B-full",
-       "gpt:layers=96,hidden=12288,heads=96,seq=2048,vocab=51200,precision=f16",
-       "dgx-a100-80gb-selene:64", 1, 64, 1, 8, 8, 3, Recomputing::always, 0},
-      {"korthikanti-t5-530B-sel+sp",
-       "gpt:layers=105,hidden=20480,heads=128,seq=2048,vocab=51200,precision=f16",
-       "dgx-a100-80gb-selene:280", 1, 280, 1, 8, 35, 3, Recomputing::never, 0},
-      {"korthikanti-t5-530B-full",
-       "gpt:layers=105,hidden=20480,heads=128,seq=2048,vocab=51200,precision=f16",
-       "dgx-a100-80gb-selene:280", 1, 280, 1, 8, 35, 3, Recomputing::always, 0},
-      {"korthikanti-t5-1T-sel+sp",
-       "gpt:layers=128,hidden=25600,heads=160,seq=2048,vocab=51200,precision=f16",
-       "dgx-a100-80gb-selene:512", 1, 512, 1, 8, 64, 1, Recomputing::never, 0},
-      {"korthikanti-t5-1T-full",
-       "gpt:layers=128,hidden=25600,heads=160,seq=2048,vocab=51200,precision=f16",
-       "dgx-a100-80gb-selene:512", 1, 512, 1, 8, 64, 1, Recomputing::always, 0},
-      {"korthikanti-530B-dp8",
-       "gpt:layers=105,hidden=20480,heads=128,seq=2048,vocab=51200,precision=f16",
-       "dgx-a100-80gb-selene:2240", 8, 280, 8, 8, 35, 3, Recomputing::never, 0},
-      {"megatron-2020-dgx2-1B",
-       "gpt:layers=24,hidden=1920,heads=15,seq=1024,vocab=51200,precision=f16", "dgx-2:1", 8, 1, 1,
-       1, 1, 1, Recomputing::always, 0},
-      {"megatron-2020-dgxa100-1B",
-       "gpt:layers=24,hidden=1920,heads=15,seq=1024,vocab=51200,precision=f16", "dgx-a100-40gb:1",
-       16, 1, 1, 1, 1, 1, Recomputing::always, 0},
-      {"megatron-2020-dgx2-2B",
-       "gpt:layers=30,hidden=2304,heads=18,seq=1024,vocab=51200,precision=f16", "dgx-2:2", 8, 1, 1,
-       2, 1, 1, Recomputing::always, 0},
-      {"megatron-2020-dgxa100-2B",
-       "gpt:layers=30,hidden=2304,heads=18,seq=1024,vocab=51200,precision=f16", "dgx-a100-40gb:2",
-       16, 1, 1, 2, 1, 1, Recomputing::always, 0},
-      {"megatron-2020-dgx2-4B",
-       "gpt:layers=36,hidden=3072,heads=24,seq=1024,vocab=51200,precision=f16", "dgx-2:4", 8, 1, 1,
-       4, 1, 1, Recomputing::always, 0},
-      {"megatron-2020-dgxa100-4B",
-       "gpt:layers=36,hidden=3072,heads=24,seq=1024,vocab=51200,precision=f16", "dgx-a100-40gb:4",
-       16, 1, 1, 4, 1, 1, Recomputing::always, 0},
-      {"megatron-2020-dgx2-8B",
-       "gpt:layers=42,hidden=4096,heads=32,seq=1024,vocab=51200,precision=f16", "dgx-2:8", 8, 1, 1,
-       8, 1, 1, Recomputing::always, 0},
-      {"megatron-2020-dgxa100-8B",
-       "gpt:layers=42,hidden=4096,heads=32,seq=1024,vocab=51200,precision=f16", "dgx-a100-40gb:8",
-       16, 1, 1, 8, 1, 1, Recomputing::always, 0},
-      {"megatron-2020-dgxa100-dp128-1B",
-       "gpt:layers=24,hidden=1920,heads=15,seq=1024,vocab=51200,precision=f16", "dgx-a100-40gb:128",
-       2048, 1, 128, 1, 1, 1, Recomputing::always, 0},
-      {"megatron-2020-dgxa100-dp128-2B",
-       "gpt:layers=30,hidden=2304,heads=18,seq=1024,vocab=51200,precision=f16", "dgx-a100-40gb:256",
-       2048, 1, 128, 2, 1, 1, Recomputing::always, 0},
-      {"megatron-2020-dgxa100-dp128-4B",
-       "gpt:layers=36,hidden=3072,heads=24,seq=1024,vocab=51200,precision=f16", "dgx-a100-40gb:512",
-       2048, 1, 128, 4, 1, 1, Recomputing::always, 0},
-      {"megatron-2020-dgxa100-dp128-8B",
-       "gpt:layers=42,hidden=4096,heads=32,seq=1024,vocab=51200,precision=f16",
-       "dgx-a100-40gb:1024", 2048, 1, 128, 8, 1, 1, Recomputing::always, 0},
-      {"alpa-e2e-gpt-350M-1-megatron",
-       "gpt:layers=24,hidden=1024,heads=16,seq=1024,vocab=51200,precision=f16",
-       "alpa-p3.16xlarge:1", 16, 8, 1, 1, 1, 1, Recomputing::always, 0},
-      {"alpa-e2e-gpt-1.3B-4-megatron",
-       "gpt:layers=24,hidden=2048,heads=32,seq=1024,vocab=51200,precision=f16",
-       "alpa-p3.16xlarge:4", 8, 128, 2, 1, 2, 1, Recomputing::always, 0},
-      {"alpa-e2e-gpt-2.6B-8-megatron",
-       "gpt:layers=32,hidden=2560,heads=32,seq=1024,vocab=51200,precision=f16",
-       "alpa-p3.16xlarge:8", 8, 128, 1, 1, 8, 1, Recomputing::always, 0},
-      {"alpa-e2e-gpt-6.7B-16-megatron",
-       "gpt:layers=32,hidden=4096,heads=32,seq=1024,vocab=51200,precision=f16",
-       "alpa-p3.16xlarge:16", 4, 256, 1, 2, 8, 1, Recomputing::always, 0},
-      {"alpa-e2e-gpt-15B-32-megatron",
-       "gpt:layers=48,hidden=5120,heads=40,seq=1024,vocab=51200,precision=f16",
-       "alpa-p3.16xlarge:32", 4, 256, 1, 4, 8, 1, Recomputing::always, 0},
-      {"alpa-e2e-gpt-350M-1-alpa.intra_only",
-       "gpt:layers=24,hidden=1024,heads=16,seq=1024,vocab=51200,precision=f16",
-       "alpa-p3.16xlarge:1", 16, 64, 1, 1, 1, 1, Recomputing::always, 2},
-      {"alpa-e2e-gpt-760M-2-alpa.intra_only",
-       "gpt:layers=24,hidden=1536,heads=16,seq=1024,vocab=51200,precision=f16",
-       "alpa-p3.16xlarge:2", 16, 64, 2, 1, 1, 1, Recomputing::always, 2},
-      {"alpa-e2e-gpt-1.3B-4-alpa.intra_only",
-       "gpt:layers=24,hidden=2048,heads=32,seq=1024,vocab=51200,precision=f16",
-       "alpa-p3.16xlarge:4", 16, 64, 4, 1, 1, 1, Recomputing::always, 2},
-      {"alpa-e2e-gpt-2.6B-8-alpa.intra_only",
-       "gpt:layers=32,hidden=2560,heads=32,seq=1024,vocab=51200,precision=f16",
-       "alpa-p3.16xlarge:8", 32, 32, 4, 2, 1, 1, Recomputing::always, 2},
-      {"alpa-e2e-gpt-6.7B-16-alpa.intra_only",
-       "gpt:layers=32,hidden=4096,heads=32,seq=1024,vocab=51200,precision=f16",
-       "alpa-p3.16xlarge:16", 16, 64, 2, 8, 1, 1, Recomputing::always, 2},
-      {"alpa-e2e-gpt-350M-1-alpa.auto",
-       "gpt:layers=24,hidden=1024,heads=16,seq=1024,vocab=51200,precision=f16",
-       "alpa-p3.16xlarge:1", 2, 512, 1, 1, 1, 1, Recomputing::always, 2},
-      {"alpa-e2e-gpt-760M-2-alpa.auto",
-       "gpt:layers=24,hidden=1536,heads=16,seq=1024,vocab=51200,precision=f16",
-       "alpa-p3.16xlarge:2", 8, 128, 1, 1, 2, 1, Recomputing::always, 2},
-      {"alpa-e2e-gpt-1.3B-4-alpa.auto",
-       "gpt:layers=24,hidden=2048,heads=32,seq=1024,vocab=51200,precision=f16",
-       "alpa-p3.16xlarge:4", 8, 128, 2, 1, 2, 1, Recomputing::always, 2},
-      {"alpa-e2e-gpt-6.7B-16-alpa.auto",
-       "gpt:layers=32,hidden=4096,heads=32,seq=1024,vocab=51200,precision=f16",
-       "alpa-p3.16xlarge:16", 16, 64, 2, 4, 2, 1, Recomputing::always, 2},
-      {"alpa-e2e-gpt-15B-32-alpa.auto",
-       "gpt:layers=48,hidden=5120,heads=40,seq=1024,vocab=51200,precision=f16",
-       "alpa-p3.16xlarge:32", 8, 128, 2, 4, 4, 1, Recomputing::always, 2},
-      {"alpa-e2e-gpt-39B-64-alpa.auto",
-       "gpt:layers=48,hidden=8192,heads=64,seq=1024,vocab=51200,precision=f16",
-       "alpa-p3.16xlarge:64", 1, 1024, 1, 4, 16, 1, Recomputing::always, 2},
-      {"alpa-readme-2.6B-dp2op2pp2",
-       "gpt:layers=32,hidden=2560,heads=32,seq=1024,vocab=51200,precision=f16",
-       "alpa-p3.16xlarge:8", 8, 4, 2, 2, 2, 1, Recomputing::always, 2},
-      {"alpa-readme-2.6B-dp2op2pp2-megatron",
-       "gpt:layers=32,hidden=2560,heads=32,seq=1024,vocab=51200,precision=f16",
-       "alpa-p3.16xlarge:8", 8, 4, 2, 2, 2, 1, Recomputing::always, 0},
+// Four sizes on 1, 2, 4 and 8 devices of two kinds, and on the later one 128 times as many.
+inline void add_weak_scaling_of_2020(std::vector<ExpertPipeline>& runs) {
+  struct Row {
+    const char* name;
+    GptSize size;
+    Extent tensor;
   };
+  constexpr Row rows[] = {{"1B", {24, 1920, 15, 1024}, 1},
+                          {"2B", {30, 2304, 18, 1024}, 2},
+                          {"4B", {36, 3072, 24, 1024}, 4},
+                          {"8B", {42, 4096, 32, 1024}, 8}};
+  const std::string id = "megatron-2020-";
+  for (const Row& row : rows) {
+    runs.push_back({id + "dgx2-" + row.name, row.size, "dgx-2", 8, 1, 1, row.tensor});
+    runs.push_back({id + "dgxa100-" + row.name, row.size, "dgx-a100-40gb", 16, 1, 1, row.tensor});
+  }
+  for (const Row& row : rows)
+    runs.push_back(
+        {id + "dgxa100-dp128-" + row.name, row.size, "dgx-a100-40gb", 2048, 1, 128, row.tensor});
+}
+
+inline std::vector<ExpertPipeline> expert_pipelines() {
+  constexpr const char *selene = "dgx-a100-80gb-selene", *aws = "alpa-p3.16xlarge";
+  constexpr GptSize of_175b{96, 12288, 96};
+  constexpr GptSize of_530b{105, 20480, 128};
+  constexpr GptSize of_1t{128, 25600, 160};
+  constexpr GptSize of_162b{32, 20480, 128};
+  constexpr GptSize of_22b{48, 6144, 64};
+  constexpr GptSize of_350m{24, 1024, 16, 1024};
+  constexpr GptSize of_760m{24, 1536, 16, 1024};
+  constexpr GptSize of_1b{24, 2048, 32, 1024};
+  constexpr GptSize of_3b{32, 2560, 32, 1024};
+  constexpr GptSize of_7b{32, 4096, 32, 1024};
+  constexpr GptSize of_15b{48, 5120, 40, 1024};
+  constexpr GptSize of_39b{48, 8192, 64, 1024};
+  std::vector<ExpertPipeline> runs = {
+      {"megatron-sc21-t1-1.7B", {24, 2304, 24}, selene, 512, 1, 32, 1, 1},
+      {"megatron-sc21-t1-3.6B", {30, 3072, 32}, selene, 512, 1, 32, 2, 1},
+      {"megatron-sc21-t1-7.5B", {36, 4096, 32}, selene, 512, 1, 32, 4, 1},
+      {"megatron-sc21-t1-18B", {40, 6144, 48}, selene, 256, 4, 32, 8, 1},
+      {"megatron-sc21-t1-39B", {48, 8192, 64}, selene, 128, 12, 32, 8, 2},
+      {"megatron-sc21-t1-76B", {60, 10240, 80}, selene, 64, 28, 32, 8, 4, 3},
+      {"megatron-sc21-t1-145B", {80, 12288, 96}, selene, 48, 48, 24, 8, 8, 2},
+      {"megatron-sc21-t1-310B", {96, 16384, 128}, selene, 15, 144, 15, 8, 16, 2},
+      {"megatron-sc21-t1-530B", of_530b, selene, 9, 280, 9, 8, 35, 3},
+      {"megatron-sc21-t1-1T", of_1t, selene, 6, 512, 6, 8, 64},
+      {"megatron-sc21-t2-ZeRO-3-175B-384", of_175b, selene, 1536, 1, 384, 1, 1, 1,
+       Recomputing::always, 3},
+      {"megatron-sc21-t2-ZeRO-3-175B-768", of_175b, selene, 1536, 1, 768, 1, 1, 1,
+       Recomputing::always, 3},
+      {"megatron-sc21-t2-ZeRO-3-175B-1536", of_175b, selene, 1536, 1, 1536, 1, 1, 1,
+       Recomputing::always, 3},
+      {"megatron-sc21-t2-ZeRO-3-530B-640", of_530b, selene, 2560, 1, 640, 1, 1, 1,
+       Recomputing::always, 3},
+      {"megatron-sc21-t2-ZeRO-3-530B-1120", of_530b, selene, 2240, 1, 1120, 1, 1, 1,
+       Recomputing::always, 3},
+      {"megatron-sc21-t2-ZeRO-3-530B-2240", of_530b, selene, 2240, 1, 2240, 1, 1, 1,
+       Recomputing::always, 3},
+      {"megatron-sc21-t2-PTD-175B-384", of_175b, selene, 4, 384, 4, 8, 12, 0},
+      {"megatron-sc21-t2-PTD-175B-768", of_175b, selene, 8, 192, 8, 8, 12, 0},
+      {"megatron-sc21-t2-PTD-175B-1536", of_175b, selene, 16, 96, 16, 8, 12, 0},
+      {"megatron-sc21-t2-PTD-530B-560", of_530b, selene, 2, 1120, 2, 8, 35, 0},
+      {"megatron-sc21-t2-PTD-530B-1120", of_530b, selene, 4, 560, 4, 8, 35, 0},
+      {"megatron-sc21-t2-PTD-530B-2240", of_530b, selene, 8, 280, 8, 8, 35, 0},
+      {"megatron-sc21-fig13-pp2-tp32", of_162b, selene, 1, 128, 1, 32, 2},
+      {"megatron-sc21-fig13-pp4-tp16", of_162b, selene, 1, 128, 1, 16, 4},
+      {"megatron-sc21-fig13-pp8-tp8", of_162b, selene, 1, 128, 1, 8, 8},
+      {"megatron-sc21-fig13-pp16-tp4", of_162b, selene, 1, 128, 1, 4, 16},
+      {"megatron-sc21-fig13-pp32-tp2", of_162b, selene, 1, 128, 1, 2, 32},
+      {"korthikanti-t5-22B-sel+sp", of_22b, selene, 4, 1, 1, 8, 1, 1, Recomputing::never},
+      {"korthikanti-t5-22B-full", of_22b, selene, 4, 1, 1, 8, 1},
+      {"korthikanti-t5-175B-sel+sp", of_175b, selene, 1, 64, 1, 8, 8, 3, Recomputing::never},
+      {"korthikanti-t5-175B-full", of_175b, selene, 1, 64, 1, 8, 8, 3},
+      {"korthikanti-t5-530B-sel+sp", of_530b, selene, 1, 280, 1, 8, 35, 3, Recomputing::never},
+      {"korthikanti-t5-530B-full", of_530b, selene, 1, 280, 1, 8, 35, 3},
+      {"korthikanti-t5-1T-sel+sp", of_1t, selene, 1, 512, 1, 8, 64, 1, Recomputing::never},
+      {"korthikanti-t5-1T-full", of_1t, selene, 1, 512, 1, 8, 64},
+      {"korthikanti-530B-dp8", of_530b, selene, 8, 280, 8, 8, 35, 3, Recomputing::never},
+      {"alpa-e2e-gpt-350M-1-megatron", of_350m, aws, 16, 8, 1, 1, 1},
+      {"alpa-e2e-gpt-1.3B-4-megatron", of_1b, aws, 8, 128, 2, 1, 2},
+      {"alpa-e2e-gpt-2.6B-8-megatron", of_3b, aws, 8, 128, 1, 1, 8},
+      {"alpa-e2e-gpt-6.7B-16-megatron", of_7b, aws, 4, 256, 1, 2, 8},
+      {"alpa-e2e-gpt-15B-32-megatron", of_15b, aws, 4, 256, 1, 4, 8},
+      {"alpa-e2e-gpt-350M-1-alpa.intra_only", of_350m, aws, 16, 64, 1, 1, 1, 1, Recomputing::always,
+       2},
+      {"alpa-e2e-gpt-760M-2-alpa.intra_only", of_760m, aws, 16, 64, 2, 1, 1, 1, Recomputing::always,
+       2},
+      {"alpa-e2e-gpt-1.3B-4-alpa.intra_only", of_1b, aws, 16, 64, 4, 1, 1, 1, Recomputing::always,
+       2},
+      {"alpa-e2e-gpt-2.6B-8-alpa.intra_only", of_3b, aws, 32, 32, 4, 2, 1, 1, Recomputing::always,
+       2},
+      {"alpa-e2e-gpt-6.7B-16-alpa.intra_only", of_7b, aws, 16, 64, 2, 8, 1, 1, Recomputing::always,
+       2},
+      {"alpa-e2e-gpt-350M-1-alpa.auto", of_350m, aws, 2, 512, 1, 1, 1, 1, Recomputing::always, 2},
+      {"alpa-e2e-gpt-760M-2-alpa.auto", of_760m, aws, 8, 128, 1, 1, 2, 1, Recomputing::always, 2},
+      {"alpa-e2e-gpt-1.3B-4-alpa.auto", of_1b, aws, 8, 128, 2, 1, 2, 1, Recomputing::always, 2},
+      {"alpa-e2e-gpt-6.7B-16-alpa.auto", of_7b, aws, 16, 64, 2, 4, 2, 1, Recomputing::always, 2},
+      {"alpa-e2e-gpt-15B-32-alpa.auto", of_15b, aws, 8, 128, 2, 4, 4, 1, Recomputing::always, 2},
+      {"alpa-e2e-gpt-39B-64-alpa.auto", of_39b, aws, 1, 1024, 1, 4, 16, 1, Recomputing::always, 2},
+      {"alpa-readme-2.6B-dp2op2pp2", of_3b, aws, 8, 4, 2, 2, 2, 1, Recomputing::always, 2},
+      {"alpa-readme-2.6B-dp2op2pp2-megatron", of_3b, aws, 8, 4, 2, 2, 2},
+  };
+  add_weak_scaling_of_2020(runs);
+  return runs;
 }
 
 // The dim of a parameter that Megatron-LM cuts over tensor-parallel devices, if any.
@@ -283,11 +201,10 @@ inline std::vector<tessera::strategy::Annotation> given_by(
 // A step of the same samples, in microbatches of `batch`.
 inline PipelinePlan plan_in_batches(const ExpertPipeline& run, Extent batch,
                                     PipelineOptions options) {
-  const tessera::graph::Graph graph =
-      tessera::models::build(run.model + ",batch=" + std::to_string(batch));
+  const tessera::graph::Graph graph = tessera::models::build(run.model(batch));
   const auto layers = *tessera::pipeline::named_layers(graph);
   options.microbatches = run.batch * run.microbatches / batch;
-  return tessera::plan::plan_pipeline(graph, layers, tessera::cost::find_cluster(run.cluster),
+  return tessera::plan::plan_pipeline(graph, layers, tessera::cost::find_cluster(run.cluster()),
                                       options);
 }
 
@@ -298,12 +215,13 @@ struct PipelineComparison {
 // The run as it was published, and what is found for it; by_hand has all the memory that it wants.
 // What is found may have smaller microbatches where those of the run are too large for its memory,
 // or not the best.
-inline PipelineComparison compare(const ExpertPipeline& run) {
+inline PipelineComparison compare(const ExpertPipeline& run, int threads = 1) {
   using tessera::pipeline::ScheduleKind;
   PipelineComparison result;
   PipelineOptions options;
   options.schedule = std::nullopt;
   options.gap = 0.01;
+  options.pricing.threads = threads;
   const auto is_better = [&](const PipelinePlan& plan) {
     return plan.has_stages() &&
            (!result.found.has_stages() || plan.step_time < result.found.step_time);
@@ -312,7 +230,7 @@ inline PipelineComparison compare(const ExpertPipeline& run) {
   PipelineOptions held = options;
   const Extent devices = run.data * run.tensor;
   const Extent per_host =
-      tessera::plan::hosts_of(tessera::cost::find_cluster(run.cluster)).per_host;
+      tessera::plan::hosts_of(tessera::cost::find_cluster(run.cluster())).per_host;
   held.submeshes = {devices <= per_host ? tessera::pipeline::Submesh{1, devices}
                                         : tessera::pipeline::Submesh{devices / per_host, per_host}};
   held.meshes = {run.data > 1 && run.tensor > 1 ? DynamicMesh{run.data, run.tensor}

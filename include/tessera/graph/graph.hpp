@@ -47,6 +47,9 @@ struct Op {
   bool is_heavy = false;       // its work is worth spreading over every device
   bool has_buffer = true;      // false inside a fusion: its results never reach memory
   Attributes attributes = {};  // what the opcode leaves open
+  // The part of the program that it is said to be in, outermost first, as "encoder/layer3"; empty
+  // where nothing is said.  Parts whose names end in numbers tell of layers.
+  std::string scope = {};
 };
 
 // One use of a result: an edge from the op that computes it to the op that reads it.

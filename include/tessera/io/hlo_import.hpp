@@ -9,6 +9,9 @@
 // not run.  Where each instruction's results ended up is remembered, so that a plan can be written
 // back.
 //
+// What an instruction is part of, by its metadata or by the last marker before it in the text, goes
+// with its ops (Op::scope).
+//
 // Batch normalisations are taken apart into their sums over all dims but one and what is element by
 // element, so that those sums are partial results like any others.  An opcode without a rule of its
 // own is kept whole on every device, and reported.
@@ -30,6 +33,7 @@
 #include "tessera/graph/op_rules.hpp"
 #include "tessera/io/hlo_meaning.hpp"
 #include "tessera/io/hlo_module.hpp"
+#include "tessera/io/hlo_scopes.hpp"
 #include "tessera/io/hlo_shapes.hpp"
 #include "tessera/notation/hlo_sharding.hpp"
 
@@ -47,6 +51,7 @@ enum class CustomCall : std::uint8_t {
   elementwise,    // all operands and the result have the same dims
   last_dim,       // along the last dim, which stays whole (softmax, normalisation)
   last_two_dims,  // on matrices, which stay whole (decompositions)
+  marker,         // the operands themselves, tuples too; a layer begins or ends here
 };
 
 // Which shardings written in the text constrain the plan.
@@ -78,6 +83,7 @@ struct ImportOptions {
       {"TopK", CustomCall::last_dim},
       {"Eigh", CustomCall::last_two_dims},
       {"Qr", CustomCall::last_two_dims},
+      {"pipeline_marker", CustomCall::marker},
   };
 };
 
@@ -146,16 +152,25 @@ class Importer {
       const bool is_argument = instruction.parameter && id != module_.entry;
       OwnOps own;
       OwnOps* const outer = std::exchange(own_, &own);
+      const graph::OpId begin = program_.graph.op_count();
       values[i] = is_argument ? arguments[static_cast<std::size_t>(*instruction.parameter)]
                               : add(computation, instruction, values, prefix);
       if (is_kept(id, i)) annotate(id, i, prefix, values[i]);
       own_ = outer;
+      say_scope(instruction, begin);
       check_size(instruction, values[i].size());
       program_.values[id][i].push_back(values[i]);
       program_.own_ops[id][i].push_back(own);
     }
     --depth_;
     return values[computation.root];
+  }
+
+  // Of the ops that an instruction became: those of a computation that it calls have their own.
+  void say_scope(const Instruction& instruction, graph::OpId begin) {
+    const std::string scope = scope_of(instruction);
+    for (graph::OpId id = begin; id < program_.graph.op_count(); ++id)
+      if (program_.graph.op(id).scope.empty()) program_.graph.op(id).scope = scope;
   }
 
   // Calls of calls grow exponentially, and so may what tuples hold.
@@ -213,6 +228,7 @@ class Importer {
       case OpClass::tuple: return flattened(site);
       case OpClass::get_tuple_element: return element(site);
       case OpClass::barrier: return barrier(site);
+      case OpClass::custom_call: return is_marker(site) ? marker(site) : add_op(site);
       case OpClass::copy: return instruction.shape.is_tuple ? flattened(site) : add_op(site);
       case OpClass::call: return take_in_call(site);
       case OpClass::fusion: return take_in_fusion(site);
@@ -267,6 +283,35 @@ class Importer {
   }
   static Leaves barrier(const Site& site) {
     return site.instruction.opcode == "add-dependency" ? site.operand(0) : flattened(site);
+  }
+
+  // --- Markers of layers -------------------------------------------------------------------------
+
+  bool is_marker(const Site& site) const {
+    const auto known = options_.custom_calls.find(site.attributes.word("custom_call_target"));
+    return known != options_.custom_calls.end() && known->second == CustomCall::marker;
+  }
+  // What follows in the text is in a part of its own, up to the next marker.
+  Leaves marker(const Site& site) {
+    Leaves leaves = flattened(site);
+    if (leaves.size() != site.instruction.shape.leaf_count())
+      throw std::invalid_argument("a marker has to hand on what it is given");
+    if (!is_end_of_layer(metadata(site.instruction, "op_type")))
+      marked_ = "marker" + std::to_string(++markers_);
+    return leaves;
+  }
+  // Alpa's other markers: what ends is followed by a beginning, if by anything.
+  static bool is_end_of_layer(std::string_view type) {
+    return type == "end" || type == "jvp_end" || type == "grad" || type == "hook";
+  }
+
+  // A text among an instruction's metadata; empty where there is none.
+  std::string_view metadata(const Instruction& instruction, std::string_view name) const {
+    const Attribute* const found = instruction.find("metadata");
+    return found == nullptr ? std::string_view() : quoted_in(module_.text_of(found->value), name);
+  }
+  std::string scope_of(const Instruction& instruction) const {
+    return marked_.empty() ? scope_in(metadata(instruction, "op_name")) : marked_;
   }
 
   // --- Annotations -------------------------------------------------------------------------------
@@ -857,6 +902,7 @@ class Importer {
       }
       case CustomCall::last_dim: return batched_rule(tensors, 1);
       case CustomCall::last_two_dims: return batched_rule(tensors, 2);
+      case CustomCall::marker: break;  // no op
     }
     return std::nullopt;
   }
@@ -947,6 +993,8 @@ class Importer {
   Program program_;
   std::map<Value, std::size_t> annotation_of_;  // its number in program_.annotations
   OwnOps* own_ = nullptr;                       // of the instruction at hand
+  std::string marked_;                          // the part that the last marker began
+  std::size_t markers_ = 0;                     // how many there were
   std::size_t leaves_ = 0;                      // of all values so far
   int depth_ = 0;
 };

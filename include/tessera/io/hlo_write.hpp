@@ -108,7 +108,7 @@ class Writer {
     if (const auto* const literal = op.attributes.find<graph::Literal>())
       operands = LiteralWriter(*literal, op.results[0]).write();
     body += "  " + op.name + " = " + types_text(op.results) + ' ' + op.kind + '(' + operands + ')' +
-            attributes(op, id) + '\n';
+            attributes(op, id) + metadata(op) + '\n';
     if (op.results.size() == 1) return;
     for (std::uint32_t r = 0; r < op.results.size(); ++r) {
       const std::string element = unused(op.name + ".result." + std::to_string(r));
@@ -116,6 +116,12 @@ class Writer {
       body += "  " + element + " = " + to_string(op.results[r]) + " get-tuple-element(" + op.name +
               "), index=" + std::to_string(r) + '\n';
     }
+  }
+
+  // As frameworks write what an op is part of.
+  static std::string metadata(const graph::Op& op) {
+    if (op.scope.empty() || op.scope.find('"') != std::string::npos) return "";
+    return ", metadata={op_name=\"" + op.scope + '/' + op.kind + "\"}";
   }
 
   void append_root(std::string& body) {

@@ -553,12 +553,33 @@ inline Layers layers_of(const graph::Graph& graph, const ForwardPart& forward, c
   return layers;
 }
 
+inline bool ends_in_number(std::string_view name) {
+  return !name.empty() && name.back() >= '0' && name.back() <= '9';
+}
 // What a parameter's name begins with, where that ends in a number: "layer12" of "layer12.up.bias".
-inline std::string_view mark_of(std::string_view name) {
+inline std::string_view mark_of_name(std::string_view name) {
   const std::string_view mark = name.substr(0, name.find('.'));
-  const bool is_numbered = !mark.empty() && mark.size() < name.size() && mark.back() >= '0' &&
-                           mark.back() <= '9';
-  return is_numbered ? mark : std::string_view();
+  return mark.size() < name.size() && ends_in_number(mark) ? mark : std::string_view();
+}
+// The outermost part that ends in a number, and what it is in: "encoder/block3" of
+// "encoder/block3/mlp1".
+inline std::string_view mark_of_scope(std::string_view scope) {
+  for (std::size_t end = 0; end < scope.size(); ++end) {
+    end = std::min(scope.find('/', end), scope.size());
+    if (ends_in_number(scope.substr(0, end))) return scope.substr(0, end);
+  }
+  return {};
+}
+
+// The marks that a heavy op bears: of its own scope, or of the parameters that it reads.
+inline std::vector<std::string_view> marks_of(const graph::Graph& graph, const ForwardPart& forward,
+                                              OpId id, bool by_scope) {
+  if (by_scope) return {mark_of_scope(graph.op(id).scope)};
+  std::vector<std::string_view> marks;
+  for (const graph::Value operand : ForwardPart::operands_of(graph, id))
+    if (forward.is_of_parameter(operand.op))
+      marks.push_back(mark_of_name(graph.op(forward.parameter_of(operand.op)).name));
+  return marks;
 }
 
 }  // namespace detail
@@ -592,25 +613,27 @@ inline Layers cluster_layers(const graph::Graph& graph, const LayerOptions& opti
   return cluster_layers(graph, options, heavy_work(graph));
 }
 
-// The layers that the names of parameters tell of: a new one begins before the first heavy forward
-// op that reads a parameter of a new name "layer12.", or whatever it is up to the first dot, if it
-// ends in a number; where least is alive between that op and the heavy one before.  What has no
-// such name is with what comes before it.  Nothing where there are not two such names.
+// The layers that a program itself tells of: by the scopes of its ops ("encoder/layer3"), which
+// markers in HLO become as well, or else by the names of parameters ("layer3.up").  A new layer
+// begins before the first heavy forward op of a new scope up to its first number, or that reads a
+// parameter of a new name up to its first dot, if that ends in a number; where least is alive
+// between that op and the heavy one before.  What has no such mark is with what comes before it.
+// Nothing where there are not two marks.
 inline std::optional<Layers> named_layers(const graph::Graph& graph) {
   const detail::ForwardPart forward(graph);
   const detail::Units units(graph, forward, heavy_work(graph));
-  std::vector<std::size_t> begins;
-  std::set<std::string_view> seen;
-  for (const graph::OpId id : forward.heavy())
-    for (const graph::Value operand : detail::ForwardPart::operands_of(graph, id)) {
-      if (!forward.is_of_parameter(operand.op)) continue;
-      const auto mark = detail::mark_of(graph.op(forward.parameter_of(operand.op)).name);
-      if (mark.empty() || !seen.insert(mark).second) continue;
-      const std::size_t unit = begins.empty() ? 0 : units.of_op[id];
-      if (begins.empty() || unit > begins.back()) begins.push_back(unit);
-    }
-  if (begins.size() < 2) return std::nullopt;
-  return detail::layers_of(graph, forward, units, begins);
+  for (const bool by_scope : {true, false}) {
+    std::vector<std::size_t> begins;
+    std::set<std::string_view> seen;
+    for (const graph::OpId id : forward.heavy())
+      for (const std::string_view mark : detail::marks_of(graph, forward, id, by_scope)) {
+        if (mark.empty() || !seen.insert(mark).second) continue;
+        const std::size_t unit = begins.empty() ? 0 : units.of_op[id];
+        if (begins.empty() || unit > begins.back()) begins.push_back(unit);
+      }
+    if (begins.size() > 1) return detail::layers_of(graph, forward, units, begins);
+  }
+  return std::nullopt;
 }
 
 }  // namespace tessera::pipeline

@@ -44,6 +44,14 @@ inline std::string outputs_text(const graph::Graph& graph, const executor::Repor
   return "outputs  some differ from the unsharded run, by up to " + extremes + '\n' + off.text();
 }
 
+// Above the rows of `count` collectives, of which so many are not as predicted.
+inline std::string collectives_title(std::size_t count, std::size_t wrong) {
+  const std::string all = std::to_string(count);
+  return "bytes    " + (wrong == 0 ? "as predicted in all " + all + " collectives\n"
+                                   : "not as predicted in " + std::to_string(wrong) + " of " + all +
+                                         " collectives\n");
+}
+
 inline std::string collectives_text(const graph::Graph& graph, const executor::Report& report) {
   if (report.collectives.empty()) return "no communication at all\n";
   Columns rows;
@@ -60,12 +68,7 @@ inline std::string collectives_text(const graph::Graph& graph, const executor::R
               : is_padded        ? "(" + bytes_text(collective.moved) + " with padding)"
                                  : ""});
   }
-  const std::string count = std::to_string(report.collectives.size());
-  return "bytes    " +
-         (wrong == 0 ? "as predicted in all " + count + " collectives\n"
-                     : "not as predicted in " + std::to_string(wrong) + " of " + count +
-                           " collectives\n") +
-         rows.text();
+  return collectives_title(report.collectives.size(), wrong) + rows.text();
 }
 
 }  // namespace detail

@@ -70,12 +70,7 @@ inline std::string stage_collectives_text(const executor::PipelineReport& report
               std::to_string(collective.runs) + (collective.runs == 1 ? " time" : " times"),
               collective.report.agrees ? "" : "DIFFERS"});
   }
-  const std::string count = std::to_string(report.collectives.size());
-  return "bytes    " +
-         (wrong == 0 ? "as predicted in all " + count + " collectives\n"
-                     : "not as predicted in " + std::to_string(wrong) + " of " + count +
-                           " collectives\n") +
-         rows.text();
+  return collectives_title(report.collectives.size(), wrong) + rows.text();
 }
 
 }  // namespace detail
