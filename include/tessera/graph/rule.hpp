@@ -249,92 +249,119 @@ constexpr std::size_t find_arrow(std::string_view text, std::size_t from) noexce
 
 // Reads "mk,kn->mn", or "b(hd)->bhd" where a dim merges factors.  A factor that only operands have
 // is summed over.  Fault::first is the offset of the letter at fault.
-constexpr ParsedRule parse_rule(std::string_view text) {
-  const auto fail = [](RuleForm rule, std::size_t at) {
-    return ParsedRule{{}, {rule, static_cast<std::int64_t>(at)}};
-  };
-  const std::size_t arrow = find_arrow(text, 0);
-  if (arrow == text.size()) return fail(RuleForm::arrow_missing, arrow);
-  if (const std::size_t second = find_arrow(text, arrow + 2); second != text.size())
-    return fail(RuleForm::second_arrow, second);
+class RuleParser {
+ public:
+  constexpr explicit RuleParser(std::string_view text) : text_(text), arrow_(find_arrow(text, 0)) {}
 
-  StaticRule rule;
-  std::array<int, 128> id_of{};  // a letter's factor, plus 1
-  std::array<bool, 128> in_tensor{}, in_result{};
-  InlineVector<char, max_letters> letters;
-  std::size_t tensors = 0, dims = 0;
+  constexpr ParsedRule parse() {
+    check_arrow();
+    if (arrow_ != 0) begin_tensor();
+    for (at_ = 0; at_ < text_.size() && !fault_; ++at_) read(text_[at_]);
+    if (is_open_) fail(RuleForm::parenthesis);
+    if (fault_) return {{}, fault_};
+    sum_what_is_in_no_result();
+    return {rule_, {}};
+  }
 
-  const auto begin_tensor = [&](bool is_result) {
-    in_tensor = {};
-    ++tensors;
-    is_result ? rule.begin_result() : rule.begin_operand();
-  };
-  InlineVector<FactorId, max_letters> merged;  // the factors inside an open parenthesis
-  bool open = false, after_arrow = false;
-  if (arrow != 0) begin_tensor(false);
-  for (std::size_t at = 0; at < text.size(); ++at) {
-    const char c = text[at];
-    if (at == arrow) {
-      if (open) return fail(RuleForm::parenthesis, at);
-      if (tensors == max_tensors) return fail(RuleForm::too_many_tensors, at);
-      after_arrow = true;
-      begin_tensor(true);
-      ++at;
+ private:
+  // The first fault counts.
+  constexpr void fail(RuleForm rule) {
+    if (!fault_) fault_ = {rule, static_cast<std::int64_t>(at_)};
+  }
+
+  constexpr void check_arrow() {
+    at_ = arrow_;
+    if (arrow_ == text_.size()) return fail(RuleForm::arrow_missing);
+    at_ = find_arrow(text_, arrow_ + 2);
+    if (at_ != text_.size()) fail(RuleForm::second_arrow);
+  }
+
+  constexpr void read(char c) {
+    if (at_ == arrow_) {
+      is_result_ = true;
+      end_tensor();
+      ++at_;  // an arrow has two characters
     } else if (c == ',') {
-      if (open) return fail(RuleForm::parenthesis, at);
-      if (tensors == max_tensors) return fail(RuleForm::too_many_tensors, at);
-      begin_tensor(after_arrow);
+      end_tensor();
     } else if (c == '(' || c == ')') {
-      if (open == (c == '(') || (c == ')' && merged.empty()))
-        return fail(RuleForm::parenthesis, at);
-      open = !open;
-      if (open) continue;
-      if (dims == max_rule_dims) return fail(RuleForm::too_many_rule_dims, at);
-      rule.add_dim(std::span<const FactorId>(merged.data(), merged.size()));
-      ++dims;
-      merged.clear();
+      read_parenthesis(c == '(');
     } else if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')) {
-      const auto letter = static_cast<std::size_t>(c);
-      if (in_tensor[letter]) return fail(RuleForm::factor_repeated, at);
-      if (id_of[letter] == 0) {
-        if (rule.factor_count() == max_letters) return fail(RuleForm::too_many_factors, at);
-        id_of[letter] = rule.add_factor({}) + 1;
-        letters.push_back(c);
-      }
-      in_tensor[letter] = true;
-      if (after_arrow) in_result[letter] = true;
-      const auto factor = static_cast<FactorId>(id_of[letter] - 1);
-      if (!open && dims == max_rule_dims) return fail(RuleForm::too_many_rule_dims, at);
-      if (open) {
-        merged.push_back(factor);
-      } else {
-        rule.add_dim(factor);
-        ++dims;
-      }
+      read_letter(static_cast<std::size_t>(c));
     } else if (c != ' ') {
-      return fail(RuleForm::not_a_factor, at);
+      fail(RuleForm::not_a_factor);
     }
   }
-  if (open) return fail(RuleForm::parenthesis, text.size());
-  for (std::size_t f = 0; f < letters.size(); ++f)
-    if (!in_result[static_cast<std::size_t>(letters[f])])
-      rule.factor(f) = {unknown_size, FactorKind::reduction, Reduction::sum};
-  return {rule, {}};
-}
+
+  constexpr void end_tensor() {
+    if (is_open_) return fail(RuleForm::parenthesis);
+    if (rule_.tensor_count() == max_tensors) return fail(RuleForm::too_many_tensors);
+    begin_tensor();
+  }
+  constexpr void begin_tensor() {
+    in_tensor_ = {};
+    is_result_ ? rule_.begin_result() : rule_.begin_operand();
+  }
+
+  constexpr void read_parenthesis(bool opens) {
+    if (opens == is_open_ || (!opens && merged_.empty())) return fail(RuleForm::parenthesis);
+    is_open_ = opens;
+    if (opens) return;
+    add_dim(std::span<const FactorId>(merged_.data(), merged_.size()));
+    merged_.clear();
+  }
+
+  constexpr void read_letter(std::size_t letter) {
+    if (in_tensor_[letter]) return fail(RuleForm::factor_repeated);
+    if (id_of_[letter] == 0) {
+      if (rule_.factor_count() == max_letters) return fail(RuleForm::too_many_factors);
+      id_of_[letter] = rule_.add_factor({}) + 1;
+    }
+    in_tensor_[letter] = true;
+    if (is_result_) in_result_[letter] = true;
+    const auto factor = static_cast<FactorId>(id_of_[letter] - 1);
+    if (is_open_)
+      merged_.push_back(factor);
+    else
+      add_dim(std::span<const FactorId>(&factor, 1));
+  }
+
+  constexpr void add_dim(std::span<const FactorId> factors) {
+    if (dims_ == max_rule_dims) return fail(RuleForm::too_many_rule_dims);
+    rule_.add_dim(factors);
+    ++dims_;
+  }
+
+  constexpr void sum_what_is_in_no_result() {
+    for (std::size_t letter = 0; letter < id_of_.size(); ++letter)
+      if (id_of_[letter] != 0 && !in_result_[letter])
+        rule_.factor(static_cast<std::size_t>(id_of_[letter] - 1)) = {
+            unknown_size, FactorKind::reduction, Reduction::sum};
+  }
+
+  std::string_view text_;
+  std::size_t arrow_, at_ = 0;
+  RuleFault fault_;
+  StaticRule rule_;
+  std::array<int, 128> id_of_{};  // a letter's factor, plus 1
+  std::array<bool, 128> in_tensor_{}, in_result_{};
+  std::size_t dims_ = 0;
+  InlineVector<FactorId, max_letters> merged_;  // the factors inside an open parenthesis
+  bool is_open_ = false, is_result_ = false;
+};
 
 }  // namespace detail
 
 // A rule from a string literal; a mistake in it does not compile.
 template<FixedString Text>
 inline constexpr StaticRule rule = [] {
-  constexpr detail::ParsedRule parsed = detail::parse_rule(Text.view());
+  constexpr detail::ParsedRule parsed = detail::RuleParser(Text.view()).parse();
   static_assert(Reject<parsed.fault>::passed);
   return parsed.rule;
 }();
 
 // A rule from a string known at run time.  Throws InvalidRule.
 inline Rule make_rule(std::string_view text) {
-  const detail::ParsedRule parsed = detail::parse_rule(text);
+  const detail::ParsedRule parsed = detail::RuleParser(text).parse();
   if (parsed.fault)
     throw InvalidRule(
         "rule \"" + std::string(text) + "\", offset " + std::to_string(parsed.fault.first),

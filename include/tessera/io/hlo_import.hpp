@@ -603,16 +603,10 @@ class Importer {
 
   using Passes = std::vector<graph::PartialPass>;
 
-  // Nothing for an op that has no rule of its own.
-  std::optional<graph::Rule> rule_of(const Site& site, const Tensors& tensors) const {
-    const auto& in = tensors.operand_dims;
-    const Dims& out = tensors.result_dims.empty() ? scalar_ : tensors.result_dims[0];
-    const auto elementwise = [&](const Passes& passes) {
-      return graph::elementwise_rule(in, out, passes);
-    };
+  // What partial results an op lets through that goes element by element; nothing for all others.
+  std::optional<Passes> passes_of(const Site& site, const Tensors& tensors) const {
     constexpr graph::ReductionSet sum = graph::reduction_set(Reduction::sum);
     switch (opcode_info(site.instruction.opcode)->op_class) {
-      case OpClass::iota: return graph::source_rule(out);
       case OpClass::random:
       case OpClass::stochastic_convert:
       case OpClass::unary:
@@ -620,18 +614,29 @@ class Importer {
       case OpClass::clamp:
       case OpClass::reduce_precision:
       case OpClass::is_finite:
-      case OpClass::map: return elementwise({});
-      case OpClass::copy: return elementwise({{graph::any_reduction, 0b1}});
+      case OpClass::map: return Passes{};
+      case OpClass::copy: return Passes{{graph::any_reduction, 0b1}};
       case OpClass::linear:
-      case OpClass::real_imag: return elementwise({{sum, 0b1}});
-      case OpClass::complex: return elementwise({{sum, 0b11}});
+      case OpClass::real_imag: return Passes{{sum, 0b1}};
+      case OpClass::complex: return Passes{{sum, 0b11}};
       case OpClass::binary:
-        return elementwise(
-            graph::binary_passes(site.instruction.opcode, tensors.results[0].element));
-      case OpClass::select: return elementwise({{graph::any_reduction, 0b110}});
+        return graph::binary_passes(site.instruction.opcode, tensors.results[0].element);
+      case OpClass::select: return Passes{{graph::any_reduction, 0b110}};
       case OpClass::convert:
-        return elementwise(graph::convert_passes(
-            program_.graph.type_of(tensors.operands[0]).element, tensors.results[0].element));
+        return graph::convert_passes(program_.graph.type_of(tensors.operands[0]).element,
+                                     tensors.results[0].element);
+      default: return std::nullopt;
+    }
+  }
+
+  // Nothing for an op that has no rule of its own.
+  std::optional<graph::Rule> rule_of(const Site& site, const Tensors& tensors) const {
+    const auto& in = tensors.operand_dims;
+    const Dims& out = tensors.result_dims.empty() ? scalar_ : tensors.result_dims[0];
+    if (const auto passes = passes_of(site, tensors))
+      return graph::elementwise_rule(in, out, *passes);
+    switch (opcode_info(site.instruction.opcode)->op_class) {
+      case OpClass::iota: return graph::source_rule(out);
       case OpClass::bitcast: return bitcast_rule(site, tensors);
       case OpClass::bitcast_convert: return bitcast_convert_rule(tensors);
       case OpClass::broadcast:
@@ -648,12 +653,7 @@ class Importer {
       case OpClass::dynamic_update_slice:
         return graph::dynamic_update_slice_rule(in[0], in[1], std::span(in).subspan(2));
       case OpClass::pad: return graph::pad_rule(in[0], out, site.attributes.padding());
-      case OpClass::dot:
-        return graph::dot_rule(
-            in[0], in[1],
-            {site.attributes.ints("lhs_contracting_dims"),
-             site.attributes.ints("rhs_contracting_dims"), site.attributes.ints("lhs_batch_dims"),
-             site.attributes.ints("rhs_batch_dims")});
+      case OpClass::dot: return graph::dot_rule(in[0], in[1], detail::dot_dims(site.attributes));
       case OpClass::convolution: return convolution_rule(site, tensors);
       case OpClass::reduce: return reduce_rule(site, tensors);
       case OpClass::reduce_window: {

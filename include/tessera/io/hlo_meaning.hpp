@@ -191,6 +191,11 @@ inline graph::ConvolutionDims convolution_dims(const AttributeAccess& attributes
   }
   return dims;
 }
+// Of a product.
+inline graph::DotDims dot_dims(const AttributeAccess& attributes) {
+  return {attributes.ints("lhs_contracting_dims"), attributes.ints("rhs_contracting_dims"),
+          attributes.ints("lhs_batch_dims"), attributes.ints("rhs_batch_dims")};
+}
 // Of a gather.
 inline graph::GatherDims gather_dims(const AttributeAccess& attributes) {
   return {attributes.ints("offset_dims"),           attributes.ints("collapsed_slice_dims"),
@@ -208,6 +213,127 @@ inline graph::ScatterDims scatter_dims(const AttributeAccess& attributes) {
           attributes.integer("index_vector_dim", 0)};
 }
 
+// What one instruction computes, by its opcode.
+class MeaningReader {
+ public:
+  MeaningReader(const Module& module, const Instruction& instruction, std::size_t operand_rank)
+      : module_(module),
+        instruction_(instruction),
+        attributes_(module, instruction),
+        operand_rank_(operand_rank) {}
+
+  graph::Attributes read() const {
+    switch (opcode_info(instruction_.opcode)->op_class) {
+      case OpClass::constant: return constant();
+      case OpClass::iota: return graph::Dim{attributes_.integer("iota_dimension", 0)};
+      case OpClass::compare: return comparison();
+      case OpClass::concatenate: return graph::Dim{attributes_.ints("dimensions")[0]};
+      case OpClass::broadcast:
+      case OpClass::transpose:
+      case OpClass::reverse: return graph::DimList{attributes_.ints("dimensions")};
+      case OpClass::slice: return graph::Slicing{attributes_.slice()};
+      case OpClass::pad: return graph::Padding{attributes_.padding()};
+      case OpClass::dot: return dot_dims(attributes_);
+      case OpClass::convolution: return convolution();
+      case OpClass::reduce: return reduce();
+      case OpClass::reduce_window: return reduce_window();
+      case OpClass::select_and_scatter: return select_and_scatter();
+      case OpClass::gather: return gather_dims(attributes_);
+      case OpClass::scatter: return scatter();
+      case OpClass::sort: return sort();
+      case OpClass::topk:
+        return graph::TopK{attributes_.integer("k", 0), attributes_.word("largest") != "false"};
+      case OpClass::batch_norm_training:
+      case OpClass::batch_norm_inference:
+      case OpClass::batch_norm_grad: return batch_norm();
+      case OpClass::custom_call:
+        return graph::Target{std::string(attributes_.word("custom_call_target"))};
+      default: return {};
+    }
+  }
+
+ private:
+  // The one computation that an attribute names; null where it names none, or several.
+  const Computation* called(std::string_view attribute) const {
+    const std::vector<std::uint32_t> ids = instruction_.called_as(attribute);
+    return ids.size() == 1 && ids[0] != missing_computation ? &module_.computations[ids[0]]
+                                                            : nullptr;
+  }
+  Reduction reducer(std::string_view attribute) const {
+    const Computation* const computation = called(attribute);
+    return computation == nullptr ? Reduction::none : reducer_of(*computation);
+  }
+  std::optional<graph::Direction> comparator(std::string_view attribute) const {
+    const Computation* const computation = called(attribute);
+    return computation == nullptr ? std::nullopt : comparator_of(module_, *computation);
+  }
+
+  graph::Attributes constant() const {
+    if (instruction_.shape.is_tuple) return {};
+    const auto literal =
+        LiteralReader(module_.text_of(instruction_.literal), instruction_.shape.array.element)
+            .read();
+    return literal ? graph::Attributes(*literal) : graph::Attributes();
+  }
+  graph::Attributes comparison() const {
+    const auto direction = direction_named(attributes_.word("direction"));
+    return direction ? graph::Attributes(graph::Comparison{*direction}) : graph::Attributes();
+  }
+  graph::Attributes convolution() const {
+    graph::ConvolutionDims dims = convolution_dims(attributes_);
+    std::vector<graph::WindowDim> window = attributes_.window(dims.input_space.size());
+    return graph::Convolution{std::move(dims), std::move(window)};
+  }
+  graph::Attributes reduce() const {
+    const Reduction reduction = reducer("to_apply");
+    if (reduction != Reduction::none)
+      return graph::Reducing{attributes_.ints("dimensions"), reduction};
+    const Computation* const computation = called("to_apply");
+    auto how = computation == nullptr ? std::nullopt : scalar_steps_of(module_, *computation);
+    if (!how) return {};
+    how->dims = attributes_.ints("dimensions");
+    return std::move(*how);
+  }
+  graph::Attributes reduce_window() const {
+    const Reduction reduction = reducer("to_apply");
+    if (reduction == Reduction::none) return {};
+    return graph::WindowReducing{attributes_.window(operand_rank_), reduction};
+  }
+  graph::Attributes select_and_scatter() const {
+    const auto order = comparator("select");
+    const Reduction reduction = reducer("scatter");
+    if (!order || reduction == Reduction::none) return {};
+    return graph::WindowScattering{attributes_.window(operand_rank_), *order, reduction};
+  }
+  graph::Attributes scatter() const {
+    const Computation* const combiner = called("to_apply");
+    if (combiner == nullptr) return {};
+    // An assignment returns its second parameter.
+    const bool assigns = combiner->parameters.size() == 2 &&
+                         combiner->root == combiner->parameters[1];
+    const Reduction reduction = reducer_of(*combiner);
+    if (reduction == Reduction::none && !assigns) return {};
+    return graph::Scattering{scatter_dims(attributes_), reduction};
+  }
+  graph::Attributes sort() const {
+    const auto order = comparator("to_apply");
+    const std::vector<Extent> dims = attributes_.ints("dimensions");
+    if (!order || dims.size() != 1) return {};
+    return graph::Sorting{dims[0], *order, attributes_.word("is_stable") == "true"};
+  }
+  graph::Attributes batch_norm() const {
+    const std::string_view epsilon = attributes_.word("epsilon");
+    graph::Normalisation result{0, attributes_.integer("feature_index", 0)};
+    std::from_chars(epsilon.data(), epsilon.data() + epsilon.size(), result.epsilon);
+    return result;
+  }
+
+  const Module& module_;
+  const Instruction& instruction_;
+  AttributeAccess attributes_;
+  std::size_t operand_rank_;
+};
+
 }  // namespace detail
 
 // What the instruction computes, as far as its opcode leaves it open; empty where that is nothing,
@@ -215,96 +341,7 @@ inline graph::ScatterDims scatter_dims(const AttributeAccess& attributes) {
 // the operands it needs
 inline graph::Attributes attributes_of(const Module& module, const Instruction& instruction,
                                        std::size_t operand_rank) {
-  const AttributeAccess attributes(module, instruction);
-  const auto called = [&](std::string_view attribute) -> const Computation* {
-    const std::vector<std::uint32_t> ids = instruction.called_as(attribute);
-    return ids.size() == 1 && ids[0] != missing_computation ? &module.computations[ids[0]]
-                                                            : nullptr;
-  };
-  const auto reducer = [&](std::string_view attribute) {
-    const Computation* const computation = called(attribute);
-    return computation == nullptr ? Reduction::none : reducer_of(*computation);
-  };
-  switch (opcode_info(instruction.opcode)->op_class) {
-    case OpClass::constant: {
-      if (instruction.shape.is_tuple) return {};
-      const auto literal = detail::LiteralReader(module.text_of(instruction.literal),
-                                                 instruction.shape.array.element)
-                               .read();
-      return literal ? graph::Attributes(*literal) : graph::Attributes();
-    }
-    case OpClass::iota: return graph::Dim{attributes.integer("iota_dimension", 0)};
-    case OpClass::compare: {
-      const auto direction = detail::direction_named(attributes.word("direction"));
-      return direction ? graph::Attributes(graph::Comparison{*direction}) : graph::Attributes();
-    }
-    case OpClass::concatenate: return graph::Dim{attributes.ints("dimensions")[0]};
-    case OpClass::broadcast:
-    case OpClass::transpose:
-    case OpClass::reverse: return graph::DimList{attributes.ints("dimensions")};
-    case OpClass::slice: return graph::Slicing{attributes.slice()};
-    case OpClass::pad: return graph::Padding{attributes.padding()};
-    case OpClass::dot:
-      return graph::DotDims{attributes.ints("lhs_contracting_dims"),
-                            attributes.ints("rhs_contracting_dims"),
-                            attributes.ints("lhs_batch_dims"), attributes.ints("rhs_batch_dims")};
-    case OpClass::convolution: {
-      graph::ConvolutionDims dims = detail::convolution_dims(attributes);
-      std::vector<graph::WindowDim> window = attributes.window(dims.input_space.size());
-      return graph::Convolution{std::move(dims), std::move(window)};
-    }
-    case OpClass::reduce: {
-      if (reducer("to_apply") != Reduction::none)
-        return graph::Reducing{attributes.ints("dimensions"), reducer("to_apply")};
-      const Computation* const computation = called("to_apply");
-      auto how = computation == nullptr ? std::nullopt
-                                        : detail::scalar_steps_of(module, *computation);
-      if (!how) return {};
-      how->dims = attributes.ints("dimensions");
-      return std::move(*how);
-    }
-    case OpClass::reduce_window:
-      if (reducer("to_apply") == Reduction::none) return {};
-      return graph::WindowReducing{attributes.window(operand_rank), reducer("to_apply")};
-    case OpClass::select_and_scatter: {
-      const Computation* const select = called("select");
-      const auto order = select == nullptr ? std::nullopt : detail::comparator_of(module, *select);
-      if (!order || reducer("scatter") == Reduction::none) return {};
-      return graph::WindowScattering{attributes.window(operand_rank), *order, reducer("scatter")};
-    }
-    case OpClass::gather: return detail::gather_dims(attributes);
-    case OpClass::scatter: {
-      const Computation* const combiner = called("to_apply");
-      if (combiner == nullptr) return {};
-      // An assignment returns its second parameter.
-      const bool assigns = combiner->parameters.size() == 2 &&
-                           combiner->root == combiner->parameters[1];
-      const Reduction reduction = reducer_of(*combiner);
-      if (reduction == Reduction::none && !assigns) return {};
-      return graph::Scattering{detail::scatter_dims(attributes), reduction};
-    }
-    case OpClass::sort: {
-      const Computation* const comparator = called("to_apply");
-      const auto order = comparator == nullptr ? std::nullopt
-                                               : detail::comparator_of(module, *comparator);
-      const std::vector<Extent> dims = attributes.ints("dimensions");
-      if (!order || dims.size() != 1) return {};
-      return graph::Sorting{dims[0], *order, attributes.word("is_stable") == "true"};
-    }
-    case OpClass::topk:
-      return graph::TopK{attributes.integer("k", 0), attributes.word("largest") != "false"};
-    case OpClass::batch_norm_training:
-    case OpClass::batch_norm_inference:
-    case OpClass::batch_norm_grad: {
-      const std::string_view epsilon = attributes.word("epsilon");
-      graph::Normalisation result{0, attributes.integer("feature_index", 0)};
-      std::from_chars(epsilon.data(), epsilon.data() + epsilon.size(), result.epsilon);
-      return result;
-    }
-    case OpClass::custom_call:
-      return graph::Target{std::string(attributes.word("custom_call_target"))};
-    default: return {};
-  }
+  return detail::MeaningReader(module, instruction, operand_rank).read();
 }
 
 }  // namespace tessera::io::hlo
