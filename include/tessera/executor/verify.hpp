@@ -17,8 +17,10 @@
 // element, rounding has left nothing to hold a run in the program's own types against: of such an
 // output they must be numbers where the unsharded run's are, and the run in double is its judge.
 // That one takes the same steps with the same shards, so what is wrong with a plan is wrong there,
-// too; and what it may be off by never exceeds 2e-6, whatever rounding does to the program's own
-// types.
+// too.  What it may be off by is measured in double itself, by inputs that are off by their last
+// bit: rounding in the program's own types, which may overflow, can only make it less.  Some
+// outputs are nothing but rounding even so, as the gradient of a bias that softmax takes no notice
+// of.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -32,6 +34,7 @@
 #include <string>
 #include <vector>
 
+#include "tessera/core/integer.hpp"
 #include "tessera/core/wide.hpp"
 #include "tessera/executor/interpret.hpp"
 #include "tessera/executor/spmd.hpp"
@@ -138,13 +141,30 @@ inline double whole_difference(const Tensor& a, const Tensor& b) {
   return difference({a, whole_slice(a.dims()), a.dims()}, b);
 }
 
+// Numbers in double, each a last bit more or less than it was.
+inline std::vector<Tensor> nudged(std::vector<Tensor> tensors) {
+  for (Tensor& tensor : tensors) {
+    if (tensor.element() != ElementType::f64) continue;
+    for (std::size_t i = 0; i < tensor.size(); ++i) {
+      const double limit = mix_bits(i) % 2 == 0 ? std::numeric_limits<double>::max()
+                                                : std::numeric_limits<double>::lowest();
+      const double number = tensor.number(i);
+      if (number != 0 && std::isfinite(number)) tensor.set_number(i, std::nextafter(number, limit));
+    }
+  }
+  return tensors;
+}
+
 // Rounding is measured and not guessed: by how much the unsharded run is off the same in double
 // (where it is in double, that in float is off), a sharded one may be off it too, several times
-// over.  In double as much of that is left as the types differ, which is next to nothing.
-// `outputs` are the unsharded run's; in_floats() runs it with all numbers in float.
+// over.  In double as much of that is left as the types differ, which is next to nothing, and no
+// more than the last bits of its inputs make.
+// `outputs` are the unsharded run's; `nudged_outputs` those in double of inputs that were nudged();
+// in_floats() runs it with all numbers in float.
 template<class InFloats>
 Tolerances tolerances_of(const graph::Graph& graph, const std::vector<Tensor>& outputs,
-                         const std::vector<Tensor>& outputs_in_double, InFloats&& in_floats) {
+                         const std::vector<Tensor>& outputs_in_double,
+                         const std::vector<Tensor>& nudged_outputs, InFloats&& in_floats) {
   Tolerances result;
   if (outputs.empty()) return result;
   double unit = coarsest_unit(graph);
@@ -163,9 +183,9 @@ Tolerances tolerances_of(const graph::Graph& graph, const std::vector<Tensor>& o
     // Also where an output happens to be off by less than most.
     const double rounding = graph::is_floating(element) ? std::max(off[i], sorted[off.size() / 2])
                                                         : off[i];
-    // Where the program's own types overflow, rounding is without bound; this must not be.
-    const double known = std::min(rounding, 1.0);
-    const double fine = graph::is_floating(element) ? std::max(1000 * known * share, 1e-10) : 0;
+    const double last_bits = whole_difference(nudged_outputs[i], outputs_in_double[i]);
+    const double left = std::min(rounding * share, last_bits);
+    const double fine = graph::is_floating(element) ? std::max(1000 * left, 1e-10) : 0;
     result.in_double.push_back(fine);
     result.own.push_back(
         element == ElementType::f64 ? fine : std::max(10 * rounding, 100 * rounding_unit(element)));
@@ -189,10 +209,14 @@ inline Expectation expectation_of(const graph::Graph& graph, std::vector<Tensor>
   result.inputs_in_double = with_floats(result.inputs, ElementType::f64);
   result.outputs = interpret(graph, result.inputs);
   result.outputs_in_double = interpret(result.graph_in_double, result.inputs_in_double);
-  result.tolerances = detail::tolerances_of(graph, result.outputs, result.outputs_in_double, [&] {
+  const std::vector<Tensor> nudged_outputs =
+      interpret(result.graph_in_double, detail::nudged(result.inputs_in_double));
+  const auto in_floats = [&] {
     return interpret(with_floats(graph, ElementType::f32),
                      with_floats(result.inputs, ElementType::f32));
-  });
+  };
+  result.tolerances = detail::tolerances_of(graph, result.outputs, result.outputs_in_double,
+                                            nudged_outputs, in_floats);
   return result;
 }
 

@@ -100,9 +100,14 @@ inline StepExpectation step_expectation_of(const graph::Graph& graph, StepInputs
   for (const StepOutput& name : result.names) result.values.push_back(graph.outputs[name.output]);
   result.outputs = step.run(result.inputs);
   result.outputs_in_double = exact.run(result.inputs_in_double);
-  result.tolerances = detail::tolerances_of(graph, result.outputs, result.outputs_in_double, [&] {
+  StepInputs nudged;
+  for (const std::vector<Tensor>& tensors : result.inputs_in_double)
+    nudged.push_back(detail::nudged(tensors));
+  const auto in_floats = [&] {
     return StepOnOneDevice(with_floats(graph, ElementType::f32)).run(inputs_in(ElementType::f32));
-  });
+  };
+  result.tolerances = detail::tolerances_of(graph, result.outputs, result.outputs_in_double,
+                                            exact.run(nudged), in_floats);
   return result;
 }
 
