@@ -148,8 +148,8 @@ Graph gpt_layer(Extent batch, Extent s, Extent h, Extent a) {
 
 TEST_CASE("a layer of GPT-22B on eight A100s takes about as long as was measured") {
   // Korthikanti et al., table 4: forward in 7.7 ms with tensor parallelism, in 7.2 ms with sequence
-  // parallelism too.  Ours need not split the batch's one layer as theirs did, and its scores are not
-  // dropped out, which takes reading and writing them once more.
+  // parallelism too.  Ours need not split the batch's one layer as theirs did, and its scores are
+  // not dropped out, which takes reading and writing them once more.
   const Graph graph = gpt_layer(4, 2048, 6144, 64);
   const plan::Plan plan = planned(graph, "dgx-a100-80gb-selene:8", DynamicMesh{8});
   check_plan(graph, plan);
