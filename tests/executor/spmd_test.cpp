@@ -12,6 +12,7 @@
 #include "instances/executor.hpp"
 #include "support/files.hpp"
 #include "support/random.hpp"
+#include "support/sanitized.hpp"
 #include "tessera/executor/inputs.hpp"
 #include "tessera/executor/random_plan.hpp"
 #include "tessera/executor/training.hpp"
@@ -178,15 +179,6 @@ void for_each_setting(Visit&& visit) {
       }
 }
 
-// Sanitizers make runs many times as long, and look for other mistakes than a strategy's.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool is_slow = true;
-#elif defined(__has_feature)
-constexpr bool is_slow = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
-#else
-constexpr bool is_slow = false;
-#endif
-
 TEST_CASE("mk,kn->mn: every strategy on five meshes, in float and double, even and uneven") {
   std::size_t plans = 0;
   for_each_setting([&](const DynamicMesh& mesh, ElementType element, bool is_even) {
@@ -194,9 +186,9 @@ TEST_CASE("mk,kn->mn: every strategy on five meshes, in float and double, even a
     graph::Builder b;
     const auto x = b.parameter("x", element, {m, k}), w = b.parameter("w", element, {k, n});
     b.output(einsum<"mk,kn->mn">(x, w));
-    plans += check_strategies(b.graph(), mesh, k, is_slow ? 7 : 1);
+    plans += check_strategies(b.graph(), mesh, k, tessera_test::is_sanitized ? 7 : 1);
   });
-  CHECK(plans > (is_slow ? 100 : 500));
+  CHECK(plans > (tessera_test::is_sanitized ? 100 : 500));
 }
 
 // On three axes there are thousands.
@@ -209,10 +201,10 @@ TEST_CASE("bmk,bkn->bmn: every strategy on five meshes, in float and double, eve
     const auto x = b.parameter("x", element, {batch, m, k});
     const auto w = b.parameter("w", element, {batch, k, n});
     b.output(einsum<"bmk,bkn->bmn">(x, w));
-    const std::size_t stride = is_slow ? (mesh.rank() == 3 ? 61U : 7U) : 1U;
+    const std::size_t stride = tessera_test::is_sanitized ? (mesh.rank() == 3 ? 61U : 7U) : 1U;
     plans += check_strategies(b.graph(), mesh, k, stride);
   });
-  CHECK(plans > (is_slow ? 200 : 20'000));
+  CHECK(plans > (tessera_test::is_sanitized ? 200 : 20'000));
 }
 
 // --- Training steps ------------------------------------------------------------------------------

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "support/programs.hpp"
+#include "support/sanitized.hpp"
 #include "tessera/cost.hpp"
 #include "tessera/graph.hpp"
 #include "tessera/models.hpp"
@@ -185,7 +186,7 @@ class AllPlans {
 // --- What it judges ------------------------------------------------------------------------------
 
 TEST_CASE("property: memory with buffers is what the plan's steps say") {
-  for (std::uint64_t seed = 0; seed < 60; ++seed) {
+  for (std::uint64_t seed = 0; seed < tessera_test::share_of(60); ++seed) {
     CAPTURE(seed);
     const Graph graph = random_program(seed, small);
     for (const DynamicMesh& mesh : {DynamicMesh{2}, DynamicMesh{2, 2}}) {
@@ -204,8 +205,10 @@ TEST_CASE("property: memory with buffers is what the plan's steps say") {
 }
 
 TEST_CASE("property: no plan that fits with its buffers is cheaper than the one that is found") {
+  const int enough = tessera_test::is_sanitized ? 1 : 5;
   int judged = 0, dearer = 0, none = 0;
-  for (std::uint64_t seed = 0; seed < 100; ++seed) {
+  for (std::uint64_t seed = 0; judged < 20 * enough || dearer < enough || none < enough; ++seed) {
+    REQUIRE(seed < 1000);
     CAPTURE(seed);
     const Graph graph = random_program(seed, small);
     const DynamicMesh mesh{2};
@@ -238,9 +241,6 @@ TEST_CASE("property: no plan that fits with its buffers is cheaper than the one 
   }
   MESSAGE(judged << " budgets, of which buffers make " << dearer << " dearer and " << none
                  << " impossible");
-  CHECK(judged >= 100);
-  CHECK(dearer >= 5);
-  CHECK(none >= 5);
 }
 
 TEST_CASE("what data parallelism needs is told by a plan whose weights are whole, its batch cut") {

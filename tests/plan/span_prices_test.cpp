@@ -96,7 +96,7 @@ TEST_CASE("layers that are alike are priced once, and as each would be by itself
   options.microbatches = 8;
   options.whole_spans = true;
   options.threads = 2;
-  const plan::SpanPrices prices(program, c.cluster, views, options);
+  const plan::SpanPrices prices(program, c.cluster, views, options, plan::plan_span);
   CHECK(prices.statistics().distinct_layers < 21);
   CHECK(prices.statistics().solved == 2 * prices.statistics().distinct_layers);
   for (std::size_t view = 0; view < views.size(); ++view)
@@ -133,7 +133,7 @@ TEST_CASE("layer by layer costs no less than whole, and hardly more") {
   const std::vector<plan::View> views{{{1, 4}, 0, DynamicMesh{4}}};
   plan::PricingOptions options;
   options.microbatches = 8;
-  const plan::SpanPrices layered(program, c.cluster, views, options);
+  const plan::SpanPrices layered(program, c.cluster, views, options, plan::plan_span);
   CHECK(layered.statistics().distinct_layers == 3);
   CHECK(layered.statistics().solved == 3);
   const auto busy = [](const SpanPrice& price) {
@@ -161,7 +161,7 @@ TEST_CASE("the plan behind a price is the one that was priced") {
     plan::PricingOptions options;
     options.microbatches = 4;
     options.whole_spans = whole;
-    const plan::SpanPrices prices(program, c.cluster, views, options);
+    const plan::SpanPrices prices(program, c.cluster, views, options, plan::plan_span);
     for (std::size_t layer = 0; layer < 4; ++layer) {
       CAPTURE(layer);
       const SpanPrice again =

@@ -98,10 +98,11 @@ inline std::vector<View> views_of(const pipeline::Submeshes& submeshes,
 class PipelinePlanner {
  public:
   PipelinePlanner(const graph::Graph& graph, const pipeline::Layers& layers,
-                  const cost::Cluster& cluster, const PipelineOptions& options)
+                  const cost::Cluster& cluster, const PipelineOptions& options, SpanPlanner planner)
       : program_(graph, layers),
         cluster_(cluster),
         options_(options),
+        planner_(planner),
         submeshes_(options.submeshes.empty() ? default_submeshes(hosts_of(cluster))
                                              : options.submeshes),
         deadline_(options.pricing.solver) {
@@ -113,7 +114,7 @@ class PipelinePlanner {
     PricingOptions pricing = options_.pricing;
     pricing.microbatches = options_.microbatches;
     spans_ = std::make_shared<SpanPrices>(program_, cluster_, views_of(submeshes_, options_.meshes),
-                                          pricing);
+                                          pricing, planner_);
     prices_.emplace(program_, cluster_, *spans_);
     PipelinePlan best = empty_plan();
     for (const Kind kind : kinds()) {
@@ -415,6 +416,7 @@ class PipelinePlanner {
   pipeline::LayeredProgram program_;
   const cost::Cluster& cluster_;
   const PipelineOptions& options_;
+  SpanPlanner planner_;
   pipeline::Submeshes submeshes_;
   solver::Deadline deadline_;
   std::shared_ptr<SpanPrices> spans_;
@@ -437,7 +439,7 @@ PipelinePlan plan_pipeline(const graph::Graph& graph, const L& layers, const cos
   if (options.microbatches < 1)
     throw std::invalid_argument("pipeline: " + std::to_string(options.microbatches) +
                                 " microbatches; there must be 1 at least");
-  return detail::PipelinePlanner(graph, layers, cluster, options).run();
+  return detail::PipelinePlanner(graph, layers, cluster, options, plan_span).run();
 }
 
 }  // namespace tessera::plan

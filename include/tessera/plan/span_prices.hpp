@@ -62,6 +62,11 @@ struct PricingProgress {
   std::size_t solved = 0;           // problems
 };
 
+// plan_span(), by its address: so that who includes this without asking for a price does not
+// compile the planner.
+using SpanPlanner = Plan (*)(const pipeline::SpanProgram&, const DynamicMesh&,
+                             const cost::ClusterModel&, const SpanRequest&);
+
 struct PricingOptions {
   std::int64_t microbatches = 1;
   bool whole_spans = false;
@@ -171,13 +176,14 @@ class SpanPrices {
     pipeline::OpPart part{};
   };
 
-  // Prices everything.  Where cancelled, what is not
+  // Prices everything, by plans of `planner`, which is plan_span.  Where cancelled, what is not
   // priced by then has no price.  Throws what plan() throws for reasons that no other view cures.
   SpanPrices(const pipeline::LayeredProgram& program, const cost::Cluster& cluster,
-             std::vector<View> views, PricingOptions options)
+             std::vector<View> views, PricingOptions options, SpanPlanner planner)
       : cluster_(cluster),
         views_(std::move(views)),
         options_(std::move(options)),
+        planner_(planner),
         deadline_(options_.solver) {
     enter_spans(program);
     if (!options_.whole_spans) find_run();
@@ -243,7 +249,7 @@ class SpanPrices {
         request.received.emplace_back(sharding);
       for (const DynamicSharding sharding : price->sent) request.sent.emplace_back(sharding);
     }
-    return plan_span(spans_[span], views_[view].mesh, model_of(views_[view]), request);
+    return planner_(spans_[span], views_[view].mesh, model_of(views_[view]), request);
   }
 
  private:
@@ -625,7 +631,7 @@ class SpanPrices {
       least = least_work(spans_[span], formulation, options_.microbatches);
     };
     try {
-      const Plan plan = plan_span(spans_[span], views_[pricing.view].mesh, pricing.model, request);
+      const Plan plan = planner_(spans_[span], views_[pricing.view].mesh, pricing.model, request);
       const std::lock_guard lock(mutex_);
       ++statistics_.solved;
       if (!plan.has_ops()) {
@@ -650,6 +656,7 @@ class SpanPrices {
   cost::Cluster cluster_;
   std::vector<View> views_;
   PricingOptions options_;
+  SpanPlanner planner_;
   solver::Deadline deadline_;
   std::vector<pipeline::SpanProgram> spans_;
   std::vector<std::size_t> class_of_;
