@@ -124,6 +124,21 @@ constexpr tessera_test::ProgramSizes small{f32, 4, 3, 4, 4};
 // Too few rows to be cut over every axis, so that it takes communication to use all.
 constexpr tessera_test::ProgramSizes flat{f32, 1, 2, 2, 3};
 
+// What the optimum costs, with pruning and without.
+Wide check_pruning(const Graph& graph, const DynamicMesh& mesh, const cost::Alpa& model) {
+  plan::Options all;
+  all.prune = false;
+  const plan::Plan pruned = plan::plan(graph, mesh, model);
+  const plan::Plan unpruned = plan::plan(graph, mesh, model, all);
+  REQUIRE(pruned.status == solver::Status::optimal);
+  REQUIRE(unpruned.status == solver::Status::optimal);
+  CHECK(pruned.cost == unpruned.cost);
+  CHECK(pruned.problem_strategies <= unpruned.problem_strategies);
+  check_plan(graph, pruned);
+  check_plan(graph, unpruned);
+  return pruned.cost;
+}
+
 TEST_CASE("property: pruning of every kind loses no optimum") {
   for (std::uint64_t seed = 0; seed < tessera_test::share_of(200); ++seed) {
     CAPTURE(seed);
@@ -132,16 +147,7 @@ TEST_CASE("property: pruning of every kind loses no optimum") {
                              : seed % 3 == 1 ? DynamicMesh{1, 2}
                                              : DynamicMesh{2, 2};
     const cost::Alpa model = mesh.rank() == 1 ? cost::Alpa({{1, 1}}, {{1, 1}}) : alpa("1", "0.1");
-    plan::Options all;
-    all.prune = false;
-    const plan::Plan pruned = plan::plan(graph, mesh, model);
-    const plan::Plan unpruned = plan::plan(graph, mesh, model, all);
-    REQUIRE(pruned.status == solver::Status::optimal);
-    REQUIRE(unpruned.status == solver::Status::optimal);
-    CHECK(pruned.cost == unpruned.cost);
-    CHECK(pruned.problem_strategies <= unpruned.problem_strategies);
-    check_plan(graph, pruned);
-    check_plan(graph, unpruned);
+    check_pruning(graph, mesh, model);
   }
 }
 
@@ -156,17 +162,7 @@ TEST_CASE("property: pruning loses no optimum on meshes of three axes, uneven on
     const DynamicMesh mesh = meshes[seed % 4];
     CAPTURE(to_string(mesh));
     const Graph graph = random_program(seed, seed % 8 < 4 ? small : flat);
-    plan::Options all;
-    all.prune = false;
-    const plan::Plan pruned = plan::plan(graph, mesh, model);
-    const plan::Plan unpruned = plan::plan(graph, mesh, model, all);
-    REQUIRE(pruned.status == solver::Status::optimal);
-    REQUIRE(unpruned.status == solver::Status::optimal);
-    CHECK(pruned.cost == unpruned.cost);
-    CHECK(pruned.problem_strategies <= unpruned.problem_strategies);
-    check_plan(graph, pruned);
-    check_plan(graph, unpruned);
-    if (pruned.cost != 0) ++communicate;
+    if (check_pruning(graph, mesh, model) != 0) ++communicate;
   }
 }
 

@@ -360,6 +360,20 @@ class RoomyStandIn {
   StandIn judge_;
 };
 
+// What was left out has a stand-in among what was kept, and nothing that was kept has one.
+template<class Judge>
+void check_kept(const strategy::Column& all, const strategy::Column& kept, const Judge& judge) {
+  for (const auto& choice : all)
+    CHECK(std::any_of(kept.begin(), kept.end(), [&](const strategy::Choice& other) {
+      return other.strategy == choice.strategy || judge.can_replace(other, choice);
+    }));
+  std::size_t replaceable = 0;
+  for (const auto& choice : kept)
+    for (const auto& other : kept)
+      if (&choice != &other && judge.can_replace(other, choice)) ++replaceable;
+  CHECK(replaceable == 0);
+}
+
 TEST_CASE("what buffers need is left out only for what takes no larger ones") {
   Builder b;
   const Tensor x = b.parameter("x", f32, {16, 8}), w = b.parameter("w", f32, {8, 8});
@@ -380,15 +394,7 @@ TEST_CASE("what buffers need is left out only for what takes no larger ones") {
       const auto all = column(id, needs, strategy::Pruning::none);
       const auto kept = column(id, needs, strategy::Pruning::within_buffers);
       CHECK(kept.size() >= column(id, needs, strategy::Pruning::within_memory).size());
-      for (const auto& choice : all)
-        CHECK(std::any_of(kept.begin(), kept.end(), [&](const strategy::Choice& other) {
-          return other.strategy == choice.strategy || judge.can_replace(other, choice);
-        }));
-      std::size_t replaceable = 0;
-      for (const auto& choice : kept)
-        for (const auto& other : kept)
-          if (&choice != &other && judge.can_replace(other, choice)) ++replaceable;
-      CHECK(replaceable == 0);
+      check_kept(all, kept, judge);
     }
 }
 
@@ -422,15 +428,7 @@ TEST_CASE("a pruned column is what comparing all pairs leaves, on three axes too
           const StandIn judge(b.graph(), id, resharding, needs);
           const auto all = column(id, needs, strategy::Pruning::none);
           const auto kept = column(id, needs, strategy::Pruning::within_memory);
-          for (const auto& choice : all)
-            CHECK(std::any_of(kept.begin(), kept.end(), [&](const strategy::Choice& other) {
-              return other.strategy == choice.strategy || judge.can_replace(other, choice);
-            }));
-          std::size_t replaceable = 0;
-          for (const auto& choice : kept)
-            for (const auto& other : kept)
-              if (&choice != &other && judge.can_replace(other, choice)) ++replaceable;
-          CHECK(replaceable == 0);
+          check_kept(all, kept, judge);
         }
   }
 }

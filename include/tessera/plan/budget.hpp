@@ -197,8 +197,9 @@ class BufferBudget {
 
   // As solver::solve() does, but what is found fits with its buffers.  Where time is limited, a
   // quarter of what is left at a time goes into finding out which of them matter.
-  template<std::same_as<solver::Problem> P>  // a template for the reason that solver::solve() is
-                                             // one
+  //
+  // A template for the reason that solver::solve() is.
+  template<std::same_as<solver::Problem> P>
   solver::Result solve(const P& problem, const solver::Options& options) {
     const solver::Deadline deadline(options);
     solver::Result best;

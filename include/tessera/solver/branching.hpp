@@ -4,7 +4,8 @@
 //
 // The relaxation pays for usage in proportion, so it can take a little of a value that uses much
 // and a little of one that uses nothing.  That is where it is weakest and where a split helps most:
-// the side without the thrifty values must use room, the other one must pay.
+// the side without the thrifty values must use room, the other one must pay.  Where nothing has a
+// price, as when only fitting counts, the room itself decides.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -109,20 +110,24 @@ Split split_values(const OpenNode<Int>& node, std::uint32_t i,
   return split;
 }
 
-// Where nothing has a price, as when only fitting counts: how much of a row's room each value
-// takes, on the row where that is most.
+// How much of a row's room each open value takes, on the row where that is most; with the value.
 template<class Int>
-double room_of(const OpenNode<Int>& node, std::uint32_t i, std::uint32_t x) {
+std::vector<std::pair<double, std::uint32_t>> rooms_of(const OpenNode<Int>& node, std::uint32_t i) {
   const Component<Int>& component = node.component;
-  double most = 0;
+  std::vector<std::pair<double, std::uint32_t>> rooms;
+  for (const std::uint32_t x : open_values(node, i)) rooms.push_back({0, x});
+  if (rooms.size() < 2) return rooms;
   for (std::uint32_t k = component.first_item[i]; k < component.first_item[i + 1]; ++k) {
     const auto& item = component.items[k];
-    const auto usage = static_cast<double>(component.usages[item.usage + x - component.first[i]]);
     const auto tightest = *std::min_element(component.capacity.begin() + item.begin,
                                             component.capacity.begin() + item.end);
-    most = std::max(most, usage / std::max(1.0, static_cast<double>(tightest)));
+    const double capacity = std::max(1.0, static_cast<double>(tightest));
+    for (auto& [room, x] : rooms) {
+      const auto usage = static_cast<double>(component.usages[item.usage + x - component.first[i]]);
+      room = std::max(room, usage / capacity);
+    }
   }
-  return most;
+  return rooms;
 }
 
 // The variable whose values differ most in the room they take, split where the step is widest.
@@ -131,8 +136,7 @@ std::optional<Split> split_by_room(const OpenNode<Int>& node) {
   std::optional<Split> split;
   double widest = 0;
   for (std::uint32_t i = 0; i < node.component.size(); ++i) {
-    std::vector<std::pair<double, std::uint32_t>> values;
-    for (const std::uint32_t x : open_values(node, i)) values.push_back({room_of(node, i, x), x});
+    std::vector<std::pair<double, std::uint32_t>> values = rooms_of(node, i);
     if (values.size() < 2) continue;
     std::sort(values.begin(), values.end());
     const double spread = values.back().first - values.front().first;
