@@ -93,6 +93,7 @@ struct PricingStatistics {
 
 // Whether what the backward pass reads of a stage is computed again.
 enum class Recomputing : std::uint8_t { never, allowed, always };
+// Both where it is to be decided.
 inline std::vector<bool> choices_of(Recomputing recomputing) {
   switch (recomputing) {
     case Recomputing::never: return {false};
@@ -168,13 +169,6 @@ inline std::vector<std::int64_t> numbers_of(const cost::Cluster& cluster) {
 class SpanPrices {
  public:
   using Price = std::shared_ptr<const SpanPrice>;  // null: it has none on this view
-
-  // What crosses between two layers.
-  struct Border {
-    graph::Value value;            // in the whole program
-    std::size_t from = 0, to = 0;  // layers
-    pipeline::OpPart part{};
-  };
 
   // Prices everything, by plans of `planner`, which is plan_span.  Where cancelled, what is not
   // priced by then has no price.  Throws what plan() throws for reasons that no other view cures.

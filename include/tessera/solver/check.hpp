@@ -178,17 +178,9 @@ class CertificateChecker {
   void step(CertificateLine line) {
     require(!claimed_, "there are lines after the claim");
     const std::string_view word = line.word();
-    if (line_ == 1) {
-      require(word == "certificate" && line.number() == 1, "this is no certificate of version 1");
-      require(line.word() == "scale", "expected the scale");
-      const Wide scale = line.number();
-      require(scale >= 0 && scale <= 40, "the scale is out of range");
-      scale_ = static_cast<int>(scale);
-      line.expect_end();
-      build();
-      return;
-    }
-    if (word == "lonely")
+    if (line_ == 1)
+      begin(word, line);
+    else if (word == "lonely")
       lonely(line);
     else if (word == "dominated")
       dominated(line);
@@ -233,6 +225,15 @@ class CertificateChecker {
     else
       fault("'" + std::string(word.substr(0, 40)) + "' is no step");
     line.expect_end();
+  }
+
+  void begin(std::string_view word, CertificateLine& line) {
+    require(word == "certificate" && line.number() == 1, "this is no certificate of version 1");
+    require(line.word() == "scale", "expected the scale");
+    const Wide scale = line.number();
+    require(scale >= 0 && scale <= 40, "the scale is out of range");
+    scale_ = static_cast<int>(scale);
+    build();
   }
 
   std::uint32_t variable(CertificateLine& line) {
