@@ -139,6 +139,7 @@ class PipelineWriter {
 
 }  // namespace detail
 
+// `program` is the module's, and `plan` one of it.  O(instructions * devices)
 inline std::string write_pipeline(const hlo::Module& module, const hlo::Program& program,
                                   const plan::PipelinePlan& plan) {
   return detail::PipelineWriter(module, program, plan).run();

@@ -265,6 +265,7 @@ inline std::string to_string(const HloSharding& sharding) {
   return text + '}';
 }
 
+// Throws what to_hlo() does.  O(devices)
 template<ShardingLike S, MeshLike M>
 std::string hlo_text(const S& sharding, const M& mesh) {
   return to_string(to_hlo(sharding, mesh));

@@ -57,6 +57,7 @@ inline std::string quality_text(const plan::PipelinePlan& plan) {
 
 }  // namespace detail
 
+// Several lines, each ended.  `plan` is one of `graph`, with stages or without.
 inline std::string pipeline_table(const graph::Graph& graph, const plan::PipelinePlan& plan) {
   Columns lines;
   lines.add({"program", std::to_string(graph.op_count()) + " ops, " +
