@@ -129,6 +129,12 @@ inline Decimal parse_share(const std::string& flag, std::string_view text) {
   return *value;
 }
 
+// "0.01%": a share of the cost, as solver::Options has it.
+inline double parse_gap(const std::string& flag, std::string_view text) {
+  const Decimal share = parse_share(flag, text);
+  return static_cast<double>(share.numerator) / static_cast<double>(share.denominator) / 100;
+}
+
 // "60", "0.5", "1e-5": a number, not negative; `what` it is, for the message.
 inline double parse_not_negative(const std::string& flag, const std::string& text,
                                  const char* what) {

@@ -60,6 +60,7 @@ plan::Options options_of(const Arguments& arguments) {
     options.memory_budget = parse_bytes("--memory-budget", arguments.memory_budget);
   if (!arguments.time_limit.empty())
     options.solver.time_limit = parse_seconds("--time-limit", arguments.time_limit);
+  if (!arguments.gap.empty()) options.solver.gap_limit = parse_gap("--gap", arguments.gap);
   options.solver.threads = arguments.threads;
   options.solver.seed = parse_seed("--seed", arguments.seed);
   options.solver.cancellation = cancelled_by_interrupt();

@@ -17,7 +17,7 @@ namespace tessera::examples {
 struct Arguments {
   std::string file, model, mesh, alpha, beta, memory_budget, cost_model = "alpa", emit = "table";
   std::string cluster, hidden_communication = "0";
-  std::string output, problem, time_limit, seed = "0", annotations = "all", recompute;
+  std::string output, problem, time_limit, gap, seed = "0", annotations = "all", recompute;
   std::string tolerance, inputs;
   std::string global_batch, microbatches = "auto", schedule = "1f1b", layers, price_cache, timeline;
   int threads = 1;

@@ -118,6 +118,9 @@ void describe(CLI::App& app, Arguments& arguments) {
       ->check(CLI::IsMember({"none", "full", "auto"}));
   app.add_option("--time-limit", arguments.time_limit,
                  "seconds of wall clock; the best plan so far is kept (default: no limit)");
+  app.add_option("--gap", arguments.gap,
+                 "end the search once no plan can be cheaper by more than this: 0.01% (default: "
+                 "only the cheapest will do)");
   app.add_option("--emit", arguments.emit, "table, json or hlo")
       ->check(CLI::IsMember({"table", "json", "hlo"}))
       ->capture_default_str();

@@ -22,7 +22,7 @@ using namespace tessera;
 using examples::ExitCode;
 
 struct Arguments {
-  std::string problem, seconds, seed = "0", certificate;
+  std::string problem, seconds, seed = "0", gap, certificate;
   int threads = 1;
   bool quiet = false, check = false;
 };
@@ -55,6 +55,9 @@ void describe(CLI::App& app, Arguments& arguments) {
   app.add_option("--threads", arguments.threads, "threads of the search")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
+  app.add_option("--gap", arguments.gap,
+                 "end the search once nothing can be cheaper by more than this: 0.01% (default: "
+                 "only the cheapest will do)");
   app.add_option("--seed", arguments.seed, "breaks ties in the search")->capture_default_str();
   app.add_option("--certificate", arguments.certificate,
                  "write a proof of the lower bound there, as text");
@@ -101,6 +104,7 @@ ExitCode run(const Arguments& arguments) {
   solver::Options options;
   options.threads = arguments.threads;
   options.seed = examples::parse_seed("--seed", arguments.seed);
+  if (!arguments.gap.empty()) options.gap_limit = examples::parse_gap("--gap", arguments.gap);
   options.time_limit = seconds;
   options.cancellation = examples::cancelled_by_interrupt();
   const solver::Deadline clock(options);  // reading takes its part of the time

@@ -221,7 +221,7 @@ class BufferBudget {
       if (found.status == solver::Status::infeasible) best.status = found.status;
       const bool goes_on = found.has_assignment() ? !fits || is_trial : is_trial;
       const bool is_over = found.status == solver::Status::infeasible || deadline.is_over() ||
-                           (fits && found.status == solver::Status::optimal) || !goes_on;
+                           (fits && solver::is_near_enough(found, options)) || !goes_on;
       if (is_over) break;
       is_trial = is_trial && found.has_assignment() && !fits;
     }

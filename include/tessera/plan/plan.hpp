@@ -522,7 +522,8 @@ Plan plan_within(const graph::Graph& graph, const M& mesh, const Model& model,
   Plan ample = Planner<Model, M>(graph, mesh, model, ample_options).run();
   ample.memory_budget = options.memory_budget;
   const bool fits = ample.has_ops() && ample.memory_with_buffers <= *options.memory_budget;
-  if (fits && ample.status == solver::Status::optimal) return ample;
+  if (fits && solver::is_near_enough(ample.cost, ample.lower_bound, options.solver.gap_limit))
+    return ample;
   Options rest = options;
   rest.solver.time_limit = std::max(0.0, options.solver.time_limit - deadline.seconds());
   Plan plan = Planner<Model, M>(graph, mesh, model, rest).run();
