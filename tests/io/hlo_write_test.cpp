@@ -4,8 +4,10 @@
 
 #include <filesystem>
 #include <limits>
+#include <span>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "support/files.hpp"
@@ -191,12 +193,45 @@ TEST_CASE("what has no text is refused by name") {
         "op 'while/x' can not be written as HLO: that is no name in HLO");
   CHECK(refusal({"r", "magic", {{f32, dims}}, source_rule(dims)}) ==
         "op 'r' can not be written as HLO: magic has no writer");
-  Op fused{"f", "iota", {{f32, dims}}, source_rule(dims)};
-  fused.attributes = Dim{0};
-  CHECK(refusal(fused) == "none");
-  fused.has_buffer = false;
-  CHECK(refusal(fused) ==
-        "op 'f' can not be written as HLO: it comes from inside a loop or a fusion");
+  const Dims both[] = {dims, dims};
+  Op carried{"w", "while", {{f32, dims}}, elementwise_rule(both, dims)};
+  carried.is_loop_state = true;
+  Graph loop;
+  loop.add({"x", "parameter", {{f32, dims}}, source_rule(dims)}, {});
+  loop.op(0).is_parameter = true;
+  const Value x{0, 0};
+  loop.add(std::move(carried), std::span(&x, 1));
+  CHECK_THROWS_WITH(io::hlo::write_hlo(loop),
+                    "op 'w' can not be written as HLO: it is what a loop carries");
+}
+
+TEST_CASE("what has no buffer is a hint, whose words are the only ones") {
+  Builder b;
+  const Tensor x = b.parameter("x", f32, {4}), e = exp(x);
+  b.output(e * x);
+  Graph graph = b.graph();
+  graph.op(e.value().op).has_buffer = false;
+  const std::string text = io::hlo::write_hlo(graph, "test");
+  CHECK(text.find("exponential(x), frontend_attributes={tessera.buffer=\"none\"}\n") !=
+        std::string::npos);
+  check_round_trip(graph);
+
+  const auto hinted = [](const std::string& hint) {
+    const std::string hints = ", frontend_attributes={other=\"a\"," + hint + "}";
+    return read(
+        "HloModule t\nf { a = f32[4] parameter(0)\n b = f32[4] negate(a)\n"
+        " ROOT c = f32[4] exponential(b) }\n"
+        "ENTRY e {\n  x = f32[4] parameter(0)" +
+        hints + "\n  y = f32[4] fusion(x), kind=kLoop, calls=f" + hints + "\n  z = f32[4] copy(y)" +
+        hints + "\n  ROOT t = (f32[4], f32[4]) tuple(z, x)" + hints + "\n}\n");
+  };
+  // A fusion's result may have none either; parameters and what is returned always do.
+  const Graph mixed = hinted("tessera.buffer=\"none\"");
+  REQUIRE(mixed.op_count() == 4);
+  for (OpId id = 0; id < 4; ++id) CHECK(mixed.op(id).has_buffer == (id == 0 || id == 3));
+  CHECK(hinted("tessera.buffers=\"none\"").op(2).has_buffer);
+  CHECK_THROWS_WITH(hinted("tessera.buffer=\"some\""),
+                    doctest::Contains("'x': tessera.buffer is 'some'; it can only be \"none\""));
 }
 
 TEST_CASE("the first difference is named") {

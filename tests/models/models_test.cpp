@@ -3,10 +3,13 @@
 // say, and survive being written down.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <iterator>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "support/evaluate.hpp"
@@ -249,8 +252,10 @@ TEST_CASE("every model is read back as it was written, and planned alike") {
   const DynamicMesh mesh{2, 2};
   for (const auto& model : small_models)
     for (const char* settings :
-         {"", ",step=infer", ",step=accumulate", ",step=apply", ",optimizer=momentum",
-          ",precision=f16", ",optimizer=sgd,precision=f32"}) {
+         {"", ",step=infer", ",step=accumulate", ",step=apply", ",step=apply,microbatches=3",
+          ",optimizer=momentum", ",precision=f16", ",optimizer=sgd,precision=f32",
+          ",attention=fused", ",attention=fused,step=infer", ",attention=fused,step=accumulate",
+          ",attention=fused,precision=f32", ",attention=plain,precision=bf16"}) {
       const std::string &name = model.first, &text = model.second;
       CAPTURE(text + settings);
       const Graph graph = build(text + settings);
@@ -268,6 +273,94 @@ TEST_CASE("every model is read back as it was written, and planned alike") {
       for (std::size_t id = 0; id < ours.ops.size(); ++id)
         CHECK(ours.ops[id].results == theirs.ops[id].results);
     }
+}
+
+// Every size that a family has, away from what the small model says of it.
+const std::map<std::string, std::vector<std::string>> other_sizes{
+    {"gpt", {"layers=2", "hidden=6", "heads=1", "ffn=7", "seq=2", "vocab=6", "batch=3"}},
+    {"llama",
+     {"layers=2", "hidden=16", "heads=2", "kv_heads=4", "ffn=5", "seq=2", "vocab=6", "batch=3"}},
+    {"moe",
+     {"layers=4", "hidden=6", "heads=1", "ffn=4", "experts=2", "choices=1", "choices=3", "group=8",
+      "seq=2", "vocab=6", "batch=4"}},
+    {"wide-resnet",
+     {"layers=101", "layers=152", "channels=2", "width=1", "image=32", "classes=2", "batch=1"}},
+    {"unet", {"channels=1", "depth=1", "image=16", "inputs=2", "classes=2", "batch=2"}},
+    {"mlp", {"layers=1", "width=3", "classes=2", "batch=2"}},
+};
+
+template<class Size, std::size_t N>
+std::vector<std::string_view> keys_of(const models::detail::Field<Size> (&fields)[N]) {
+  std::vector<std::string_view> keys;
+  for (const auto& field : fields) keys.push_back(field.key);
+  return keys;
+}
+
+TEST_CASE("every size of every family is read back as it was written, and has rules throughout") {
+  namespace fields = models::detail;
+  const std::map<std::string, std::vector<std::string_view>> keys{
+      {"gpt", keys_of(fields::gpt_fields)},   {"llama", keys_of(fields::llama_fields)},
+      {"moe", keys_of(fields::moe_fields)},   {"wide-resnet", keys_of(fields::wide_resnet_fields)},
+      {"unet", keys_of(fields::unet_fields)}, {"mlp", keys_of(fields::mlp_fields)},
+  };
+  REQUIRE(keys.size() == std::size(fields::families));
+  for (const auto& [family, sizes] : other_sizes) {
+    CAPTURE(family);
+    for (const std::string_view key : keys.at(family))  // a new one must be in the table
+      CHECK(std::any_of(sizes.begin(), sizes.end(), [&, wanted = key](const std::string& size) {
+        return size.starts_with(std::string(wanted) + '=');
+      }));
+    const std::string& small = small_models.at(family);
+    const Graph usual = build(small);
+    for (const std::string& size : sizes) {
+      CAPTURE(size);
+      const Graph graph = build(small + ',' + size);
+      CHECK(difference(graph, usual) != "");
+      const io::hlo::Program program = reread(graph);
+      CHECK(difference(graph, program.graph) == "");
+      CHECK(program.kept_whole.empty());
+      CHECK(program.notes.empty());
+    }
+  }
+}
+
+TEST_CASE("fused attention leaves its scores on the chip, and they are all that it leaves there") {
+  for (const char* const text :
+       {"gpt:layers=2,hidden=16,heads=4,seq=8,vocab=32,batch=8,attention=fused",
+        "llama:layers=1,hidden=16,heads=4,kv_heads=2,ffn=24,seq=8,vocab=32,batch=8,attention=fused",
+        "moe:layers=2,hidden=16,heads=4,seq=8,vocab=32,batch=8,experts=4,ffn=8,group=16,"
+        "attention=fused",
+        // As many features as positions: queries, keys and values have the dims of scores.
+        "gpt:layers=1,hidden=16,heads=2,seq=8,vocab=32,batch=8,attention=fused",
+        "llama:layers=1,hidden=32,heads=4,kv_heads=2,ffn=24,seq=8,vocab=32,batch=8,"
+        "attention=fused"}) {
+    CAPTURE(text);
+    const Graph fused = build(text);
+    const Graph plain = build(std::string(text) + ",attention=plain");
+    REQUIRE(fused.op_count() == plain.op_count());
+    std::size_t products = 0;
+    for (OpId id = 0; id < fused.op_count(); ++id) {
+      const Op& op = fused.op(id);
+      CHECK(plain.op(id).has_buffer);
+      if (op.has_buffer) continue;
+      CAPTURE(op.name);
+      const Dims& dims = op.results[0].dims;
+      CHECK(std::count(dims.begin(), dims.end(), 8) >= 2);  // queries against keys
+      if (op.kind != "dot") continue;
+      ++products;
+      for (std::size_t i = 0; i < 2; ++i) CHECK(fused.op(fused.operand(id, i).op).has_buffer);
+    }
+    // Of each layer the scores, and what the backward pass is asked of them.
+    CHECK(products == (std::string_view(text).find("layers=2") != std::string_view::npos ? 4 : 2));
+    const DynamicMesh mesh{2, 4};
+    const cost::Alpa prices = cost::Alpa::with_defaults(2);
+    const plan::Plan plan = plan::plan(reread(fused).graph, mesh, prices);
+    CHECK(plan.status == solver::Status::optimal);
+    // Where nothing is short of memory, buffers change no price of Alpa's.
+    const plan::Plan other = plan::plan(plain, mesh, prices);
+    CHECK(plan.cost == other.cost);
+    CHECK(plan.memory.bytes <= other.memory.bytes);
+  }
 }
 
 TEST_CASE("Llama-3-8B's step is built in well under a second") {

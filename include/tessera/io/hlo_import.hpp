@@ -10,7 +10,7 @@
 // back.
 //
 // What an instruction is part of, by its metadata or by the last marker before it in the text, goes
-// with its ops (Op::scope).
+// with its ops (Op::scope), and so does the hint that its result has no buffer (hlo_hints.hpp).
 //
 // Batch normalisations are taken apart into their sums over all dims but one and what is element by
 // element, so that those sums are partial results like any others.  An opcode without a rule of its
@@ -30,6 +30,7 @@
 
 #include "tessera/graph/graph.hpp"
 #include "tessera/graph/op_rules.hpp"
+#include "tessera/io/hlo_hints.hpp"
 #include "tessera/io/hlo_meaning.hpp"
 #include "tessera/io/hlo_module.hpp"
 #include "tessera/io/hlo_opcodes.hpp"
@@ -102,6 +103,8 @@ class Importer {
     }
     const Leaves outputs = take_in(module_.entry, {}, "");
     program_.graph.outputs = outputs;
+    // What is returned is in memory, whatever is said of it.
+    for (const Value output : outputs) program_.graph.op(output.op).has_buffer = true;
     add_aliases(entry);
     note_reducers();
     return std::move(program_);
@@ -129,6 +132,7 @@ class Importer {
       if (is_kept(id, i)) annotate(id, i, prefix, values[i]);
       own_ = outer;
       say_scope(instruction, begin);
+      if (!has_buffer(instruction)) take_buffers(values[i], begin);
       check_size(instruction, values[i].size());
       program_.values[id][i].push_back(values[i]);
       program_.own_ops[id][i].push_back(own);
@@ -142,6 +146,26 @@ class Importer {
     const std::string scope = scope_of(instruction);
     for (graph::OpId id = begin; id < program_.graph.op_count(); ++id)
       if (program_.graph.op(id).scope.empty()) program_.graph.op(id).scope = scope;
+  }
+
+  // Throws InputError for a hint that says neither yes nor no.
+  bool has_buffer(const Instruction& instruction) const {
+    const Attribute* const found = instruction.find("frontend_attributes");
+    if (found == nullptr) return true;
+    const std::string_view hint = quoted_in(module_.text_of(found->value), buffer_hint);
+    if (!hint.empty() && hint != without_buffer)
+      module_.fail(found->value.begin, shown_name(instruction.name) + ": " +
+                                           std::string(buffer_hint) + " is " + excerpt(hint) +
+                                           "; it can only be \"" + std::string(without_buffer) +
+                                           "\", or left out");
+    return hint.empty();
+  }
+  // Of those values that an instruction computed itself, from `begin` on.
+  void take_buffers(const Leaves& values, graph::OpId begin) {
+    for (const Value value : values)
+      if (graph::Op& op = program_.graph.op(value.op);
+          value.op >= begin && !op.is_parameter && !op.is_loop_state)
+        op.has_buffer = false;
   }
 
   // Calls of calls grow exponentially, and so may what tuples hold.

@@ -3,9 +3,10 @@
 // A Graph as HLO text, which our own reader takes back to an equal graph.
 //
 // Ops become instructions of one entry computation, in order and under their own names; reducers
-// and comparators become computations of their own; the root is a tuple of the outputs.  What only
-// an importer makes has no text: loops' states, and ops inside a fusion.  A module that was read is
-// written back by hlo_emit.hpp.
+// and comparators become computations of their own; the root is a tuple of the outputs.  An op
+// without a buffer says so in a hint (hlo_hints.hpp).  What only an importer makes has no text:
+// loops' states, and names of what was inside a fusion.  A module that was read is written back by
+// hlo_emit.hpp.
 #pragma once
 #include <array>
 #include <charconv>
@@ -21,6 +22,7 @@
 
 #include "tessera/core/text.hpp"
 #include "tessera/graph/graph.hpp"
+#include "tessera/io/hlo_hints.hpp"
 #include "tessera/io/hlo_opcodes.hpp"
 #include "tessera/io/hlo_scanner.hpp"
 
@@ -108,7 +110,7 @@ class Writer {
     if (const auto* const literal = op.attributes.find<graph::Literal>())
       operands = LiteralWriter(*literal, op.results[0]).write();
     body += "  " + op.name + " = " + types_text(op.results) + ' ' + op.kind + '(' + operands + ')' +
-            attributes(op, id) + metadata(op) + '\n';
+            attributes(op, id) + hints(op) + metadata(op) + '\n';
     if (op.results.size() == 1) return;
     for (std::uint32_t r = 0; r < op.results.size(); ++r) {
       const std::string element = unused(op.name + ".result." + std::to_string(r));
@@ -116,6 +118,12 @@ class Writer {
       body += "  " + element + " = " + to_string(op.results[r]) + " get-tuple-element(" + op.name +
               "), index=" + std::to_string(r) + '\n';
     }
+  }
+
+  static std::string hints(const graph::Op& op) {
+    if (op.has_buffer) return "";
+    return ", frontend_attributes={" + std::string(buffer_hint) + "=\"" +
+           std::string(without_buffer) + "\"}";
   }
 
   // As frameworks write what an op is part of.
@@ -138,7 +146,7 @@ class Writer {
     const auto refuse = [&](const std::string& why) {
       throw std::invalid_argument("op '" + op.name + "' can not be written as HLO: " + why);
     };
-    if (op.is_loop_state || !op.has_buffer) refuse("it comes from inside a loop or a fusion");
+    if (op.is_loop_state) refuse("it is what a loop carries");
     bool is_name = !op.name.empty() && Scanner::is_name_start(op.name[0]);
     for (const char c : op.name) is_name = is_name && Scanner::is_name_part(c);
     if (!is_name || op.name.find("->") != std::string::npos) refuse("that is no name in HLO");

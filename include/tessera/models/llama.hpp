@@ -28,8 +28,8 @@ inline Tensor grouped_attention(Network& net, const std::string& name, const Ten
   const Tensor query = rotate(einsum<"bsm,mcgd->bscgd">(x, weight), rotation, 1);
   const Tensor key = rotate(project(".key"), rotation, 1), value = project(".value");
   const double scale = 1 / std::sqrt(static_cast<double>(features));
-  net.add_scores({x.dims()[0], keys, group, x.dims()[1], x.dims()[1]});
   const Tensor scores = einsum<"bqcgd,bkcd->bcgqk">(query * scale, key);
+  net.add_scores(scores);
   const Tensor seen = einsum<"bcgqk,bkcd->bcgqd">(softmax(causal_mask(scores)), value);
   const Tensor output = net.weight(name + ".output", {keys, group, features, hidden});
   return einsum<"bcgqd,cgdm->bqm">(seen, output);

@@ -50,8 +50,8 @@ class Network {
     return weights_.back();
   }
 
-  // Says which dims scores have, of queries against keys, and whatever is made of them one by one.
-  void add_scores(const Dims& dims) { scores_.push_back(dims); }
+  // Says which product is the scores of an attention, of queries against keys.
+  void add_scores(const Tensor& scores) { scores_.push_back(scores.value().op); }
 
   // The program that classifies: `logits` [..., classes].  Training steps take the right classes as
   // an input, `labels`, and lessen cross-entropy plus `penalty`, a scalar of f32.
@@ -77,18 +77,32 @@ class Network {
   Graph finished() const {
     Graph graph = b_.graph();
     if (!step_.fuses_attention) return graph;
-    for (OpId id = 0; id < graph.op_count(); ++id) {
-      Op& op = graph.op(id);
-      if (op.results.size() == 1 && !op.is_parameter && are_scores(op.results[0].dims))
-        op.has_buffer = false;
-    }
+    for (const OpId scores : scores_) take_buffers(graph, scores);
     return graph;
   }
-  // In whatever order a product leaves them.
-  bool are_scores(const Dims& dims) const {
-    return std::any_of(scores_.begin(), scores_.end(), [&](const Dims& scores) {
-      return std::is_permutation(dims.begin(), dims.end(), scores.begin(), scores.end());
-    });
+  // Of scores, and of what has their dims, in whatever order, and is made of them, or goes into
+  // that, without a product between: so of the backward pass's slopes by scores too.
+  static void take_buffers(Graph& graph, OpId scores) {
+    const Dims dims = graph.op(scores).results[0].dims;
+    std::vector<OpId> todo;
+    const auto reach = [&](OpId id) {
+      Op& op = graph.op(id);
+      if (!op.has_buffer || op.is_parameter || op.results.size() != 1) return;
+      const Dims& own = op.results[0].dims;
+      if (!std::is_permutation(own.begin(), own.end(), dims.begin(), dims.end())) return;
+      op.has_buffer = false;
+      todo.push_back(id);
+    };
+    reach(scores);
+    while (!todo.empty()) {
+      const OpId id = todo.back();
+      todo.pop_back();
+      graph.for_each_use(id, [&](OpId reader, const Use&) {
+        if (!graph.op(reader).is_heavy) reach(reader);
+      });
+      if (graph.op(id).is_heavy) continue;
+      for (std::size_t i = 0; i < graph.operand_count(id); ++i) reach(graph.operand(id, i).op);
+    }
   }
 
   // Of the network itself only its weights are left.
@@ -107,7 +121,7 @@ class Network {
   Builder b_;
   StepOptions step_;
   std::vector<Tensor> weights_;
-  std::vector<Dims> scores_;
+  std::vector<OpId> scores_;
 };
 
 // --- Layers that several models have -------------------------------------------------------------
@@ -132,9 +146,10 @@ inline Tensor rms_norm(Network& net, const std::string& name, const Tensor& x) {
 
 // Scaled, masked and normalised products of queries with keys, times values; all
 // [batch, positions, heads, features], the result [batch, heads, positions, features].
-inline Tensor attend(const Tensor& query, const Tensor& key, const Tensor& value) {
+inline Tensor attend(Network& net, const Tensor& query, const Tensor& key, const Tensor& value) {
   const double scale = 1 / std::sqrt(static_cast<double>(query.dims().back()));
   const Tensor scores = einsum<"bqhd,bkhd->bhqk">(query * scale, key);
+  net.add_scores(scores);
   return einsum<"bhqk,bkhd->bhqd">(softmax(causal_mask(scores)), value);
 }
 
@@ -147,8 +162,7 @@ inline Tensor attention(Network& net, const std::string& name, const Tensor& x, 
     return y + broadcast(net.weight(name + part + ".bias", {heads, features}), y.dims(), {2, 3});
   };
   const Tensor query = project(".query"), key = project(".key"), value = project(".value");
-  net.add_scores({x.dims()[0], heads, x.dims()[1], x.dims()[1]});
-  const Tensor seen = attend(query, key, value);
+  const Tensor seen = attend(net, query, key, value);
   const Tensor weight = net.weight(name + ".output.weight", {heads, features, hidden});
   return add_bias(net, name + ".output.bias", einsum<"bhsd,hdm->bsm">(seen, weight));
 }
