@@ -230,6 +230,17 @@ TEST_CASE("tessera-plan finds a number of microbatches, and remembers prices") {
   CHECK(stages(third.out) == stages(first.out));
 }
 
+TEST_CASE("stages that can not interleave are told from those that lack memory") {
+  const Ran ran = run("tessera-plan",
+                      "--model gpt:layers=2,hidden=64,heads=4,seq=32,vocab=128 --cluster "
+                      "alpa-p3.16xlarge:8 --pipeline --global-batch 16 --microbatches 4 "
+                      "--schedule interleaved");
+  CHECK(ran.code == 2);
+  CHECK(ran.err.find("no stages interleave: it takes two or more whose number divides the 4 "
+                     "microbatches, and two or more of the 2 layers for each") !=
+        std::string::npos);
+}
+
 TEST_CASE("a file is one microbatch of a pipeline") {
   const std::string flags = mlp + " --cluster alpa-p3.16xlarge:4 --pipeline --layers 2 ";
   const std::string picture = (scratch / "step.svg").string();

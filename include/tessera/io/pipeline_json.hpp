@@ -47,6 +47,7 @@ class PipelineWriter {
       json_.string("status", status());
       json_.string("unit", cost::ClusterModel::unit());
       json_.number("microbatches", plan_.microbatches);
+      if (!plan_.obstacle.empty()) json_.string("obstacle", plan_.obstacle);
       if (plan_.has_stages()) step();
     });
     return json_.text();

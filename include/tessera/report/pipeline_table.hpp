@@ -64,10 +64,11 @@ inline std::string pipeline_table(const graph::Graph& graph, const plan::Pipelin
                             std::to_string(plan.microbatches) + " microbatches a step"});
   lines.add({"spans", detail::status_text(plan)});
   if (!plan.has_stages()) {
-    lines.add({"status", plan.status == plan::PipelineStatus::infeasible
-                             ? "no stages fit in " + bytes_text(plan.memory_capacity) +
-                                   " of memory per device"
-                             : "ended before stages were found"});
+    const bool is_infeasible = plan.status == plan::PipelineStatus::infeasible;
+    lines.add({"status", !plan.obstacle.empty() ? plan.obstacle
+                         : is_infeasible ? "no stages fit in " + bytes_text(plan.memory_capacity) +
+                                               " of memory per device"
+                                         : "ended before stages were found"});
     return lines.text("");
   }
   const pipeline::Timeline& timeline = plan.timeline;
