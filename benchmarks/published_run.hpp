@@ -178,8 +178,9 @@ class RunReader {
   // configurations).
   //
   // GPTs were trained by Megatron-LM or by DeepSpeed on its models, with its dropout; Alpa's
-  // benchmarks and GPT-NeoX's configuration have none.  Jean Zay's A100s hung from 320 GPUs on
-  // unless they waited for each launch (BigScience, chronicles-prequel, "dealing with JZ hanging").
+  // benchmarks (but for other systems' runs among them, which say so) and GPT-NeoX's configuration
+  // have none.  Jean Zay's A100s hung from 320 GPUs on unless they waited for each launch
+  // (BigScience, chronicles-prequel, "dealing with JZ hanging").
   void read_software(Run& run) const {
     const std::string precision = text(run_, "precision");
     run.multiplies_in_fp8 = has(precision, "fp8");
