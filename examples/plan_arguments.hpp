@@ -44,7 +44,8 @@ inline bool is_share(const std::string& budget) { return budget.ends_with('%'); 
 plan::Options options_of(const Arguments& arguments);
 ExecuteOptions execute_options_of(const Arguments& arguments);
 
-// Nothing is worse than to plan for an hour and then have nowhere to put it.
+// Nothing is worse than to plan for an hour and then have nowhere to put it, or one file in the
+// other's place.
 void check_outputs(const Arguments& arguments);
 void write(const Arguments& arguments, const std::string& text);
 

@@ -253,12 +253,12 @@ TEST_CASE("a file is one microbatch of a pipeline") {
   };
   refused(flags, "--microbatches: give a number of them");
   refused(flags + "--global-batch 8", "--global-batch: needs --model");
-  refused(flags + "--microbatches 0", "--microbatches: 0 is not from 1 to 1000000");
+  refused(flags + "--microbatches 0", "--microbatches: '0' is no integer from 1 to 1000000");
   refused(flags + "--microbatches 2 --mesh 4", "--mesh: is not for --pipeline");
   refused(mlp + " --cluster alpa-p3.16xlarge:4 --pipeline --microbatches 2 --layers 99",
           "--layers: layers: 99 asked for");
-  refused(piped + "--global-batch 8 --microbatches 3", "do not divide a batch of 8");
-  refused(piped + "--global-batch 8 --hidden-communication 101", "is no number from 0 to 100");
+  refused(piped + "--global-batch 8 --microbatches 3", "do not divide --global-batch, which is 8");
+  refused(piped + "--global-batch 8 --hidden-communication 101", "is no integer from 0 to 100");
   refused(mlp + " --mesh 4 --pipeline", "--pipeline requires --cluster");
   const Ran tight = run("tessera-plan", flags + "--microbatches 8 --memory-budget 1kB");
   CHECK(tight.code == 2);
@@ -434,12 +434,16 @@ TEST_CASE("bad arguments: exit code 1 and one line") {
   for (const auto& test :
        {std::pair<std::string, const char*>{"--mesh 2x4", "give a HLO file, or a model by --model"},
         {mlp + " --model gpt --mesh 2x4", "MODEL excludes --model"},
-        {"--model gpt-40b --mesh 2x4", "--model: there is no model 'gpt-40b'; there is gpt, llama"},
-        {"--model gpt:depth=2 --mesh 2x4", "'depth' is no setting of gpt; there is layers, hidden"},
+        {"--model gpt-40b --mesh 2x4",
+         "--model: there is no model 'gpt-40b'; there are gpt, llama"},
+        {"--model gpt:depth=2 --mesh 2x4",
+         "'depth' is no setting of gpt; there are layers, hidden"},
         {"--model gpt:layers=-2 --mesh 2x4", "layers='-2' is no integer from 1"},
         {"--model gpt:heads=5 --mesh 2x4", "hidden is no multiple of heads"},
-        {"--model gpt:step=run --mesh 2x4", "step='run': there is train, accumulate, apply, infer"},
-        {mlp, "--mesh: give it, or --cluster"},
+        {"--model gpt:step=run --mesh 2x4",
+         "step='run': there are train, accumulate, apply, infer"},
+        {"", "MODEL: give a HLO file, or a model by --model"},
+        {mlp, "--mesh: say which devices there are, as --mesh 2x4, or name a --cluster"},
         {mlp + " --mesh 2 --tolerance 1e-3", "--tolerance requires --execute"},
         {mlp + " --mesh 2 --execute --tolerance -1", "'-1' is no number that is 0 or more"},
         {mlp + " --cluster cray-1:8", "--cluster: no cluster is called 'cray-1'; there are alpa-"},
@@ -447,15 +451,17 @@ TEST_CASE("bad arguments: exit code 1 and one line") {
         {mlp + " --cluster dgx-h200:8 --mesh 4x4", "--mesh: mesh 4x4 has 16 devices, and cluster "},
         {mlp + " --cluster dgx-h200:8 --alpha 1", "--alpha excludes --cluster"},
         {mlp + " --mesh 2x4 --hidden-communication 5", "requires --cluster"},
-        {mlp + " --cluster dgx-h200:8 --hidden-communication 101", "no number from 0 to 100"},
-        {mlp + " --mesh 2x", "'' is no integer"},
+        {mlp + " --cluster dgx-h200:8 --hidden-communication 101",
+         "'101' is no integer from 0 to 100"},
+        {mlp + " --mesh 2x", "'2x' is no mesh: give the devices along each axis, as 2x4"},
         {mlp + " --mesh 2x0", "a mesh axis needs at least one device"},
         {mlp + " --mesh -2", "--mesh"},
         {mlp + " --mesh 2x99999999999999999999", "does not fit in 64 bits"},
         {mlp + " --mesh 1x1x1x1x1x1x1x1x1", "at most eight axes"},
-        {mlp + " --mesh 2x4 --alpha 1", "1 numbers for a mesh of 2 axes"},
+        {mlp + " --mesh 2x4 --alpha 1",
+         "'1' is not one number for each axis of the mesh, which has 2"},
         {mlp + " --mesh 2x4 --beta 1,x", "no decimal number"},
-        {mlp + " --mesh 2x4 --beta 1,-1", "no decimal number"},
+        {mlp + " --mesh 2x4 --beta 1,-1", "'-1' is no decimal number from 0 on"},
         {mlp + " --mesh 2x4 --memory-budget lots", "no number of bytes"},
         {mlp + " --mesh 2x4 --memory-budget 99999999TiB", "does not fit in 64 bits"},
         {mlp + " --mesh 2x4 --emit xml", "--emit"},
@@ -469,6 +475,12 @@ TEST_CASE("bad arguments: exit code 1 and one line") {
         {mlp + " --mesh 2x4 --seed -1", "--seed: '-1' is no integer"},
         {mlp + " --mesh 2x4 --seed 18446744073709551616", "--seed: '18446744073709551616' is no"},
         {mlp + " --mesh 2x4 -o /tmp/same --problem /tmp/../tmp/same", "both are '/tmp/same'"},
+        {mlp + " --cluster dgx-2:16 --pipeline --microbatches x",
+         "from 1 to 1000000, and not auto"},
+        {mlp + " --cluster dgx-2:16 --pipeline --microbatches 4 --layers 0", "'0' is no integer"},
+        {mlp + " --cluster dgx-2:16 --pipeline --microbatches 4 -o /tmp/same --timeline /tmp/same",
+         "--output and --timeline: both are '/tmp/same'"},
+        {mlp + " --mesh 2 --execute --inputs /nonexistent", "'/nonexistent' is no folder"},
         {mlp + " --mesh 2x4 -o /tmp", "/tmp: Is a directory"},
         {mlp + " --mesh 2x4 --nonsense", "--nonsense"},
         {mlp + " --mesh 2x4 -o /nonexistent/x", "/nonexistent/x: No such file"},

@@ -67,8 +67,8 @@ class InterleavedStages {
            std::to_string(layers()) + " layers for each";
   }
 
-  // What the busiest stage has to do at least if each layer takes no more than no plan of it takes
-  // less than: on the view where that is least, an even share of all.
+  // What the busiest stage takes at least: if every layer took as little as its products need, an
+  // even share of all, on the view where that is least.
   Wide work_bound() {
     std::optional<Wide> least;
     for (std::size_t view = 0; view < prices_.spans().views().size(); ++view) {
