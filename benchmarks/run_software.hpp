@@ -9,8 +9,7 @@
 
 namespace tessera::benchmarks {
 
-// --- The first FlashAttention
-// ---------------------------------------------------------------------
+// --- The first FlashAttention --------------------------------------------------------------------
 
 // It, and Triton's, which MPT was trained by, were written for an A100's instructions, and what an
 // A100 reaches by them is how fused attention is priced (cost/roofline.hpp).  An H100 runs kernels
@@ -23,8 +22,7 @@ constexpr Cost by_first_flash(Cost attention) noexcept {
   return attention / 100 * (first_flash_percent - 100);
 }
 
-// --- Heads that the matrix unit can not take
-// ------------------------------------------------------
+// --- Heads that the matrix unit can not take -----------------------------------------------------
 
 // Matrix units are fed 16 bytes at a time (NVIDIA's guide to matrix multiplication).  Products of
 // heads that are no multiple of that ran on the vector units, in single precision: 108 features in
@@ -50,8 +48,7 @@ inline Cost off_matrix_unit(Wide flops, Extent features, const cost::Accelerator
   return cost::time_at(flops, whole, features, vector) - cost::time_at(flops, 1, 1, matrix);
 }
 
-// --- What is done to scores and to what blocks add
-// ------------------------------------------------
+// --- What is done to scores and to what blocks add -----------------------------------------------
 
 // Megatron-LM drops a tenth of attention's weights by a kernel of its own (its default; Korthikanti
 // et al. 2022, section 4.1, count the masks).  It reads a tensor and writes it and a mask, a byte
@@ -73,8 +70,7 @@ constexpr Wide read_again_bytes(Wide scores, graph::ElementType element) noexcep
   return 2 * scores * graph::bytes_of(element);
 }
 
-// --- Launches that are waited for
-// -----------------------------------------------------------------
+// --- Launches that are waited for ----------------------------------------------------------------
 
 // With CUDA_LAUNCH_BLOCKING=1 the next kernel is prepared only after the one before has ended.  By
 // that 80 GPUs of BigScience's came from 97.20 down to 91.04 TFLOP/s (chronicles-prequel, "dealing
@@ -88,8 +84,7 @@ constexpr Cost by_waiting(Cost kernels) noexcept {
   return kernels * (waited_in_layer / kernels_of_layer);
 }
 
-// --- Sums of gradients
-// ----------------------------------------------------------------------------
+// --- Sums of gradients ---------------------------------------------------------------------------
 
 // What a microbatch's gradients are added to what others before it have left in.
 enum class Sums {
