@@ -313,6 +313,14 @@ TEST_CASE("published-runs prices what it can, and says why not the rest") {
   CHECK(run("published-runs", file_with("none.json", "{}")).code == 1);
 }
 
+// Of one run, by what published-runs has written with --json.
+double predicted(const Ran& ran, const std::string& id) {
+  const std::string member = "\"predicted_s\": ";
+  const std::size_t at = ran.out.find(member, ran.out.find('"' + id + '"'));
+  REQUIRE(at != std::string::npos);
+  return std::stod(ran.out.substr(at + member.size(), 24));
+}
+
 TEST_CASE("published-runs finds out how many chunks an interleaved stage has") {
   const auto one = [&](const std::string& id, const std::string& chunks) {
     return "{\"id\": \"" + id + R"(", "cluster": "dgx-a100-80gb-selene", "gpus": 4,
@@ -325,14 +333,36 @@ TEST_CASE("published-runs finds out how many chunks an interleaved stage has") {
                            one("four", "4") + "]}";
   const Ran ran = run("published-runs", file_with("chunks.json", runs) + " --json");
   REQUIRE(ran.code == 0);
-  const auto predicted = [&](const std::string& id) {
-    const std::string member = "\"predicted_s\": ";
-    const std::size_t at = ran.out.find(member, ran.out.find('"' + id + '"'));
-    REQUIRE(at != std::string::npos);
-    return std::stod(ran.out.substr(at + member.size(), 24));
+  CHECK(predicted(ran, "open") == predicted(ran, "two"));
+  CHECK(predicted(ran, "open") != predicted(ran, "four"));
+}
+
+TEST_CASE("published-runs prices dropout, XLA's softmax and launches that are waited for") {
+  const auto one = [](const std::string& id, const std::string& name, const std::string& suite,
+                      const std::string& cluster, const std::string& replicas) {
+    return "{\"id\": \"" + id + "\", \"suite\": \"" + suite + "\", \"cluster\": \"" + cluster +
+           "\", \"gpus\": " + replicas + R"(, "model": {"family": "gpt", "name": ")" + name +
+           R"(", "layers": 4, "hidden": 1024, "heads": 16, "vocab": 8192, "seq_len": 1024},
+             "num_micro_batches": 1, "micro_batch": 2, "precision": "fp16", "recompute": "full",
+             "zero_stage": 0, "global_batch": )" +
+           std::to_string(2 * std::stoi(replicas)) + R"(, "parallel": {"tp": 1, "pp": 1, "dp": )" +
+           replicas + R"(}, "measured": {"iter_s": 0.1}})";
   };
-  CHECK(predicted("open") == predicted("two"));
-  CHECK(predicted("open") != predicted("four"));
+  const std::string selene = "dgx-a100-80gb-selene", zay = "jean-zay-a100";
+  const Ran ran =
+      run("published-runs",
+          file_with("software.json", "{\"runs\": [" + one("dropped", "GPT", "s", selene, "8") +
+                                         "," + one("kept", "GPT-NeoX", "s", selene, "8") + "," +
+                                         one("xla", "GPT", "alpa", selene, "8") + "," +
+                                         one("free", "GPT", "s", zay, "312") + "," +
+                                         one("waits", "GPT", "s", zay, "320") + "]}") +
+              " --json");
+  REQUIRE(ran.code == 0);
+  CHECK(predicted(ran, "dropped") > 1.02 * predicted(ran, "kept"));
+  CHECK(predicted(ran, "xla") > 1.02 * predicted(ran, "kept"));
+  // Of four layers, each run forward twice and backward once: 57 kernels of 61 us and a few more.
+  CHECK(predicted(ran, "waits") > predicted(ran, "free") + 4 * 0.0035);
+  CHECK(predicted(ran, "waits") < predicted(ran, "free") + 6 * 0.0035);
 }
 
 TEST_CASE("a budget that nothing fits: exit code 2, and what would be needed") {
