@@ -304,7 +304,9 @@ TEST_CASE("every size of every family is read back as it was written, and has ru
       {"unet", keys_of(fields::unet_fields)}, {"mlp", keys_of(fields::mlp_fields)},
   };
   REQUIRE(keys.size() == std::size(fields::families));
-  for (const auto& [family, sizes] : other_sizes) {
+  for (const auto& other : other_sizes) {
+    const std::string& family = other.first;
+    const std::vector<std::string>& sizes = other.second;
     CAPTURE(family);
     for (const std::string_view key : keys.at(family))  // a new one must be in the table
       CHECK(std::any_of(sizes.begin(), sizes.end(), [&, wanted = key](const std::string& size) {
