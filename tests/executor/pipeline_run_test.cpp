@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
+#include <functional>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -31,6 +34,7 @@ struct Setting {
   bool whole_spans = false;
   std::optional<Extent> budget = {};
   const char* cluster = eight_devices;
+  std::function<std::vector<char>(const pipeline::SpanProgram&)> runs_again = {};
 };
 
 // A cluster without latencies, and with links that are fast beside its devices: tensors as small as
@@ -60,6 +64,7 @@ struct Piped {
     options.submeshes = {{1, setting.devices}};
     options.memory_budget = setting.budget;
     options.pricing.whole_spans = setting.whole_spans;
+    options.pricing.runs_again = setting.runs_again;
     const plan::PipelinePlan plan =
         plan::plan_pipeline(graph, *pipeline::named_layers(graph), cluster, options);
     REQUIRE(plan.has_stages());
@@ -139,10 +144,36 @@ TEST_CASE("activations are computed again where the plan says so") {
                   pipeline::ScheduleKind::gpipe};
   setting.budget = 60'000;
   const Piped piped(setting);
-  const auto is_again = [](const executor::StageRun& stage) { return stage.recomputes; };
+  const auto is_again = [](const executor::StageRun& stage) {
+    return std::any_of(stage.spans.begin(), stage.spans.end(),
+                       [](const executor::SpanRun& span) { return !span.again.empty(); });
+  };
   CHECK(std::any_of(piped.program.stages.begin(), piped.program.stages.end(), is_again));
   const auto expected = executor::step_expectation_of(piped.graph, piped.inputs);
   CHECK(faults_of(piped, executor::verify_on_threads(piped.program, expected)) == "");
+}
+
+// Whatever runs a second time, the step is the same, and so is what it holds as it was predicted.
+TEST_CASE("any activations can be computed again") {
+  using enum pipeline::ScheduleKind;
+  for (const auto schedule : {gpipe, one_f_one_b, interleaved, zero_bubble})
+    for (const std::uint32_t share : {0U, 2U}) {
+      CAPTURE(to_string(schedule));
+      CAPTURE(share);
+      Setting setting{"gpt:layers=4,hidden=8,heads=2,seq=4,vocab=12,batch=4,precision=f32", 4, 4,
+                      schedule};
+      std::mt19937 random(share);
+      setting.runs_again = [&](const pipeline::SpanProgram& span) {
+        std::vector<char> again(span.graph.op_count(), 0);
+        for (graph::OpId id = 0; id < again.size(); ++id)
+          if (span.parts[id] == pipeline::OpPart::forward && !span.graph.op(id).is_parameter)
+            again[id] = share == 0 || random() % 3 < share ? 1 : 0;
+        return again;
+      };
+      const Piped piped(setting);
+      const auto expected = executor::step_expectation_of(piped.graph, piped.inputs);
+      CHECK(faults_of(piped, executor::verify_on_threads(piped.program, expected)) == "");
+    }
 }
 
 // --- Microbatches and the batch ------------------------------------------------------------------

@@ -5,10 +5,12 @@
 // The runs of GPTs whose configuration was published in full by Megatron-LM's authors (2020, SC'21,
 // Korthikanti et al. 2022) and Alpa's.  Each is priced by the planner itself, held to what was
 // published: stages of so many devices, seen as data x tensor parallel devices, weights cut as
-// Megatron-LM does, the schedule, what is computed again.  What was not said is as is best: where
-// layers are cut, how activations are cut between layers, and whether all of it fits; selective
-// recomputation is priced as none.  So an expert's plan is priced no higher than it was run.
+// Megatron-LM does, the schedule, what is computed again: whole layers, or attention from the
+// scores to their product with the values.  What was not said is as is best: where layers are cut,
+// how activations are cut between layers, and whether all of it fits.  So an expert's plan is
+// priced no higher than it was run.
 #pragma once
+#include <algorithm>
 #include <initializer_list>
 #include <optional>
 #include <string>
@@ -23,12 +25,15 @@
 namespace tessera_test {
 
 using tessera::Axis, tessera::DynamicMesh, tessera::DynamicSharding, tessera::Extent;
-using tessera::plan::PipelineOptions, tessera::plan::PipelinePlan, tessera::plan::Recomputing;
+using tessera::plan::PipelineOptions, tessera::plan::PipelinePlan;
 
 // Of a GPT with 51200 words.
 struct GptSize {
   Extent layers = 0, hidden = 0, heads = 0, seq = 2048;
 };
+
+// What runs a second time for the backward pass.
+enum class Again { attention, layers };
 
 struct ExpertPipeline {
   std::string id;
@@ -38,7 +43,7 @@ struct ExpertPipeline {
   std::int64_t microbatches = 1;
   Extent data = 1, tensor = 1, stages = 1;
   std::int64_t chunks = 1;  // of a stage; 0: interleaved, how often was not said
-  Recomputing recomputing = Recomputing::always;
+  Again again = Again::layers;
   int zero_stage = 0;
 
   Extent devices() const noexcept { return data * tensor * stages; }
@@ -96,18 +101,18 @@ inline std::vector<ExpertPipeline> expert_pipelines() {
       {"megatron-sc21-t1-310B", {96, 16384, 128}, selene, 15, 144, 15, 8, 16, 2},
       {"megatron-sc21-t1-530B", of_530b, selene, 9, 280, 9, 8, 35, 3},
       {"megatron-sc21-t1-1T", of_1t, selene, 6, 512, 6, 8, 64},
-      {"megatron-sc21-t2-ZeRO-3-175B-384", of_175b, selene, 1536, 1, 384, 1, 1, 1,
-       Recomputing::always, 3},
-      {"megatron-sc21-t2-ZeRO-3-175B-768", of_175b, selene, 1536, 1, 768, 1, 1, 1,
-       Recomputing::always, 3},
-      {"megatron-sc21-t2-ZeRO-3-175B-1536", of_175b, selene, 1536, 1, 1536, 1, 1, 1,
-       Recomputing::always, 3},
-      {"megatron-sc21-t2-ZeRO-3-530B-640", of_530b, selene, 2560, 1, 640, 1, 1, 1,
-       Recomputing::always, 3},
-      {"megatron-sc21-t2-ZeRO-3-530B-1120", of_530b, selene, 2240, 1, 1120, 1, 1, 1,
-       Recomputing::always, 3},
-      {"megatron-sc21-t2-ZeRO-3-530B-2240", of_530b, selene, 2240, 1, 2240, 1, 1, 1,
-       Recomputing::always, 3},
+      {"megatron-sc21-t2-ZeRO-3-175B-384", of_175b, selene, 1536, 1, 384, 1, 1, 1, Again::layers,
+       3},
+      {"megatron-sc21-t2-ZeRO-3-175B-768", of_175b, selene, 1536, 1, 768, 1, 1, 1, Again::layers,
+       3},
+      {"megatron-sc21-t2-ZeRO-3-175B-1536", of_175b, selene, 1536, 1, 1536, 1, 1, 1, Again::layers,
+       3},
+      {"megatron-sc21-t2-ZeRO-3-530B-640", of_530b, selene, 2560, 1, 640, 1, 1, 1, Again::layers,
+       3},
+      {"megatron-sc21-t2-ZeRO-3-530B-1120", of_530b, selene, 2240, 1, 1120, 1, 1, 1, Again::layers,
+       3},
+      {"megatron-sc21-t2-ZeRO-3-530B-2240", of_530b, selene, 2240, 1, 2240, 1, 1, 1, Again::layers,
+       3},
       {"megatron-sc21-t2-PTD-175B-384", of_175b, selene, 4, 384, 4, 8, 12, 0},
       {"megatron-sc21-t2-PTD-175B-768", of_175b, selene, 8, 192, 8, 8, 12, 0},
       {"megatron-sc21-t2-PTD-175B-1536", of_175b, selene, 16, 96, 16, 8, 12, 0},
@@ -119,37 +124,32 @@ inline std::vector<ExpertPipeline> expert_pipelines() {
       {"megatron-sc21-fig13-pp8-tp8", of_162b, selene, 1, 128, 1, 8, 8},
       {"megatron-sc21-fig13-pp16-tp4", of_162b, selene, 1, 128, 1, 4, 16},
       {"megatron-sc21-fig13-pp32-tp2", of_162b, selene, 1, 128, 1, 2, 32},
-      {"korthikanti-t5-22B-sel+sp", of_22b, selene, 4, 1, 1, 8, 1, 1, Recomputing::never},
+      {"korthikanti-t5-22B-sel+sp", of_22b, selene, 4, 1, 1, 8, 1, 1, Again::attention},
       {"korthikanti-t5-22B-full", of_22b, selene, 4, 1, 1, 8, 1},
-      {"korthikanti-t5-175B-sel+sp", of_175b, selene, 1, 64, 1, 8, 8, 3, Recomputing::never},
+      {"korthikanti-t5-175B-sel+sp", of_175b, selene, 1, 64, 1, 8, 8, 3, Again::attention},
       {"korthikanti-t5-175B-full", of_175b, selene, 1, 64, 1, 8, 8, 3},
-      {"korthikanti-t5-530B-sel+sp", of_530b, selene, 1, 280, 1, 8, 35, 3, Recomputing::never},
+      {"korthikanti-t5-530B-sel+sp", of_530b, selene, 1, 280, 1, 8, 35, 3, Again::attention},
       {"korthikanti-t5-530B-full", of_530b, selene, 1, 280, 1, 8, 35, 3},
-      {"korthikanti-t5-1T-sel+sp", of_1t, selene, 1, 512, 1, 8, 64, 1, Recomputing::never},
+      {"korthikanti-t5-1T-sel+sp", of_1t, selene, 1, 512, 1, 8, 64, 1, Again::attention},
       {"korthikanti-t5-1T-full", of_1t, selene, 1, 512, 1, 8, 64},
-      {"korthikanti-530B-dp8", of_530b, selene, 8, 280, 8, 8, 35, 3, Recomputing::never},
+      {"korthikanti-530B-dp8", of_530b, selene, 8, 280, 8, 8, 35, 3, Again::attention},
       {"alpa-e2e-gpt-350M-1-megatron", of_350m, aws, 16, 8, 1, 1, 1},
       {"alpa-e2e-gpt-1.3B-4-megatron", of_1b, aws, 8, 128, 2, 1, 2},
       {"alpa-e2e-gpt-2.6B-8-megatron", of_3b, aws, 8, 128, 1, 1, 8},
       {"alpa-e2e-gpt-6.7B-16-megatron", of_7b, aws, 4, 256, 1, 2, 8},
       {"alpa-e2e-gpt-15B-32-megatron", of_15b, aws, 4, 256, 1, 4, 8},
-      {"alpa-e2e-gpt-350M-1-alpa.intra_only", of_350m, aws, 16, 64, 1, 1, 1, 1, Recomputing::always,
-       2},
-      {"alpa-e2e-gpt-760M-2-alpa.intra_only", of_760m, aws, 16, 64, 2, 1, 1, 1, Recomputing::always,
-       2},
-      {"alpa-e2e-gpt-1.3B-4-alpa.intra_only", of_1b, aws, 16, 64, 4, 1, 1, 1, Recomputing::always,
-       2},
-      {"alpa-e2e-gpt-2.6B-8-alpa.intra_only", of_3b, aws, 32, 32, 4, 2, 1, 1, Recomputing::always,
-       2},
-      {"alpa-e2e-gpt-6.7B-16-alpa.intra_only", of_7b, aws, 16, 64, 2, 8, 1, 1, Recomputing::always,
-       2},
-      {"alpa-e2e-gpt-350M-1-alpa.auto", of_350m, aws, 2, 512, 1, 1, 1, 1, Recomputing::always, 2},
-      {"alpa-e2e-gpt-760M-2-alpa.auto", of_760m, aws, 8, 128, 1, 1, 2, 1, Recomputing::always, 2},
-      {"alpa-e2e-gpt-1.3B-4-alpa.auto", of_1b, aws, 8, 128, 2, 1, 2, 1, Recomputing::always, 2},
-      {"alpa-e2e-gpt-6.7B-16-alpa.auto", of_7b, aws, 16, 64, 2, 4, 2, 1, Recomputing::always, 2},
-      {"alpa-e2e-gpt-15B-32-alpa.auto", of_15b, aws, 8, 128, 2, 4, 4, 1, Recomputing::always, 2},
-      {"alpa-e2e-gpt-39B-64-alpa.auto", of_39b, aws, 1, 1024, 1, 4, 16, 1, Recomputing::always, 2},
-      {"alpa-readme-2.6B-dp2op2pp2", of_3b, aws, 8, 4, 2, 2, 2, 1, Recomputing::always, 2},
+      {"alpa-e2e-gpt-350M-1-alpa.intra_only", of_350m, aws, 16, 64, 1, 1, 1, 1, Again::layers, 2},
+      {"alpa-e2e-gpt-760M-2-alpa.intra_only", of_760m, aws, 16, 64, 2, 1, 1, 1, Again::layers, 2},
+      {"alpa-e2e-gpt-1.3B-4-alpa.intra_only", of_1b, aws, 16, 64, 4, 1, 1, 1, Again::layers, 2},
+      {"alpa-e2e-gpt-2.6B-8-alpa.intra_only", of_3b, aws, 32, 32, 4, 2, 1, 1, Again::layers, 2},
+      {"alpa-e2e-gpt-6.7B-16-alpa.intra_only", of_7b, aws, 16, 64, 2, 8, 1, 1, Again::layers, 2},
+      {"alpa-e2e-gpt-350M-1-alpa.auto", of_350m, aws, 2, 512, 1, 1, 1, 1, Again::layers, 2},
+      {"alpa-e2e-gpt-760M-2-alpa.auto", of_760m, aws, 8, 128, 1, 1, 2, 1, Again::layers, 2},
+      {"alpa-e2e-gpt-1.3B-4-alpa.auto", of_1b, aws, 8, 128, 2, 1, 2, 1, Again::layers, 2},
+      {"alpa-e2e-gpt-6.7B-16-alpa.auto", of_7b, aws, 16, 64, 2, 4, 2, 1, Again::layers, 2},
+      {"alpa-e2e-gpt-15B-32-alpa.auto", of_15b, aws, 8, 128, 2, 4, 4, 1, Again::layers, 2},
+      {"alpa-e2e-gpt-39B-64-alpa.auto", of_39b, aws, 1, 1024, 1, 4, 16, 1, Again::layers, 2},
+      {"alpa-readme-2.6B-dp2op2pp2", of_3b, aws, 8, 4, 2, 2, 2, 1, Again::layers, 2},
       {"alpa-readme-2.6B-dp2op2pp2-megatron", of_3b, aws, 8, 4, 2, 2, 2},
   };
   add_weak_scaling_of_2020(runs);
@@ -198,6 +198,25 @@ inline std::vector<tessera::strategy::Annotation> given_by(
   return annotations;
 }
 
+// By op, whether the run computes it again.
+inline std::vector<char> run_again_by(const ExpertPipeline& run,
+                                      const tessera::pipeline::SpanProgram& span) {
+  const auto is_scores = [&](const tessera::graph::TensorType& type) {
+    return type.dims.size() >= 4 &&
+           std::count(type.dims.begin(), type.dims.end(), run.size.seq) == 2;
+  };
+  std::vector<char> again(span.graph.op_count(), 0);
+  for (tessera::graph::OpId id = 0; id < again.size(); ++id) {
+    const tessera::graph::Op& op = span.graph.op(id);
+    if (span.parts[id] != tessera::pipeline::OpPart::forward || op.is_parameter) continue;
+    bool is_attention = is_scores(op.results[0]);
+    for (std::size_t i = 0; i < span.graph.operand_count(id); ++i)
+      is_attention = is_attention || is_scores(span.graph.type_of(span.graph.operand(id, i)));
+    again[id] = run.again == Again::layers || is_attention;
+  }
+  return again;
+}
+
 // A step of the same samples, in microbatches of `batch`.
 inline PipelinePlan plan_in_batches(const ExpertPipeline& run, Extent batch,
                                     PipelineOptions options) {
@@ -237,10 +256,12 @@ inline PipelineComparison compare(const ExpertPipeline& run, int threads = 1) {
                                                 : DynamicMesh{devices}};
   held.schedule = run.chunks == 1 ? ScheduleKind::one_f_one_b : ScheduleKind::interleaved;
   held.chunks = run.chunks;
-  held.recomputing = run.recomputing;
   held.memory_budget = Extent{1} << 60U;
   held.pricing.annotations = [&](const tessera::pipeline::SpanProgram& span) {
     return given_by(run, span);
+  };
+  held.pricing.runs_again = [&](const tessera::pipeline::SpanProgram& span) {
+    return run_again_by(run, span);
   };
   result.by_hand = plan_in_batches(run, run.batch, held);
 

@@ -117,7 +117,7 @@ class DevicePipeline {
           run(whole.stages[chunk].spans[number]),
           program(run.program),
           runner(program.graph, run.plan, comm),
-          ends(program, whole.has_halves()),
+          ends(program, run.again, whole.has_halves()),
           varies(pipeline::varying(program)),
           summed(program.graph.op_count()),
           links_from(program.graph.op_count()),
@@ -228,13 +228,11 @@ class DevicePipeline {
   void forward(Span& span, std::size_t m) {
     for (graph::OpId id = 0; id < span.graph().op_count(); ++id) bring_parameter(span, m, id);
     run_ops(span, m, pipeline::PassKind::forward, false);
-    if (stage_.recomputes) forget_all_but_given(span, m);
   }
   // All of it or half.
   void backward(Span& span, std::size_t m, pipeline::PassKind kind) {
     using enum pipeline::PassKind;
-    if (stage_.recomputes && kind != weight_backward)
-      run_ops(span, m, pipeline::PassKind::forward, true);
+    if (kind != weight_backward) run_ops(span, m, pipeline::PassKind::forward, true);
     run_ops(span, m, kind, false);
     if (kind == input_backward) return;
     for (graph::OpId id = 0; id < span.graph().op_count(); ++id) let_go_all(span, m, id);
@@ -254,11 +252,8 @@ class DevicePipeline {
   }
 
   void run_ops(Span& span, std::size_t m, pipeline::PassKind kind, bool is_again) {
-    // What is to be kept for the second run of the forward part stays until that has read it.
-    const bool is_first_of_two = stage_.recomputes && kind == pipeline::PassKind::forward &&
-                                 !is_again;
     for (graph::OpId id = 0; id < span.graph().op_count(); ++id) {
-      if (!span.ends.is_in(kind, id)) continue;
+      if (!span.ends.is_in(kind, id) || (is_again && !span.ends.runs_again(id))) continue;
       if (!span.is_parameter(id)) {
         std::vector<Part> operands;
         for (std::size_t i = 0; i < span.graph().operand_count(id); ++i)
@@ -268,8 +263,7 @@ class DevicePipeline {
         for (std::uint32_t r = 0; r < ran.results.size(); ++r)
           hold(span, m, {id, r}, std::move(ran.results[r]), is_again);
       }
-      for (const graph::Value done : span.ends.after(id))
-        if (!is_first_of_two || !span.is_parameter(done.op)) let_go(span, m, done);
+      for (const graph::Value done : span.ends.after(id, is_again)) let_go(span, m, done);
     }
   }
 
@@ -309,10 +303,6 @@ class DevicePipeline {
       memory_.add(bytes);
     else
       memory_.add_other(bytes);
-  }
-  void forget_all_but_given(Span& span, std::size_t m) {
-    for (graph::OpId id = 0; id < span.graph().op_count(); ++id)
-      if (!span.is_parameter(id)) let_go_all(span, m, id);
   }
   void let_go_all(Span& span, std::size_t m, graph::OpId id) {
     for (std::uint32_t r = 0; r < span.values[m][id].size(); ++r) let_go(span, m, {id, r});

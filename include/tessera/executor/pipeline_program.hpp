@@ -34,13 +34,13 @@ struct SpanRun {
   std::size_t first = 0, last = 0;  // layers
   pipeline::SpanProgram program;
   plan::Plan plan;
+  std::vector<graph::OpId> again;  // what runs a second time, for the backward pass
 };
 
 // A stage; interleaved, a chunk of one.
 struct StageRun {
   DynamicMesh mesh;
   Device first_device = 0;
-  bool recomputes = false;
   std::vector<SpanRun> spans;  // in the order of their layers
   // On each device, of all chunks that it has: what was counted on when stages were chosen, and
   // what the schedule's passes hold under the spans' plans.
@@ -99,10 +99,9 @@ struct PipelineProgram {
   }
   // How often an op runs in a step.
   std::int64_t runs(std::size_t stage, std::size_t span, graph::OpId id) const {
-    const pipeline::SpanProgram& program = stages[stage].spans[span].program;
-    if (program.parts[id] == pipeline::OpPart::update) return 1;
-    const bool is_run_again = stages[stage].recomputes && !program.graph.op(id).is_parameter &&
-                              program.parts[id] == pipeline::OpPart::forward;
+    const SpanRun& run = stages[stage].spans[span];
+    if (run.program.parts[id] == pipeline::OpPart::update) return 1;
+    const bool is_run_again = std::binary_search(run.again.begin(), run.again.end(), id);
     return is_run_again ? 2 * microbatches : microbatches;
   }
 };
@@ -131,13 +130,15 @@ class PipelinePreparer {
 
  private:
   void add_stage(const plan::PlannedStage& stage) {
-    StageRun run{stage.mesh, stage.first_device, stage.way.recomputes, {}, stage.bytes, 0};
+    const plan::Way& way = stage.way;
+    StageRun run{stage.mesh, stage.first_device, {}, stage.bytes, 0};
     plan_.prices->for_each_span(stage.first, stage.last, [&](std::size_t first, std::size_t last) {
       const auto [at, is_new] =
-          plans_.try_emplace(plan::detail::plan_key(*plan_.prices, stage.way, first, last));
-      if (is_new) at->second = plan_.prices->plan(stage.way.view, first, last, stage.way.level);
+          plans_.try_emplace(plan::detail::plan_key(*plan_.prices, way, first, last));
+      if (is_new) at->second = plan_.prices->plan(way.view, first, last, way.level);
       if (!at->second.has_ops()) throw std::runtime_error("the plan of a stage was cancelled");
-      run.spans.push_back({first, last, plan_.prices->program(first, last), at->second});
+      run.spans.push_back({first, last, plan_.prices->program(first, last), at->second,
+                           plan_.prices->rerun(way.view, first, last, way.level, way.rerun)->ops});
       check_updates(run.spans.back().program);
     });
     result_.stages.push_back(std::move(run));
@@ -147,10 +148,9 @@ class PipelinePreparer {
     std::vector<plan::ChunkSpan> spans;
     for (std::size_t s = number; s < result_.stages.size(); s += result_.stage_count())
       for (const SpanRun& span : result_.stages[s].spans)
-        spans.push_back({static_cast<std::int64_t>(s), &span.program, &span.plan});
-    const Wide bytes = plan::stage_memory_peak(spans, result_.schedule,
-                                               result_.schedule.orders[number],
-                                               result_.stages[number].recomputes);
+        spans.push_back({static_cast<std::int64_t>(s), &span.program, &span.plan, &span.again});
+    const Wide bytes =
+        plan::stage_memory_peak(spans, result_.schedule, result_.schedule.orders[number]);
     for (std::size_t s = number; s < result_.stages.size(); s += result_.stage_count())
       result_.stages[s].predicted_bytes = bytes;
   }

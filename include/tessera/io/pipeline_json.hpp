@@ -8,18 +8,21 @@
 //      "peak_flops_per_second": ..., "devices": 64},
 //    "stages": [{"layers": [0, 5], "devices": [0, 7], "mesh": [2, 4], "roles": ["dp", "tp"],
 //      "forward": ..., "backward": ..., "receive": ..., "send_back": ..., "per_step": ...,
-//      "recomputes": false, "memory": {"bytes": ..., "fixed_bytes": ..., "microbatch_bytes": ...,
-//      "in_flight": 3}}],
+//      "recomputes": true, "again": ..., "memory": {"bytes": ..., "fixed_bytes": ...,
+//      "microbatch_bytes": ..., "in_flight": 3}}],
 //    "groups": {"tp": [[0, 1], ...], "dp": [...]},
-//    "instructions": {"NAME": {"stage": 0, "sharding": "{devices=...}", "strategy": "..."}}}
+//    "instructions": {"NAME": {"stage": 0, "again": true, "sharding": "{devices=...}",
+//      "strategy": "..."}}}
 //
 // Layers and devices are the first and the last one.  Times are exact decimals in microseconds:
 // those of a stage of one microbatch, but for per_step.  "step_time" is the schedule as it plays,
 // "objective" the formula by which stages were chosen, of which "lower_bound" is the proven least
 // over the prices of spans, and "work_bound" over any plans of them (PipelinePlan).  Interleaved
 // stages are listed chunk by chunk, those of the same devices being one.
-// "instructions" are those of the entry computation.  Where nothing fits there are no stages.
+// "instructions" are those of the entry computation; "again" says, and of a stage how long it
+// takes, that it runs a second time for the backward pass.  Where nothing fits there are no stages.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -96,7 +99,8 @@ class PipelineWriter {
     time("receive", stage.receive);
     time("send_back", stage.send_back);
     time("per_step", stage.per_step);
-    json_.flag("recomputes", stage.way.recomputes);
+    json_.flag("recomputes", stage.again > 0);
+    time("again", stage.again);
     json_.object("memory", [&] {
       json_.raw("bytes", to_string(stage.bytes));
       json_.number("fixed_bytes", stage.memory.fixed);
@@ -125,6 +129,9 @@ class PipelineWriter {
         const std::vector<graph::OpId> ops = ops_of(program_, module_.entry, i);
         if (!ops.empty())
           json_.number("stage", static_cast<std::int64_t>(staged[ops.front()].stage));
+        if (std::any_of(ops.begin(), ops.end(),
+                        [&](graph::OpId op) { return staged[op].runs_again; }))
+          json_.flag("again", true);
         json_.string("sharding", hlo::sharding_text(module_, program_, module_.entry, i, text_of));
         json_.string("strategy", strategies_of(ops, [&](graph::OpId op) -> const std::string& {
                        return staged[op].op.strategy;

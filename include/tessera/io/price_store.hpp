@@ -37,15 +37,30 @@ inline void put_shardings(Numbers& numbers, const std::vector<DynamicSharding>& 
   }
 }
 
+inline void put_wide(Numbers& numbers, Wide number) {
+  numbers.push_back(static_cast<std::int64_t>(number >> 62));
+  numbers.push_back(static_cast<std::int64_t>(number & ((Wide{1} << 62) - 1)));
+}
+
+inline void put_reruns(Numbers& numbers, const std::vector<plan::Rerun>& reruns) {
+  numbers.push_back(static_cast<std::int64_t>(reruns.size()));
+  for (const plan::Rerun& rerun : reruns) {
+    for (const std::int64_t number : {rerun.time, rerun.saved, rerun.least_saved, rerun.restored})
+      numbers.push_back(number);
+    put_wide(numbers, rerun.flops);
+    numbers.push_back(static_cast<std::int64_t>(rerun.ops.size()));
+    for (const graph::OpId id : rerun.ops) numbers.push_back(static_cast<std::int64_t>(id));
+  }
+}
+
 // What crosses between layers is whole, so no sharding has partial results.
 inline Numbers numbers_of(const plan::SpanPrice& price) {
   Numbers numbers{price.forward,         price.backward,  price.per_step,  price.fixed,
                   price.saved,           price.given,     price.transient, price.peak,
                   price.weight_backward, price.least_work};
-  for (const Wide flops : {price.model_flops, price.forward_flops, price.hardware_flops}) {
-    numbers.push_back(static_cast<std::int64_t>(flops >> 62));
-    numbers.push_back(static_cast<std::int64_t>(flops & ((Wide{1} << 62) - 1)));
-  }
+  put_wide(numbers, price.model_flops);
+  put_wide(numbers, price.hardware_flops);
+  put_reruns(numbers, price.reruns);
   numbers.push_back(price.is_proven ? 1 : 0);
   put_shardings(numbers, price.received);
   put_shardings(numbers, price.sent);
@@ -64,10 +79,9 @@ class PriceReader {
          {&price.forward, &price.backward, &price.per_step, &price.fixed, &price.saved,
           &price.given, &price.transient, &price.peak, &price.weight_backward, &price.least_work})
       *number = next();
-    for (Wide* const flops : {&price.model_flops, &price.forward_flops, &price.hardware_flops}) {
-      *flops = Wide(next()) << 62;
-      *flops += next();
-    }
+    price.model_flops = next_wide();
+    price.hardware_flops = next_wide();
+    price.reruns = reruns();
     price.is_proven = next() != 0;
     price.received = shardings();
     price.sent = shardings();
@@ -77,10 +91,28 @@ class PriceReader {
 
  private:
   std::int64_t next() { return numbers_.at(at_++); }
+  Wide next_wide() {
+    const Wide high = Wide(next()) << 62;
+    return high + next();
+  }
   std::int64_t next_below(std::int64_t limit) {
     const std::int64_t number = next();
     if (number < 0 || number >= limit) throw std::out_of_range("price");
     return number;
+  }
+
+  std::vector<plan::Rerun> reruns() {
+    std::vector<plan::Rerun> result;
+    for (std::int64_t left = next(); left > 0; --left) {
+      plan::Rerun& rerun = result.emplace_back();
+      for (Extent* const number : {&rerun.time, &rerun.saved, &rerun.least_saved, &rerun.restored})
+        *number = next();
+      rerun.flops = next_wide();
+      for (std::int64_t ops = next(); ops > 0; --ops)
+        rerun.ops.push_back(static_cast<graph::OpId>(next()));
+    }
+    if (result.empty()) throw std::out_of_range("price");
+    return result;
   }
 
   std::vector<DynamicSharding> shardings() {

@@ -5,7 +5,7 @@
 // A chunk's neighbours sit on other stages, so what a stage takes no longer follows from a span of
 // layers and a place in a row, and there is no dynamic program over it.  But stages that interleave
 // are alike: the cluster in equal submeshes, seen as the same mesh, run in the same way.  That
-// leaves few choices: submesh, view, level, what is computed again, number of chunks.  Each is
+// leaves few choices: submesh, view, level, what runs again, number of chunks.  Each is
 // tried: layers are cut into chunks as evenly as can be (the least sum of squared times), the
 // schedule is played, and what needs more memory than there is drops out.
 #pragma once
@@ -74,12 +74,12 @@ class InterleavedStages {
     for (std::size_t view = 0; view < prices_.spans().views().size(); ++view) {
       const std::int64_t stages = stages_of(view);
       if (stages == 0) continue;
-      for (const StagePrices::Run& run : prices_.runs(view, 0)) {
-        if (run.first != 0 || run.last + 1 != layers()) continue;
+      prices_.for_each_run({view, 0, 0}, [&](const StagePrices::Run& run) {
+        if (run.first != 0 || run.last + 1 != layers()) return;
         const Wide all = Wide(run.sum.least_work) * empty_.microbatches;
         const Wide share = (all + stages - 1) / stages;
         least = std::min(least.value_or(share), share);
-      }
+      });
     }
     return least.value_or(0);
   }
@@ -127,8 +127,8 @@ class InterleavedStages {
   }
 
   void try_level(std::size_t view, std::size_t level) {
-    for (const bool recomputes : choices_of(recomputing_)) {
-      const Way way{view, level, recomputes};
+    for (std::size_t rerun = 0; rerun < prices_.reruns(view, level, recomputing_); ++rerun) {
+      const Way way{view, level, rerun};
       const std::vector<std::optional<Cost>> times = times_of(way);
       for (const std::int64_t chunks : chunk_counts(stages_of(view)))
         try_chunks(way, times, chunks);
@@ -138,9 +138,9 @@ class InterleavedStages {
   // By number of the span, as StageProblem numbers them.
   std::vector<std::optional<Cost>> times_of(const Way& way) {
     std::vector<std::optional<Cost>> times(layers() * (layers() + 1) / 2);
-    for (const StagePrices::Run& run : prices_.runs(way.view, way.level))
-      times[pipeline::StageProblem::span_number(run.first, run.last)] =
-          run.sum.time(way.recomputes);
+    prices_.for_each_run(way, [&](const StagePrices::Run& run) {
+      times[pipeline::StageProblem::span_number(run.first, run.last)] = run.sum.time();
+    });
     return times;
   }
 

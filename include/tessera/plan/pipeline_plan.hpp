@@ -13,9 +13,10 @@
 // given, all devices in use; each seen as any mesh of two axes; of each span the plan that keeps
 // its stage busy for the least time, or the least within a budget of memory (span_price.hpp, and
 // span_prices.hpp for what is restricted between layers, and for which budgets there are);
-// activations kept, or computed again layer by layer; memory as the schedule has it in flight.
-// A transfer into a stage is priced as if the stage before it were alike and next to it; the
-// timeline has the real ones.
+// activations saved, or as many of them computed again as at some rate between time and memory is
+// best, the same for all layers of a stage (span_reruns.hpp); memory as the schedule has it in
+// flight. A transfer into a stage is priced as if the stage before it were alike and next to it;
+// the timeline has the real ones.
 //
 // Budgets are asked for where memory is what is in the way.  A view that has none yet is hoped to
 // run its spans at their least time, with everything cut over all its devices.  If stages chosen so
@@ -300,8 +301,9 @@ class PipelinePlanner {
     Found found;
     for (std::size_t view = 0; view < spans_->views().size(); ++view)
       for (std::size_t level = 0; level < spans_->levels(view); ++level)
-        for (const bool recomputes : choices_of(options_.recomputing))
-          add_options({view, level, recomputes}, rules, problem, found.tags);
+        for (std::size_t rerun = 0; rerun < prices_->reruns(view, level, options_.recomputing);
+             ++rerun)
+          add_options({view, level, rerun}, rules, problem, found.tags);
     pipeline::StageSearchOptions search;
     if (is_late_) search.gap = std::numeric_limits<double>::max();
     search.is_over = [this] { return is_over(); };
@@ -317,9 +319,9 @@ class PipelinePlanner {
     tags.push_back({way, true});
     const bool may_hope = may_hope_[way.view] != 0 && way.level == 0;
     const std::size_t size = prices_->view(way.view).size;
-    for (const StagePrices::Run& run : prices_->runs(way.view, way.level)) {
+    prices_->for_each_run(way, [&](const StagePrices::Run& run) {
       pipeline::StageOption option;
-      option.time = run.sum.time(way.recomputes);
+      option.time = run.sum.time();
       option.receive = run.receive;
       option.per_step = run.sum.per_step;
       if (rules.splits_backward && is_finite(option.time)) {
@@ -329,16 +331,16 @@ class PipelinePlanner {
             std::min(option.time, saturating_add(run.sum.weight_backward, run.sum.weight_backward));
         option.per_step = saturating_add(option.per_step, option.overlap);
       }
-      option.max_successors = rules.most_successors(run.sum.memory(way.recomputes));
+      option.max_successors = rules.most_successors(run.sum.memory());
       option.tag = tag;
       problem.add(run.first, run.last, size, option);
-      if (!may_hope) continue;
-      const std::int64_t most = rules.most_successors(run.least.memory(way.recomputes));
-      if (most <= option.max_successors) continue;
+      if (!may_hope) return;
+      const std::int64_t most = rules.most_successors(run.least);
+      if (most <= option.max_successors) return;
       option.max_successors = most;
       option.tag = tag + 1;
       problem.add(run.first, run.last, size, option);
-    }
+    });
   }
 
   // What may be in flight on a stage.  Where spans are priced whole, any number there can be; else
@@ -377,11 +379,11 @@ class PipelinePlanner {
   Wide work_bound(Kind kind) {
     pipeline::StageProblem problem = empty_problem();
     for (std::size_t view = 0; view < spans_->views().size(); ++view)
-      for (const StagePrices::Run& run : prices_->runs(view, 0)) {
+      prices_->for_each_run({view, 0, 0}, [&](const StagePrices::Run& run) {
         pipeline::StageOption option;
         option.time = run.sum.least_work;
         problem.add(run.first, run.last, prices_->view(view).size, option);
-      }
+      });
     const bool is_slowest_alone = kind == Kind::zero_bubble;
     pipeline::StageSearchOptions search;
     if (is_slowest_alone) search.goal = pipeline::Goal::throughput;

@@ -35,6 +35,7 @@ struct PlannedStage {
   DynamicMesh mesh;
   pipeline::Roles roles;  // of the mesh's axes: data where one splits what comes with a microbatch
   Cost forward = 0, backward = 0;   // of one microbatch; backward with what is computed again
+  Cost again = 0;                   // the part of it that is computed again
   Cost weight_backward = 0;         // the part of it for which no other stage waits
   Cost receive = 0, send_back = 0;  // of one microbatch: its input, and its input's gradient
   Cost per_step = 0;
@@ -129,11 +130,12 @@ class StageWriter {
       stage.mesh = prices_.view(stage.way.view).mesh;
       const SpanSum sum = prices_.sum(stage.way, stage.first, stage.last);
       stage.forward = sum.forward;
-      stage.backward = sum.time(stage.way.recomputes) - sum.forward;
+      stage.backward = sum.backward;
+      stage.again = sum.again;
       stage.weight_backward = sum.weight_backward;
       stage.per_step =
           saturating_add(sum.per_step, prices_.once_per_step(stage.way, stage.first, stage.last));
-      stage.memory = sum.memory(stage.way.recomputes);
+      stage.memory = sum.memory();
       stage.roles = roles_of(stage);
       plan_.stages.push_back(std::move(stage));
     }
@@ -251,17 +253,21 @@ class StageWriter {
     cost::Utilisation& use = plan_.utilisation;
     use.time = plan_.step_time;
     use.devices = prices_.cluster().device_count();
-    for (const PlannedStage& stage : plan_.stages)
-      for_each_price(stage, [&](const pipeline::SpanProgram&, const SpanPrice& price) {
+    for (const PlannedStage& stage : plan_.stages) {
+      const Way& way = stage.way;
+      const SpanPrices& spans = prices_.spans();
+      spans.for_each_span(stage.first, stage.last, [&](std::size_t from, std::size_t to) {
+        const SpanPrice& price = *spans.price(way.view, from, to, way.level);
+        const Rerun& rerun = *spans.rerun(way.view, from, to, way.level, way.rerun);
         use.peak = std::max(use.peak, price.peak);
         use.model_flops += price.model_flops * plan_.microbatches;
         Wide hardware = price.hardware_flops;
         // What is computed again is as spread as the rest.
-        if (stage.way.recomputes && price.model_flops > 0)
-          hardware += price.hardware_flops / 1000 *
-                      (price.forward_flops * 1000 / price.model_flops);
+        if (price.model_flops > 0)
+          hardware += price.hardware_flops / 1000 * (rerun.flops * 1000 / price.model_flops);
         use.hardware_flops += hardware * plan_.microbatches;
       });
+    }
   }
 
   const StagePrices& prices_;

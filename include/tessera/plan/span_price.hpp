@@ -10,10 +10,9 @@
 // Memory is counted by what must be there at once: weights and the optimizer's state, sums of
 // gradients; for each microbatch in flight what the backward pass will read of the forward pass;
 // and the most that one microbatch has besides.  Only what reaches memory counts
-// (cost/workload.hpp). Either everything that is read again is kept, or only what comes into the
-// span, and the rest is computed a second time.  A budget for all that makes the plan the best of
-// those that keep to it: states, weights or activations are then cut further, where time is lost
-// least.
+// (cost/workload.hpp).  What the backward pass reads is saved, or some of it computed a second time
+// (span_reruns.hpp).  A budget for all that makes the plan the best of those that keep to it:
+// states, weights or activations are then cut further, where time is lost least.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -27,6 +26,7 @@
 #include "tessera/pipeline/span_program.hpp"
 #include "tessera/plan/buffers.hpp"
 #include "tessera/plan/plan.hpp"
+#include "tessera/plan/span_reruns.hpp"
 
 namespace tessera::plan {
 
@@ -39,11 +39,13 @@ struct SpanPrice {
   Cost least_work = 0;
   // Bytes on each device.
   Extent fixed = 0;      // weights, what an optimizer remembers, sums of gradients
-  Extent saved = 0;      // of a microbatch in flight: what its backward pass reads
+  Extent saved = 0;      // of a microbatch in flight: what its backward pass reads, if all is saved
   Extent given = 0;      // of a microbatch in flight: what comes into the span
   Extent transient = 0;  // the most that one microbatch has at once besides
-  // Of one microbatch, on all devices; what the model needs, and of that the forward passes.
-  Wide model_flops = 0, forward_flops = 0, hardware_flops = 0;
+  // What may run again in place of being saved: the more time it takes, the less is saved.  The
+  // first is that nothing does, or else the only one is what was asked for.
+  std::vector<Rerun> reruns;
+  Wide model_flops = 0, hardware_flops = 0;  // of one microbatch, on all devices
   cost::Rate peak = 0;
   bool is_proven = false;  // that no plan keeps the stage busy for less
   // The shardings of what comes in and of what goes out, in the program's order.
@@ -52,9 +54,15 @@ struct SpanPrice {
   friend bool operator==(const SpanPrice&, const SpanPrice&) = default;
 };
 
+// The most that a microbatch has at once besides what is saved, where some of it is computed again.
+inline Extent transient_with(const SpanPrice& price, const Rerun& rerun) {
+  return saturating_add(price.transient, rerun.restored);
+}
+
 // What a span may take on each device, where layers like it share a stage:
 //   layers * (fixed + in_flight * saved) + transient <= bytes,
-// or, where all is computed again, layers * (fixed + in_flight * given) + saved + transient.
+// or, where all but what is given is computed again,
+//   layers * (fixed + in_flight * given) + saved + transient <= bytes.
 struct SpanBudget {
   std::int64_t layers = 1, in_flight = 1;
   bool recomputes = false;
@@ -93,14 +101,9 @@ class SpanMemory {
         graph_(span.graph),
         sums_are_wide_(microbatches > 1),
         lifetimes_(buffers_of(span.graph)),
-        reaches_(cost::ops_in_memory(span.graph)),
-        is_saved_(span.graph.op_count(), 0),
-        is_seen_(span.graph.op_count(), 0),
+        is_saved_(SavedValues(span).where_nothing_runs_again()),
         is_summed_(span.graph.op_count()) {
-    for (graph::OpId id = 0; id < graph_.op_count(); ++id) {
-      if (part(id) == pipeline::OpPart::backward) save_operands(id);
-      find_sums(id);
-    }
+    for (graph::OpId id = 0; id < graph_.op_count(); ++id) find_sums(id);
   }
 
   // The bytes, under a plan.
@@ -168,21 +171,6 @@ class SpanMemory {
            std::none_of(is_summed_[id].begin(), is_summed_[id].end(), is_set);
   }
 
-  // What a backward op reads of the forward pass; what is computed where it is read is read itself.
-  void save_operands(graph::OpId id) {
-    for (std::size_t i = 0; i < graph_.operand_count(id); ++i) {
-      const graph::OpId from = graph_.operand(id, i).op;
-      if (part(from) != pipeline::OpPart::forward || is_permanent(from) || is_seen_[from] != 0)
-        continue;
-      is_seen_[from] = 1;
-      if (op(from).is_parameter || (reaches_[from] != 0 && !is_view(from)))
-        is_saved_[from] = 1;
-      else
-        save_operands(from);
-    }
-  }
-  bool is_view(graph::OpId id) const { return cost::detail::is_view(op(id)); }
-
   // The gradients that an op leaves to be added up.
   void find_sums(graph::OpId id) {
     is_summed_[id].assign(op(id).results.size(), 0);
@@ -218,7 +206,7 @@ class SpanMemory {
   const graph::Graph& graph_;
   bool sums_are_wide_;
   graph::Lifetimes lifetimes_;
-  std::vector<char> reaches_, is_saved_, is_seen_;
+  std::vector<char> is_saved_;
   std::vector<std::vector<char>> is_summed_;
 };
 
@@ -233,11 +221,27 @@ inline std::vector<char> ops_waited_for(const pipeline::SpanProgram& span) {
   return is_waited_for;
 }
 
-inline void add_times(const pipeline::SpanProgram& span, const Plan& plan, SpanPrice& price) {
-  const std::vector<char> is_waited_for = ops_waited_for(span);
+inline SpanTaken taken_by(const pipeline::SpanProgram& span, const Plan& plan) {
+  SpanTaken taken;
+  const Extent devices = plan.mesh.device_count();
   for (graph::OpId id = 0; id < span.graph.op_count(); ++id) {
     Cost time = plan.ops[id].work;
     for (const PlannedStep& step : plan.ops[id].steps) time = saturating_add(time, step.price);
+    Extent bytes = 0, least = 0;
+    for (const Extent result : plan.ops[id].result_bytes) bytes += result;
+    for (const graph::TensorType& type : span.graph.op(id).results)
+      least += (graph::byte_count(type) + devices - 1) / devices;
+    taken.time.push_back(time);
+    taken.bytes.push_back(bytes);
+    taken.least.push_back(least);
+  }
+  return taken;
+}
+
+inline void add_times(const pipeline::SpanProgram& span, const SpanTaken& taken, SpanPrice& price) {
+  const std::vector<char> is_waited_for = ops_waited_for(span);
+  for (graph::OpId id = 0; id < span.graph.op_count(); ++id) {
+    const Cost time = taken.time[id];
     const bool is_backward = span.parts[id] == pipeline::OpPart::backward;
     Cost& part = span.parts[id] == pipeline::OpPart::forward ? price.forward
                  : is_backward                               ? price.backward
@@ -306,18 +310,20 @@ Plan plan_span(const pipeline::SpanProgram& span, const M& mesh, const Model& mo
   return plan(tied, mesh, model, options);
 }
 
-// What a span takes under a plan.  @pre plan.has_ops()
+// What a span takes under a plan.  `runs_again`, by op: which forward ops run a second time; empty:
+// as is best.  @pre plan.has_ops()
 inline SpanPrice price_of(const pipeline::SpanProgram& span, const Plan& plan,
-                          std::int64_t microbatches) {
+                          std::int64_t microbatches, const std::vector<char>& runs_again = {}) {
   SpanPrice price;
   price.is_proven = plan.status == solver::Status::optimal;
-  detail::add_times(span, plan, price);
+  const SpanTaken taken = detail::taken_by(span, plan);
+  detail::add_times(span, taken, price);
   detail::SpanMemory(span, microbatches).fill(plan, price);
-  for (graph::OpId id = 0; id < span.graph.op_count(); ++id) {
-    const Wide flops = cost::flops_of(span.graph.op(id));
-    price.model_flops += flops;
-    if (span.parts[id] == pipeline::OpPart::forward) price.forward_flops += flops;
-  }
+  const SavedValues values(span);
+  price.reruns = runs_again.empty() ? thinned(reruns_of(values, taken))
+                                    : std::vector<Rerun>{rerun_of(values, taken, runs_again)};
+  for (graph::OpId id = 0; id < span.graph.op_count(); ++id)
+    price.model_flops += cost::flops_of(span.graph.op(id));
   if (plan.utilisation) {
     price.hardware_flops = plan.utilisation->hardware_flops / microbatches;
     price.peak = plan.utilisation->peak;

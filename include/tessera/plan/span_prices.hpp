@@ -79,6 +79,9 @@ struct PricingOptions {
   double problem_work = 5e9, budget_work = 5e8;
   // Shardings that are given, of a span's ops; nothing: none.  Prices are not kept then.
   std::function<std::vector<strategy::Annotation>(const pipeline::SpanProgram&)> annotations;
+  // What is given to run a second time, by a span's ops; nothing: as is best.  Prices are not kept
+  // then.
+  std::function<std::vector<char>(const pipeline::SpanProgram&)> runs_again;
   PriceStore store;
   std::function<void(const PricingProgress&)> on_progress;  // from one thread at a time
 };
@@ -92,16 +95,12 @@ struct PricingStatistics {
   double seconds = 0;
 };
 
-// Whether what the backward pass reads of a stage is computed again.
-enum class Recomputing : std::uint8_t { never, allowed, always };
+// Whether what the backward pass reads of a stage may be computed again.
+enum class Recomputing : std::uint8_t { never, allowed };
 // Both where it is to be decided.
 inline std::vector<bool> choices_of(Recomputing recomputing) {
-  switch (recomputing) {
-    case Recomputing::never: return {false};
-    case Recomputing::allowed: return {false, true};
-    case Recomputing::always: return {true};
-  }
-  return {};
+  return recomputing == Recomputing::never ? std::vector<bool>{false}
+                                           : std::vector<bool>{false, true};
 }
 
 // What stages must keep to.
@@ -213,6 +212,26 @@ class SpanPrices {
   }
   const pipeline::SpanProgram& program(std::size_t first, std::size_t last) const {
     return spans_[span_number(first, last)];
+  }
+
+  // How many choices there are of what runs again: as many as the run's layers have, or, where
+  // spans are priced whole, as any has.
+  std::size_t reruns(std::size_t view, std::size_t level) const {
+    const std::vector<Price>& prices = levels_[view][level].prices;
+    if (is_layered()) return prices[run_first_] ? prices[run_first_]->reruns.size() : 0;
+    std::size_t most = 0;
+    for (const Price& price : prices)
+      if (price) most = std::max(most, price->reruns.size());
+    return most;
+  }
+  // One of them; null where there is no price, or no such choice.  Layers that are not of the run
+  // choose at the run's rate between time and bytes.
+  const Rerun* rerun(std::size_t view, std::size_t first, std::size_t last, std::size_t level,
+                     std::size_t number) const {
+    const Price& own = price(view, first, last, level);
+    if (!own) return nullptr;
+    if (!is_layered()) return number < own->reruns.size() ? &own->reruns[number] : nullptr;
+    return &rerun_like(own->reruns, levels_[view][level].prices[run_first_]->reruns, number);
   }
 
   // What no plan of a span on so many devices has less of: fixed, saved and given; the rest is 0.
@@ -601,7 +620,7 @@ class SpanPrices {
   Price stored_or_solved(const Pricing& pricing, std::size_t span, const SpanRequest& request,
                          const std::vector<std::int64_t>& ends) {
     std::vector<std::int64_t> key;
-    if (options_.annotations) return solved(pricing, span, request);
+    if (options_.annotations || options_.runs_again) return solved(pricing, span, request);
     if (options_.store.find || options_.store.keep) {
       key = classes_.signature(class_of_[span]);
       for (const auto* more : {&pricing.where, &ends})
@@ -634,7 +653,9 @@ class SpanPrices {
         if (plan.status == solver::Status::unknown && deadline_.is_over()) ++statistics_.left_out;
         return nullptr;
       }
-      SpanPrice price = price_of(spans_[span], plan, options_.microbatches);
+      std::vector<char> runs_again;
+      if (options_.runs_again) runs_again = options_.runs_again(spans_[span]);
+      SpanPrice price = price_of(spans_[span], plan, options_.microbatches, runs_again);
       price.least_work = least;
       if (!price.is_proven) ++statistics_.unproven;
       return std::make_shared<const SpanPrice>(std::move(price));

@@ -28,25 +28,35 @@
 namespace tessera::plan {
 
 // When values of a span's passes are over: by the op, of the pass in which it is.  Forward passes
-// come before backward ones; where these are in two halves, what another stage waits for comes
-// before the rest.
+// come before second runs, and these before backward passes; where those are in two halves, what
+// another stage waits for comes before the rest.
 class PassEnds {
  public:
-  PassEnds(const pipeline::SpanProgram& span, bool in_halves)
+  // `again`: what runs a second time.
+  PassEnds(const pipeline::SpanProgram& span, const std::vector<graph::OpId>& again, bool in_halves)
       : span_(span),
         owns_(owners_of(span.graph, cost::ops_in_memory(span.graph))),
         is_waited_for_(detail::ops_waited_for(span)),
+        runs_again_(span.graph.op_count(), 0),
         in_halves_(in_halves),
         ends_(span.graph.op_count()),
-        let_go_(3 * span.graph.op_count()) {
+        let_go_(4 * span.graph.op_count()) {
+    for (const graph::OpId id : again) runs_again_[id] = 1;
     for (graph::OpId id = span.graph.op_count(); id-- > 0;) find_ends(id);
     for (graph::OpId id = 0; id < span.graph.op_count(); ++id)
-      for (std::uint32_t r = 0; r < ends_[id].size(); ++r)
-        if (is_pass(id)) let_go_[ends_[id][r]].push_back({id, r});
+      for (std::uint32_t r = 0; r < ends_[id].size(); ++r) {
+        if (!is_pass(id)) continue;
+        const Ends& ends = ends_[id][r];
+        let_go_[ends.last].push_back({id, r});
+        if (runs_again(id)) let_go_[ends.first].push_back({id, r});
+      }
   }
 
-  // What is not needed after this op of a pass.
-  const std::vector<graph::Value>& after(graph::OpId id) const { return let_go_[rank_of(id)]; }
+  // What is not needed after this op of a pass, or after its second run.
+  const std::vector<graph::Value>& after(graph::OpId id, bool is_again) const {
+    return let_go_[is_again ? again_rank(id) : rank_of(id)];
+  }
+  bool runs_again(graph::OpId id) const { return runs_again_[id] != 0; }
   // Whether it takes memory of its own, by the plan's count.
   bool owns(graph::OpId id) const { return owns_[id] != 0; }
   // Whether an op runs in a pass of this kind.
@@ -59,28 +69,42 @@ class PassEnds {
   }
 
  private:
+  // Ranks: of what the op's first run gives, and of what its last one does.
+  struct Ends {
+    std::size_t first, last;
+  };
+
   bool is_pass(graph::OpId id) const { return span_.parts[id] != pipeline::OpPart::update; }
   std::size_t rank_of(graph::OpId id) const {
     const std::size_t count = span_.graph.op_count();
     if (span_.parts[id] != pipeline::OpPart::backward) return id;
-    return in_halves_ && is_waited_for_[id] == 0 ? 2 * count + id : count + id;
+    return (in_halves_ && is_waited_for_[id] == 0 ? 3 : 2) * count + id;
   }
-  // What is computed where it is read takes no memory, but what it reads does until then.
+  std::size_t again_rank(graph::OpId id) const { return span_.graph.op_count() + id; }
+
+  // A second run reads what others gave in theirs, where they have one.  What is computed where it
+  // is read takes no memory, but what it reads does until then.
   void find_ends(graph::OpId id) {
-    ends_[id].assign(span_.graph.op(id).results.size(), rank_of(id));
+    const bool is_twice = runs_again(id);
+    const Ends own{rank_of(id), is_twice ? again_rank(id) : rank_of(id)};
+    ends_[id].assign(span_.graph.op(id).results.size(), own);
     span_.graph.for_each_use(id, [&](graph::OpId reader, const graph::Use& use) {
       if (!is_pass(reader)) return;
-      std::size_t end = rank_of(reader);
+      Ends end{rank_of(reader), runs_again(reader) ? again_rank(reader) : rank_of(reader)};
       if (owns_[reader] == 0)
-        for (const std::size_t later : ends_[reader]) end = std::max(end, later);
-      ends_[id][use.result] = std::max(ends_[id][use.result], end);
+        for (const Ends& later : ends_[reader])
+          end = {std::max(end.first, later.first), std::max(end.last, later.last)};
+      Ends& ends = ends_[id][use.result];
+      const bool is_forward = span_.parts[reader] == pipeline::OpPart::forward;
+      if (!is_twice || is_forward) ends.first = std::max(ends.first, end.first);
+      if (!is_twice || !is_forward || runs_again(reader)) ends.last = std::max(ends.last, end.last);
     });
   }
 
   const pipeline::SpanProgram& span_;
-  std::vector<char> owns_, is_waited_for_;  // by op
+  std::vector<char> owns_, is_waited_for_, runs_again_;  // by op
   bool in_halves_;
-  std::vector<std::vector<std::size_t>> ends_;     // by op and result: a rank
+  std::vector<std::vector<Ends>> ends_;            // by op and result
   std::vector<std::vector<graph::Value>> let_go_;  // by rank
 };
 
@@ -89,14 +113,15 @@ struct ChunkSpan {
   std::int64_t chunk = 0;
   const pipeline::SpanProgram* program = nullptr;
   const Plan* plan = nullptr;
+  const std::vector<graph::OpId>* again = nullptr;  // what runs a second time
 };
 
 namespace detail {
 
 class StageReplay {
  public:
-  StageReplay(std::span<const ChunkSpan> spans, const pipeline::Schedule& schedule, bool recomputes)
-      : recomputes_(recomputes), sums_are_wide_(schedule.microbatches > 1) {
+  StageReplay(std::span<const ChunkSpan> spans, const pipeline::Schedule& schedule)
+      : sums_are_wide_(schedule.microbatches > 1) {
     const bool in_halves = schedule.kind == pipeline::ScheduleKind::zero_bubble;
     for (const ChunkSpan& span : spans)
       spans_.emplace_back(span, in_halves, static_cast<std::size_t>(schedule.microbatches));
@@ -119,7 +144,7 @@ class StageReplay {
   struct Span {
     Span(const ChunkSpan& of, bool in_halves, std::size_t microbatches)
         : planned(of),
-          ends(*of.program, in_halves),
+          ends(*of.program, *of.again, in_halves),
           summed(graph().op_count()),
           has_sum(graph().op_count()),
           held(microbatches) {
@@ -171,10 +196,9 @@ class StageReplay {
       if (pass.kind == forward) {
         hold_data(s, m);
         run_ops(s, m, forward, false);
-        if (recomputes_) forget_all_but_given(spans_[s], m);
         continue;
       }
-      if (recomputes_ && pass.kind != weight_backward) run_ops(s, m, forward, true);
+      if (pass.kind != weight_backward) run_ops(s, m, forward, true);
       run_ops(s, m, pass.kind, false);
       if (pass.kind != input_backward) let_go_all(spans_[s], m);
     }
@@ -190,9 +214,8 @@ class StageReplay {
 
   void run_ops(std::size_t s, std::size_t m, pipeline::PassKind kind, bool is_again) {
     Span& span = spans_[s];
-    const bool is_first_of_two = recomputes_ && kind == pipeline::PassKind::forward && !is_again;
     for (graph::OpId id = 0; id < span.graph().op_count(); ++id) {
-      if (!span.ends.is_in(kind, id)) continue;
+      if (!span.ends.is_in(kind, id) || (is_again && !span.ends.runs_again(id))) continue;
       if (!span.is_parameter(id)) {
         for (std::size_t i = 0; i < span.graph().operand_count(id); ++i)
           if (const graph::Value value = span.graph().operand(id, i); span.is_received(value.op))
@@ -200,8 +223,7 @@ class StageReplay {
         for (std::uint32_t r = 0; r < span.graph().op(id).results.size(); ++r)
           hold(s, m, {id, r}, is_again);
       }
-      for (const graph::Value done : span.ends.after(id))
-        if (!is_first_of_two || !span.is_parameter(done.op)) let_go(span, m, done);
+      for (const graph::Value done : span.ends.after(id, is_again)) let_go(span, m, done);
     }
   }
 
@@ -264,15 +286,11 @@ class StageReplay {
   void let_go_of(Span& span, std::size_t m, graph::OpId id) {
     for (std::uint32_t r = 0; r < span.held[m][id].size(); ++r) let_go(span, m, {id, r});
   }
-  void forget_all_but_given(Span& span, std::size_t m) {
-    for (graph::OpId id = 0; id < span.graph().op_count(); ++id)
-      if (!span.is_parameter(id)) let_go_of(span, m, id);
-  }
   void let_go_all(Span& span, std::size_t m) {
     for (graph::OpId id = 0; id < span.graph().op_count(); ++id) let_go_of(span, m, id);
   }
 
-  bool recomputes_, sums_are_wide_;
+  bool sums_are_wide_;
   std::vector<Span> spans_;
   std::map<std::pair<std::size_t, graph::Value>, pipeline::Crossing> sent_;
   std::map<graph::Value, std::vector<Reader>> readers_;
@@ -285,8 +303,8 @@ class StageReplay {
 // whose spans stand in the order of their layers.  `order`: its passes, of the schedule.
 // O(passes * ops)
 inline Wide stage_memory_peak(std::span<const ChunkSpan> spans, const pipeline::Schedule& schedule,
-                              const std::vector<pipeline::Pass>& order, bool recomputes) {
-  return detail::StageReplay(spans, schedule, recomputes).peak(order);
+                              const std::vector<pipeline::Pass>& order) {
+  return detail::StageReplay(spans, schedule).peak(order);
 }
 
 }  // namespace tessera::plan

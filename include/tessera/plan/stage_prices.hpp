@@ -3,13 +3,12 @@
 // What a run of layers takes as a stage: its spans' prices added up, and the way into it.
 //
 // A stage is run in one way: on a view, at one of the view's levels of prices (span_prices.hpp),
-// with what the backward pass reads kept or computed again.  Where the stage before it will be is
-// not known when stages are priced; a transfer into a stage is priced as if the one before were
-// alike and next to it.
+// with all that its backward pass reads saved, or some of it computed again (span_reruns.hpp).
+// Where the stage before it will be is not known when stages are priced; a transfer into a stage is
+// priced as if the one before were alike and next to it.
 #pragma once
 #include <algorithm>
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -18,6 +17,7 @@
 #include <vector>
 
 #include "tessera/pipeline/in_flight.hpp"
+#include "tessera/pipeline/stage_problem.hpp"
 #include "tessera/pipeline/transfer.hpp"
 #include "tessera/plan/span_prices.hpp"
 
@@ -31,45 +31,50 @@ inline pipeline::Submesh hosts_of(const cost::Cluster& cluster) {
 
 // How a stage is run.
 struct Way {
-  std::size_t view = 0, level = 0;  // of SpanPrices
-  bool recomputes = false;
+  std::size_t view = 0, level = 0, rerun = 0;  // of SpanPrices
 };
 
 // What the layers of a span come to together, extended layer by layer.
 struct SpanSum {
-  Cost forward = 0, backward = 0, weight_backward = 0, per_step = 0, least_work = 0;
-  Extent fixed = 0, saved = 0, given = 0, transient = 0, recomputing = 0;
+  Cost forward = 0, backward = 0, again = 0;  // backward with what runs again
+  Cost weight_backward = 0, per_step = 0, least_work = 0;
+  Extent fixed = 0, saved = 0, transient = 0;
 
-  void add(const SpanPrice& price) {
+  void add(const SpanPrice& price, const Rerun& rerun) {
     forward = saturating_add(forward, price.forward);
-    backward = saturating_add(backward, price.backward);
+    backward = saturating_add(backward, saturating_add(price.backward, rerun.time));
+    again = saturating_add(again, rerun.time);
     weight_backward = saturating_add(weight_backward, price.weight_backward);
     per_step = saturating_add(per_step, price.per_step);
     least_work = saturating_add(least_work, price.least_work);
     fixed = saturating_add(fixed, price.fixed);
-    saved = saturating_add(saved, price.saved);
-    given = saturating_add(given, price.given);
-    transient = std::max(transient, price.transient);
-    recomputing = std::max(recomputing, saturating_add(price.transient, price.saved));
+    saved = saturating_add(saved, rerun.saved);
+    transient = std::max(transient, transient_with(price, rerun));
   }
-  Cost time(bool recomputes) const {
-    const Cost once = saturating_add(forward, backward);
-    return recomputes ? saturating_add(once, forward) : once;
+  Cost time() const { return saturating_add(forward, backward); }
+  pipeline::StageMemory memory() const { return {saturating_add(fixed, transient), saved}; }
+};
+
+// What no plan of the layers of a span takes less of, whatever the view.
+struct LeastMemory {
+  Extent fixed = 0, saved = 0, again = 0;
+
+  void add(const SpanPrice& least, const Rerun& rerun) {
+    fixed = saturating_add(fixed, least.fixed);
+    saved = saturating_add(saved, rerun.least_saved);
+    again = std::max(again, least.saved - rerun.least_saved);
   }
-  pipeline::StageMemory memory(bool recomputes) const {
-    return recomputes ? pipeline::StageMemory{saturating_add(fixed, recomputing), given}
-                      : pipeline::StageMemory{saturating_add(fixed, transient), saved};
-  }
+  pipeline::StageMemory memory() const { return {saturating_add(fixed, again), saved}; }
 };
 
 class StagePrices {
  public:
-  // All runs of layers on a view, at one of its levels.
+  // A run of layers, in some way.
   struct Run {
     std::size_t first = 0, last = 0;
-    SpanSum sum;       // its per_step with what crosses once per step
-    SpanSum least;     // of its bytes, whatever the plan
-    Cost receive = 0;  // a microbatch, and the gradient of what came with it
+    SpanSum sum;                  // its per_step with what crosses once per step
+    pipeline::StageMemory least;  // whatever the plan
+    Cost receive = 0;             // a microbatch, and the gradient of what came with it
   };
 
   // Keeps references to the first three.
@@ -80,7 +85,7 @@ class StagePrices {
         prices_(prices),
         hosts_(hosts_of(cluster)),
         enlarged_(cluster),
-        runs_(prices.views().size()) {
+        ends_(prices.views().size()) {
     if (!enlarged_.levels.empty()) enlarged_.levels[enlarged_.levels.size() - 1].fan_out *= 2;
     for (std::size_t layer = 0; layer < program.layers(); ++layer)
       if (!prices.is_layered() || crosses_once(layer)) crossing_once_.push_back(layer);
@@ -92,19 +97,49 @@ class StagePrices {
   const pipeline::LayeredProgram& program() const noexcept { return program_; }
   const View& view(std::size_t number) const noexcept { return prices_.views()[number]; }
 
-  // By first layer, then by last; those that have no price are missing.
-  const std::vector<Run>& runs(std::size_t view, std::size_t level) {
-    std::deque<std::vector<Run>>& of_view = runs_[view];
-    while (of_view.size() <= level) of_view.push_back(added_up(view, of_view.size()));
-    return of_view[level];
+  // Calls visit(run) for every run of layers, by first layer, then by last; those that have no
+  // price are left out, and those that have none with such a rerun.
+  template<class Visit>
+  void for_each_run(const Way& way, Visit&& visit) {
+    const std::vector<Ends>& ends = ends_of(way.view, way.level);
+    const bool is_layered = prices_.is_layered();
+    const Extent devices = prices_.views()[way.view].mesh.device_count();
+    for (std::size_t first = 0; first < program_.layers(); ++first) {
+      SpanSum sum;
+      LeastMemory least;
+      for (std::size_t last = first; last < program_.layers(); ++last) {
+        const std::size_t from = is_layered ? last : first;
+        const Rerun* rerun = prices_.rerun(way.view, from, last, way.level, way.rerun);
+        if (rerun == nullptr && is_layered) break;
+        if (rerun == nullptr) continue;
+        if (!is_layered) {
+          sum = {};
+          least = {};
+        }
+        sum.add(*prices_.price(way.view, from, last, way.level), *rerun);
+        least.add(prices_.least(from, last, devices), *rerun);
+        const Ends& at = ends[pipeline::StageProblem::span_number(first, last)];
+        Run run{first, last, sum, least.memory(), at.receive};
+        run.sum.per_step = saturating_add(sum.per_step, at.once_per_step);
+        visit(run);
+      }
+    }
   }
 
+  // @pre it has prices
   SpanSum sum(const Way& way, std::size_t first, std::size_t last) const {
     SpanSum sum;
     prices_.for_each_span(first, last, [&](std::size_t from, std::size_t to) {
-      sum.add(*prices_.price(way.view, from, to, way.level));
+      sum.add(*prices_.price(way.view, from, to, way.level),
+              *prices_.rerun(way.view, from, to, way.level, way.rerun));
     });
     return sum;
+  }
+
+  // How many choices there are of what runs again, on a view at one of its levels.
+  std::size_t reruns(std::size_t view, std::size_t level, Recomputing recomputing) const {
+    const std::size_t all = prices_.reruns(view, level);
+    return recomputing == Recomputing::never ? std::min<std::size_t>(all, 1) : all;
   }
 
   // What crosses once per step between a span and the rest: gradients of shared weights, and the
@@ -146,37 +181,38 @@ class StagePrices {
     return transfer(type, {view.mesh, sharding, 0}, {view.mesh, sharding, devices}, enlarged_);
   }
 
-  std::vector<Run> added_up(std::size_t view, std::size_t level) const {
-    std::vector<Run> runs;
+  // What goes in and out at the ends of a run of layers.
+  struct Ends {
+    Cost receive = 0, once_per_step = 0;
+  };
+
+  // By number of the span.
+  const std::vector<Ends>& ends_of(std::size_t view, std::size_t level) {
+    std::vector<std::vector<Ends>>& of_view = ends_[view];
+    while (of_view.size() <= level) of_view.push_back(ends_at({view, of_view.size()}));
+    return of_view[level];
+  }
+  std::vector<Ends> ends_at(const Way& way) const {
+    std::vector<Ends> ends(program_.layers() * (program_.layers() + 1) / 2);
     const bool is_layered = prices_.is_layered();
-    const Extent devices = prices_.views()[view].mesh.device_count();
     for (std::size_t first = 0; first < program_.layers(); ++first) {
-      Cost receive = is_layered ? receive_time(view, level, first, first) : 0;
-      SpanSum sum, least;
+      const Cost receive = is_layered ? receive_time(way, first, first) : 0;
       for (std::size_t last = first; last < program_.layers(); ++last) {
-        const std::size_t from = is_layered ? last : first;
-        const auto& price = prices_.price(view, from, last, level);
-        if (!price && is_layered) break;
-        if (!price) continue;
-        if (!is_layered) {
-          sum = least = {};
-          receive = receive_time(view, level, first, last);
-        }
-        sum.add(*price);
-        least.add(prices_.least(from, last, devices));
-        runs.push_back({first, last, sum, least, receive});
-        Cost& per_step = runs.back().sum.per_step;
-        per_step = saturating_add(per_step, once_per_step({view, level}, first, last));
+        const bool has_price =
+            prices_.price(way.view, is_layered ? last : first, last, way.level) != nullptr;
+        if (!has_price && is_layered) break;
+        if (!has_price) continue;
+        ends[pipeline::StageProblem::span_number(first, last)] = {
+            is_layered ? receive : receive_time(way, first, last), once_per_step(way, first, last)};
       }
     }
-    return runs;
+    return ends;
   }
 
   // What it takes a stage that begins as this span does to be given a microbatch, and to give its
   // gradient back.
-  Cost receive_time(std::size_t view, std::size_t level, std::size_t first,
-                    std::size_t last) const {
-    const auto& price = prices_.price(view, first, last, level);
+  Cost receive_time(const Way& way, std::size_t first, std::size_t last) const {
+    const auto& price = prices_.price(way.view, first, last, way.level);
     if (first == 0 || !price) return 0;
     Cost total = 0;
     const pipeline::SpanProgram& span = prices_.program(first, last);
@@ -185,7 +221,7 @@ class StagePrices {
       for (std::size_t i = 0; i < crossings.size(); ++i)
         if (crossings[i].part == part && comes_from_before(crossings[i], first))
           total = saturating_add(total, transfer_alike(span.graph.type_of(crossings[i].value),
-                                                       prices_.views()[view], shardings[i]));
+                                                       prices_.views()[way.view], shardings[i]));
     };
     add(span.received, price->received, pipeline::OpPart::forward);
     add(span.sent, price->sent, pipeline::OpPart::backward);
@@ -250,7 +286,7 @@ class StagePrices {
   pipeline::Submesh hosts_;
   cost::Cluster enlarged_;                  // room for a neighbour of whatever stage
   std::vector<std::size_t> crossing_once_;  // layers with something that crosses once per step
-  std::vector<std::deque<std::vector<Run>>> runs_;  // by view, by level
+  std::vector<std::vector<std::vector<Ends>>> ends_;  // by view, by level
   mutable std::map<TransferKey, Cost> transfers_;
 };
 

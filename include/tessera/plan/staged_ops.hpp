@@ -5,6 +5,7 @@
 // What several stages compute for themselves (tables, an optimizer's step size) is told of the
 // first stage that does.
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <map>
 #include <tuple>
@@ -18,7 +19,8 @@ struct StagedOp {
   std::size_t stage = 0;
   DynamicMesh mesh;  // of the stage, its devices from `first_device` on
   Device first_device = 0;
-  PlannedOp op;  // by the stage's mesh
+  PlannedOp op;             // by the stage's mesh
+  bool runs_again = false;  // for the backward pass
 };
 
 namespace detail {
@@ -41,18 +43,21 @@ inline std::vector<StagedOp> staged_ops(const PipelinePlan& plan, std::size_t op
   std::map<detail::PlanKey, Plan> plans;
   for (std::size_t s = 0; s < plan.stages.size(); ++s) {
     const PlannedStage& stage = plan.stages[s];
+    const Way& way = stage.way;
     plan.prices->for_each_span(stage.first, stage.last, [&](std::size_t first, std::size_t last) {
-      const auto [at, is_new] =
-          plans.try_emplace(detail::plan_key(*plan.prices, stage.way, first, last));
-      if (is_new) at->second = plan.prices->plan(stage.way.view, first, last, stage.way.level);
+      const auto [at, is_new] = plans.try_emplace(detail::plan_key(*plan.prices, way, first, last));
+      if (is_new) at->second = plan.prices->plan(way.view, first, last, way.level);
       if (!at->second.has_ops()) throw std::runtime_error("the plan of a stage was cancelled");
       const pipeline::SpanProgram& span = plan.prices->program(first, last);
+      const std::vector<graph::OpId>& again =
+          plan.prices->rerun(way.view, first, last, way.level, way.rerun)->ops;
       for (graph::OpId id = 0; id < span.graph.op_count(); ++id) {
         const bool is_received = span.graph.op(id).is_parameter &&
                                  span.held[id] == pipeline::Held::received;
         if (is_received || is_known[span.origin[id]] != 0) continue;
         is_known[span.origin[id]] = 1;
-        ops[span.origin[id]] = {s, stage.mesh, stage.first_device, at->second.ops[id]};
+        ops[span.origin[id]] = {s, stage.mesh, stage.first_device, at->second.ops[id],
+                                std::binary_search(again.begin(), again.end(), id)};
       }
     });
   }

@@ -100,7 +100,7 @@ inline std::string pipeline_table(const graph::Graph& graph, const plan::Pipelin
          detail::axes_text(stage.mesh, stage.roles), time_text(stage.forward),
          time_text(stage.backward), time_text(saturating_add(stage.receive, stage.send_back)),
          time_text(stage.per_step), std::to_string(stage.in_flight), bytes_text(stage.bytes),
-         stage.way.recomputes ? "computed again" : "kept"});
+         stage.again > 0 ? time_text(stage.again) + " again" : "kept"});
   }
   return lines.text("") + "\nstages, their times of one microbatch\n" + rows.text();
 }
