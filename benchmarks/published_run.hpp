@@ -40,6 +40,9 @@ struct Run {
   graph::ElementType precision = graph::ElementType::bf16;
   bool multiplies_in_fp8 = false, fuses_attention = false;
   bool attends_as_in_2022 = false;  // by the first FlashAttention
+  bool drops_out = false;           // a tenth of attention's weights, and of what a block adds
+  bool waits_for_launches = false;  // CUDA_LAUNCH_BLOCKING=1
+  bool is_alpas = false;            // compiled by Alpa, that is by XLA as it was in 2022
   Extent gpus = 1, microbatch = 1, microbatches = 1;
   Extent tensor = 1, context = 1, stages = 1, data = 1, chunks = 1;
   Extent zero_stage = 0;
@@ -173,6 +176,11 @@ class RunReader {
   // FlashAttention: all that was ever written for Hopper and what came after it, and for Llama.
   // llm-foundry trained MPT by its first version, in Triton (`attn_impl: triton` in its
   // configurations).
+  //
+  // GPTs were trained by Megatron-LM or by DeepSpeed on its models, with its dropout; Alpa's
+  // benchmarks (but for other systems' runs among them, which say so) and GPT-NeoX's configuration
+  // have none.  Jean Zay's A100s hung from 320 GPUs on unless they waited for each launch
+  // (BigScience, chronicles-prequel, "dealing with JZ hanging").
   void read_software(Run& run) const {
     const std::string precision = text(run_, "precision");
     run.multiplies_in_fp8 = has(precision, "fp8");
@@ -181,9 +189,14 @@ class RunReader {
     if (precision == "fp32") run.precision = graph::ElementType::f32;
     const std::string device = text_or(run_, "gpu", "");
     const std::string family = text_or(member(run_, "model"), "family", "");
+    const bool is_another_systems = has(run.id, "megatron") || has(run.id, "deepspeed");
+    run.is_alpas = has(text_or(run_, "suite", ""), "alpa") && !is_another_systems;
     run.fuses_attention = has(text_or(run_, "notes", ""), "flash") || device.starts_with("H") ||
                           device.starts_with("B") || device.starts_with("GB") || family == "llama";
     run.attends_as_in_2022 = family == "mpt";
+    run.drops_out = family == "gpt" && !run.is_alpas && !run.fuses_attention &&
+                    !has(text_or(member(run_, "model"), "name", ""), "NeoX");
+    run.waits_for_launches = run.cluster == "jean-zay-a100" && run.gpus >= 320;
   }
 
   // Samples that would be left over, a few of thousands, are left out, as training does.
@@ -269,7 +282,11 @@ class RunReader {
     size.group = number(experts, "group_size");
     run.model = size;
   }
+  // Alpa's recompute nothing where one mesh has all layers, though told to: XLA counts as many
+  // FLOPs of an image as without, 240 billion for 250 million parameters, and it took as long
+  // (OSDI'22, the data of figures 8 and 9).
   static void read_wide_resnet(const Json& model, Run& run) {
+    if (run.is_alpas) run.again = Again::nothing;
     if (run.stages > 1)
       throw NotPriced("its layers differ, and which stage has which is not known");
     models::WideResNet size;

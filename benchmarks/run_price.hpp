@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -25,6 +26,7 @@
 #include "published_run.hpp"
 #include "run_software.hpp"
 #include "tessera/cost/cluster_model.hpp"
+#include "tessera/cost/fusion.hpp"
 #include "tessera/cost/presets.hpp"
 #include "tessera/pipeline/simulate.hpp"
 #include "tessera/pipeline/transfer.hpp"
@@ -87,8 +89,9 @@ class RunPricer {
          {run_.gpus, run_.microbatch, run_.microbatches, run_.tensor, run_.context, run_.data,
           run_.zero_stage, static_cast<Extent>(run_.precision)})
       add("", value);
-    for (const bool value : {run_.multiplies_in_fp8, run_.fuses_attention, run_.attends_as_in_2022,
-                             run_.cuts_sequence, run_.leaves_weights_open})
+    for (const bool value :
+         {run_.multiplies_in_fp8, run_.fuses_attention, run_.attends_as_in_2022, run_.drops_out,
+          run_.waits_for_launches, run_.is_alpas, run_.cuts_sequence, run_.leaves_weights_open})
       add("", value ? 1 : 0);
     return key;
   }
@@ -176,6 +179,12 @@ class RunPricer {
     if (run_.attends_as_in_2022 && is_hopper())
       add_attention(by_first_flash(layer.attention), layer);
     add_off_matrix_unit(layer);
+    if (run_.drops_out) add_dropout(model, layer);
+    if (run_.is_alpas) add_reading_again(model, layer);
+    if (run_.waits_for_launches) {
+      layer.price.forward += by_waiting(kernels(span, pipeline::OpPart::forward));
+      layer.price.backward += by_waiting(kernels(span, pipeline::OpPart::backward));
+    }
     return layer;
   }
 
@@ -197,14 +206,19 @@ class RunPricer {
       if (!op.is_parameter || span.held[id] != pipeline::Held::state || is_optimizer_state(op.name))
         continue;
       const Extent weights = plan.ops[id].result_bytes[0] / graph::bytes_of(op.results[0].element);
-      adding.bytes += summed_bytes(weights, run_.precision, run_.zero_stage != 1);
+      adding.bytes += summed_bytes(weights, run_.precision, sums());
     }
     return model.work_price(adding);
   }
+  Sums sums() const {
+    if (run_.is_alpas) return Sums::in_kind;
+    if (run_.zero_stage != 1) return Sums::wide;
+    return run_.precision == graph::ElementType::bf16 ? Sums::cast : Sums::in_kind;
+  }
 
-  // Fused kernels pad their heads.
-  void add_off_matrix_unit(LayerPrice& layer) const {
-    const auto [heads, hidden] = std::visit(
+  // Heads and features of all, where there are any.
+  std::pair<Extent, Extent> heads_and_hidden() const {
+    return std::visit(
         [](const auto& size) {
           if constexpr (requires { size.heads; })
             return std::pair(size.heads, size.hidden);
@@ -212,16 +226,62 @@ class RunPricer {
             return std::pair<Extent, Extent>(0, 0);
         },
         run_.model);
+  }
+  // Of a device, one for each of its positions and heads and each position of all.
+  Wide scores() const {
+    return Wide(run_.microbatch) * positions() * positions() * run_.context *
+           heads_and_hidden().first / run_.tensor;
+  }
+
+  // Fused kernels pad their heads.
+  void add_off_matrix_unit(LayerPrice& layer) const {
+    const auto [heads, hidden] = heads_and_hidden();
     if (layer.attention == 0 || heads == 0 || run_.fuses_attention) return;
     const Extent features = hidden / heads;
     if (fits_matrix_unit(features, run_.precision)) return;
-    // Of two products, with a position for each of this device's and each of all.
-    const Wide flops = Wide(4) * run_.microbatch * positions() * positions() * run_.context *
-                       hidden / run_.tensor;
-    const Cost more = off_matrix_unit(flops, features, cluster_.device, run_.precision);
+    // Of two products.
+    const Cost more =
+        off_matrix_unit(4 * scores() * features, features, cluster_.device, run_.precision);
     layer.attention += more;
     layer.price.forward += more;
     layer.price.backward += 2 * more;
+  }
+
+  // A layer has one attention and adds to what comes in twice.
+  void add_dropout(const cost::ClusterModel& model, LayerPrice& layer) const {
+    if (layer.attention == 0) return;
+    const Cost weights = moving(model, dropped_weights_bytes(scores(), run_.precision));
+    const Wide added = Wide(run_.microbatch) * positions() * heads_and_hidden().second /
+                       (run_.cuts_sequence ? run_.tensor : 1);
+    layer.attention += weights;
+    layer.price.forward += weights + moving(model, dropped_sums_bytes(added, run_.precision, true));
+    layer.price.backward += weights +
+                            moving(model, dropped_sums_bytes(added, run_.precision, false));
+  }
+  void add_reading_again(const cost::ClusterModel& model, LayerPrice& layer) const {
+    if (layer.attention == 0) return;
+    const Cost more = moving(model, read_again_bytes(scores(), run_.precision));
+    layer.attention += more;
+    layer.price.forward += more;
+    layer.price.backward += more;
+  }
+  static Cost moving(const cost::ClusterModel& model, Wide bytes) {
+    cost::Work work;
+    work.bytes = bytes;
+    return model.work_price(work);
+  }
+
+  // How many of them leave something in memory, of a part of a layer.
+  static Cost kernels(const pipeline::SpanProgram& span, pipeline::OpPart part) {
+    const cost::Fusion fusion = cost::fusion_of(span.graph);
+    std::set<graph::OpId> kernels;
+    for (graph::OpId id = 0; id < span.graph.op_count(); ++id) {
+      const graph::Op& op = span.graph.op(id);
+      const bool leaves_something = fusion.in_memory[id] != 0 && !op.is_parameter;
+      if (span.parts[id] == part && (op.is_heavy || leaves_something) && !cost::detail::is_view(op))
+        kernels.insert(fusion.kernel[id]);
+    }
+    return static_cast<Cost>(kernels.size());
   }
 
   // More of it forward; backward has five products for forward's two.

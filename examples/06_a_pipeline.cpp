@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Lesson 5: a pipeline.  Cut a row of layers into stages, give each a submesh, and play the step
+// Lesson 6: a pipeline.  Cut a row of layers into stages, give each a submesh, and play the step
 // that comes of it.
 #include <cstdio>
 #include <string>

@@ -46,21 +46,38 @@ inline std::vector<std::string_view> split(std::string_view text, char separator
   }
 }
 
-inline Extent parse_count(const std::string& flag, std::string_view text) {
+// What all functions that parse throw is InputError, which names the flag.
+
+// Nothing where the text is something else than an integer.
+inline std::optional<Extent> parse_integer(const std::string& flag, std::string_view text) {
   Extent value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error == std::errc::result_out_of_range)
     throw InputError(flag, excerpt(text) + " does not fit in 64 bits");
-  if (error != std::errc() || end != text.data() + text.size())
-    throw InputError(flag, excerpt(text) + " is no integer");
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
   return value;
 }
 
-// "2x4".  Throws InputError for what is no mesh.
+// From `least` to `most`; `or_else` says what else may stand there, for the message.
+inline Extent parse_count(const std::string& flag, std::string_view text, Extent least, Extent most,
+                          const std::string& or_else = "") {
+  const std::optional<Extent> value = parse_integer(flag, text);
+  if (!value || *value < least || *value > most)
+    throw InputError(flag, excerpt(text) + " is no integer from " + std::to_string(least) + " to " +
+                               std::to_string(most) + or_else);
+  return *value;
+}
+
+// "2x4".
 inline DynamicMesh parse_mesh(const std::string& text) {
   std::vector<Extent> extents;
-  for (const std::string_view part : split(text, 'x'))
-    extents.push_back(parse_count("--mesh " + text, part));
+  for (const std::string_view part : split(text, 'x')) {
+    const std::optional<Extent> extent = parse_integer("--mesh", part);
+    if (!extent)
+      throw InputError("--mesh",
+                       excerpt(text) + " is no mesh: give the devices along each axis, as 2x4");
+    extents.push_back(*extent);
+  }
   try {
     return DynamicMesh(extents);
   } catch (const InvalidMesh& error) {
@@ -73,13 +90,15 @@ inline cost::Alpa::Coefficients parse_coefficients(const std::string& flag, cons
                                                    std::size_t axes) {
   const auto parts = split(text, ',');
   if (parts.size() != axes)
-    throw InputError(flag, excerpt(text) + " has " + std::to_string(parts.size()) +
-                               " numbers for a mesh of " + std::to_string(axes) + " axes");
+    throw InputError(flag, excerpt(text) +
+                               " is not one number for each axis of the mesh, which has " +
+                               std::to_string(axes));
   cost::Alpa::Coefficients result;
   for (const std::string_view part : parts) {
     const auto value = parse_decimal(part);
     if (!value)
-      throw InputError(flag, excerpt(part) + " is no decimal number of at most 18 digits");
+      throw InputError(flag,
+                       excerpt(part) + " is no decimal number from 0 on, of at most 18 digits");
     result.push_back(*value);
   }
   return result;
@@ -103,8 +122,9 @@ inline Extent parse_bytes(const std::string& flag, const std::string& text) {
                             {"TB", 1'000'000'000'000},
                             {"B", 1},
                             {"", 1}};
+  constexpr Extent most = std::numeric_limits<Extent>::max();
   if (text.find_first_not_of("0123456789") == std::string::npos && !text.empty())
-    return parse_count(flag, text);
+    return parse_count(flag, text, 0, most);
   for (const Unit& unit : units) {
     std::string_view number = text;
     if (!number.ends_with(unit.name)) continue;
@@ -113,8 +133,7 @@ inline Extent parse_bytes(const std::string& flag, const std::string& text) {
     const auto value = parse_decimal(number);
     if (!value) break;
     const Wide bytes = Wide(value->numerator) * unit.bytes / value->denominator;
-    if (bytes > std::numeric_limits<Extent>::max())
-      throw InputError(flag, excerpt(text) + " does not fit in 64 bits");
+    if (bytes > most) throw InputError(flag, excerpt(text) + " does not fit in 64 bits");
     return static_cast<Extent>(bytes);
   }
   throw InputError(flag, excerpt(text) + " is no number of bytes, such as 1000, 16GiB or 512MB");
@@ -127,6 +146,12 @@ inline Decimal parse_share(const std::string& flag, std::string_view text) {
   if (!value || value->numerator <= 0)
     throw InputError(flag, excerpt(text) + " is no share, such as 60%");
   return *value;
+}
+
+// "0.01%": a share of the cost, as solver::Options has it.
+inline double parse_gap(const std::string& flag, std::string_view text) {
+  const Decimal share = parse_share(flag, text);
+  return static_cast<double>(share.numerator) / static_cast<double>(share.denominator) / 100;
 }
 
 // "60", "0.5", "1e-5": a number, not negative; `what` it is, for the message.

@@ -3,8 +3,10 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <map>
 #include <stdexcept>
 #include <system_error>
+#include <utility>
 
 #include "tessera/cost/presets.hpp"
 #include "tessera/io/file.hpp"
@@ -16,8 +18,6 @@
 namespace tessera::examples {
 
 io::hlo::Module read_module(const Arguments& arguments) {
-  if (arguments.model.empty() && arguments.file.empty())
-    throw InputError("MODEL", "give a HLO file, or a model by --model");
   if (!arguments.model.empty())
     return io::hlo::read_module(io::hlo::write_hlo(models::build(arguments.model), "model"),
                                 arguments.model);
@@ -47,11 +47,8 @@ cost::Cluster cluster_of(const Arguments& arguments) {
 }
 
 int hidden_percent_of(const Arguments& arguments) {
-  const Extent hidden = parse_count("--hidden-communication", arguments.hidden_communication);
-  if (hidden < 0 || hidden > 100)
-    throw InputError("--hidden-communication",
-                     arguments.hidden_communication + " is no number from 0 to 100");
-  return static_cast<int>(hidden);
+  return static_cast<int>(
+      parse_count("--hidden-communication", arguments.hidden_communication, 0, 100));
 }
 
 plan::Options options_of(const Arguments& arguments) {
@@ -60,6 +57,7 @@ plan::Options options_of(const Arguments& arguments) {
     options.memory_budget = parse_bytes("--memory-budget", arguments.memory_budget);
   if (!arguments.time_limit.empty())
     options.solver.time_limit = parse_seconds("--time-limit", arguments.time_limit);
+  if (!arguments.gap.empty()) options.solver.gap_limit = parse_gap("--gap", arguments.gap);
   options.solver.threads = arguments.threads;
   options.solver.seed = parse_seed("--seed", arguments.seed);
   options.solver.cancellation = cancelled_by_interrupt();
@@ -78,22 +76,30 @@ ExecuteOptions execute_options_of(const Arguments& arguments) {
   ExecuteOptions options;
   options.seed = parse_seed("--seed", arguments.seed);
   options.inputs = arguments.inputs;
+  if (!options.inputs.empty() && !std::filesystem::is_directory(options.inputs))
+    throw InputError("--inputs", excerpt(options.inputs, 200) + " is no folder");
   if (!arguments.tolerance.empty())
     options.tolerance = parse_tolerance("--tolerance", arguments.tolerance);
   return options;
 }
 
 void check_outputs(const Arguments& arguments) {
-  for (const std::string& path : {arguments.output, arguments.problem})
-    if (!path.empty()) io::check_writable(path);
-  if (arguments.output.empty() || arguments.problem.empty()) return;
+  const std::pair<std::string, const std::string&> files[] = {{"--output", arguments.output},
+                                                              {"--problem", arguments.problem},
+                                                              {"--timeline", arguments.timeline}};
   const auto place = [](const std::string& path) {
     std::error_code error;
     const auto canonical = std::filesystem::weakly_canonical(path, error);
     return error ? std::filesystem::path(path) : canonical;
   };
-  if (place(arguments.output) == place(arguments.problem))
-    throw InputError("--output and --problem", "both are " + excerpt(arguments.output, 200));
+  std::map<std::filesystem::path, std::string> flag_of;
+  for (const auto& [flag, path] : files) {
+    if (path.empty()) continue;
+    io::check_writable(path);
+    const auto [at, is_new] = flag_of.emplace(place(path), flag);
+    if (!is_new)
+      throw InputError(at->second + " and " + flag, "both are " + excerpt(at->first.string(), 200));
+  }
 }
 
 void write(const Arguments& arguments, const std::string& text) {

@@ -17,7 +17,7 @@ namespace tessera::examples {
 struct Arguments {
   std::string file, model, mesh, alpha, beta, memory_budget, cost_model = "alpa", emit = "table";
   std::string cluster, hidden_communication = "0";
-  std::string output, problem, time_limit, seed = "0", annotations = "all", recompute;
+  std::string output, problem, time_limit, gap, seed = "0", annotations = "all", recompute;
   std::string tolerance, inputs;
   std::string global_batch, microbatches = "auto", schedule = "1f1b", layers, price_cache, timeline;
   int threads = 1;
@@ -44,7 +44,8 @@ inline bool is_share(const std::string& budget) { return budget.ends_with('%'); 
 plan::Options options_of(const Arguments& arguments);
 ExecuteOptions execute_options_of(const Arguments& arguments);
 
-// Nothing is worse than to plan for an hour and then have nowhere to put it.
+// Nothing is worse than to plan for an hour and then have nowhere to put it, or one file in the
+// other's place.
 void check_outputs(const Arguments& arguments);
 void write(const Arguments& arguments, const std::string& text);
 

@@ -22,6 +22,9 @@ namespace tessera::examples {
 
 namespace {
 
+// Of layers, microbatches, and what is in a batch.
+constexpr Extent most = 1'000'000;
+
 // A program, cut into layers, and a step's microbatches of it.
 struct Staged {
   io::hlo::Module module;
@@ -44,9 +47,7 @@ pipeline::Layers layers_of(const Arguments& arguments, const graph::Graph& graph
         "no scope and no parameter's name tells of layers, as layer7.up does, and there "
         "is no pipeline_marker");
   if (!arguments.layers.empty() && arguments.layers != "named") {
-    const Extent count = parse_count("--layers", arguments.layers);
-    if (count < 1) throw InputError("--layers", arguments.layers + " is not 1 or more");
-    return cut(count);
+    return cut(parse_count("--layers", arguments.layers, 1, most, ", and not named"));
   }
   constexpr Extent usual = 8;
   if (named) return *std::move(named);
@@ -135,11 +136,9 @@ Staged staged_as_asked(const Arguments& arguments, const cost::Cluster& cluster,
                        const plan::Options& common) {
   plan::PipelineOptions options = pipeline_options_of(arguments, common);
   const bool is_auto = arguments.microbatches == "auto";
-  if (!is_auto) {
-    options.microbatches = parse_count("--microbatches", arguments.microbatches);
-    if (options.microbatches < 1 || options.microbatches > 1'000'000)
-      throw InputError("--microbatches", arguments.microbatches + " is not from 1 to 1000000");
-  }
+  if (!is_auto)
+    options.microbatches =
+        parse_count("--microbatches", arguments.microbatches, 1, most, ", and not auto");
   if (arguments.global_batch.empty()) {
     if (is_auto)
       throw InputError("--microbatches", "give a number of them, or a model and --global-batch");
@@ -149,16 +148,16 @@ Staged staged_as_asked(const Arguments& arguments, const cost::Cluster& cluster,
     throw InputError("--global-batch",
                      "needs --model; a file is one microbatch: say how many by "
                      "--microbatches");
-  const Extent global_batch = parse_count("--global-batch", arguments.global_batch);
-  if (global_batch < 1 || global_batch > 1'000'000)
-    throw InputError("--global-batch", arguments.global_batch + " is not from 1 to 1000000");
+  const Extent global_batch = parse_count("--global-batch", arguments.global_batch, 1, most);
   if (is_auto) return best_of_sizes(arguments, cluster, global_batch, options);
   if (global_batch % options.microbatches != 0)
-    throw InputError("--microbatches", arguments.microbatches + " do not divide a batch of " +
+    throw InputError("--microbatches", arguments.microbatches +
+                                           " do not divide --global-batch, which is " +
                                            arguments.global_batch);
   const Extent size = global_batch / options.microbatches;
   return staged(arguments, cluster, with_batch(arguments.model, size), options);
 }
+
 }  // namespace
 
 ExitCode plan_in_stages(const Arguments& arguments, const plan::Options& common) {
@@ -168,7 +167,6 @@ ExitCode plan_in_stages(const Arguments& arguments, const plan::Options& common)
     if (is_given) throw InputError(flag, "is not for --pipeline, which looks at many meshes");
   check_outputs(arguments);
   execute_options_of(arguments);  // a mistake in them is told before the work begins
-  if (!arguments.timeline.empty()) io::check_writable(arguments.timeline);
   const cost::Cluster cluster = cluster_of(arguments);
   const Staged result = staged_as_asked(arguments, cluster, common);
   const plan::PipelinePlan& plan = result.plan;

@@ -180,7 +180,8 @@ ExitCode plan_with(const Arguments& arguments, const DynamicMesh& mesh, const Mo
 
 ExitCode plan_on_mesh(const Arguments& arguments, plan::Options options) {
   if (arguments.cluster.empty()) {
-    if (arguments.mesh.empty()) throw InputError("--mesh", "give it, or --cluster");
+    if (arguments.mesh.empty())
+      throw InputError("--mesh", "say which devices there are, as --mesh 2x4, or name a --cluster");
     const DynamicMesh mesh = parse_mesh(arguments.mesh);
     const cost::Alpa model = alpa_model(arguments, mesh);
     if (!arguments.refine_axes) return plan_with(arguments, mesh, model, options);

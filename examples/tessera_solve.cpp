@@ -22,7 +22,7 @@ using namespace tessera;
 using examples::ExitCode;
 
 struct Arguments {
-  std::string problem, seconds, seed = "0", certificate;
+  std::string problem, seconds, seed = "0", gap, certificate;
   int threads = 1;
   bool quiet = false, check = false;
 };
@@ -55,6 +55,9 @@ void describe(CLI::App& app, Arguments& arguments) {
   app.add_option("--threads", arguments.threads, "threads of the search")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
+  app.add_option("--gap", arguments.gap,
+                 "end the search once nothing can be cheaper by more than this: 0.01% (default: "
+                 "only the cheapest will do)");
   app.add_option("--seed", arguments.seed, "breaks ties in the search")->capture_default_str();
   app.add_option("--certificate", arguments.certificate,
                  "write a proof of the lower bound there, as text");
@@ -94,42 +97,27 @@ ExitCode check(const Arguments& arguments) {
   return ExitCode::solved;
 }
 
-ExitCode run(const Arguments& arguments) {
-  if (arguments.check) return check(arguments);
-  const Log log(arguments.quiet);
-  const double seconds = examples::parse_seconds("SECONDS", arguments.seconds);
-  solver::Options options;
-  options.threads = arguments.threads;
-  options.seed = examples::parse_seed("--seed", arguments.seed);
-  options.time_limit = seconds;
-  options.cancellation = examples::cancelled_by_interrupt();
-  const solver::Deadline clock(options);  // reading takes its part of the time
-  std::optional<solver::Problem> read;
+// Nothing where no time is left to read it.
+std::optional<solver::Problem> read_problem(const Arguments& arguments,
+                                            const solver::Deadline& clock) {
   try {
-    read = io::read_iopddl(io::read_file(arguments.problem), arguments.problem,
+    return io::read_iopddl(io::read_file(arguments.problem), arguments.problem,
                            [&] { return clock.is_over(); });
   } catch (const io::ReadingStopped&) {
-    log("no time was left to read the problem");
-    print_solution({});
-    return ExitCode::nothing_found;
+    return std::nullopt;
   }
-  const solver::Problem& problem = *read;
+}
+
+void log_beginning(const Log& log, const solver::Problem& problem, double seconds) {
   char line[200];
   std::snprintf(line, sizeof line, ": %zu nodes, %zu edges, read in %.2f s", problem.node_count(),
-                problem.edge_count(), clock.seconds());
+                problem.edge_count(), seconds);
   log(excerpt(problem.name, 60) + line);
   log(report::log_header());
+}
 
-  // Something must be left for undoing presolve and printing.
-  const double reserve = std::min(0.2, 0.05 * seconds);
-  options.time_limit = std::max(0.0, seconds - clock.seconds() - reserve);
-  options.on_progress = [&](const solver::Progress& progress) { log(report::log_line(progress)); };
-  std::string certificate;
-  if (!arguments.certificate.empty())
-    options.on_proof = [&](std::string_view text) { certificate += text; };
-  const solver::Result result = solver::solve(problem, options);
-  if (!arguments.certificate.empty()) io::write_file(arguments.certificate, certificate);
-
+void log_ending(const Log& log, const solver::Result& result) {
+  char line[200];
   std::snprintf(line, sizeof line, "presolved to %zu variables, %zu values, %zu edges, %zu rows",
                 result.statistics.variables, result.statistics.values, result.statistics.edges,
                 result.statistics.rows);
@@ -141,10 +129,46 @@ ExitCode run(const Arguments& arguments) {
   if (result.has_assignment())
     ending += ", gap " + report::gap_text(result.cost, result.lower_bound);
   log(ending);
-  print_solution(result);
+}
+
+ExitCode exit_code_of(const solver::Result& result) {
   if (result.has_assignment()) return ExitCode::solved;
   return result.status == solver::Status::infeasible ? ExitCode::infeasible
                                                      : ExitCode::nothing_found;
+}
+
+ExitCode run(const Arguments& arguments) {
+  if (arguments.check) return check(arguments);
+  const Log log(arguments.quiet);
+  const double seconds = examples::parse_seconds("SECONDS", arguments.seconds);
+  solver::Options options;
+  options.threads = arguments.threads;
+  options.seed = examples::parse_seed("--seed", arguments.seed);
+  if (!arguments.gap.empty()) options.gap_limit = examples::parse_gap("--gap", arguments.gap);
+  options.time_limit = seconds;
+  options.cancellation = examples::cancelled_by_interrupt();
+  const solver::Deadline clock(options);  // reading takes its part of the time
+  if (!arguments.certificate.empty()) io::check_writable(arguments.certificate);
+  const std::optional<solver::Problem> problem = read_problem(arguments, clock);
+  if (!problem) {
+    log("no time was left to read the problem");
+    print_solution({});
+    return ExitCode::nothing_found;
+  }
+  log_beginning(log, *problem, clock.seconds());
+
+  // Something must be left for undoing presolve and printing.
+  const double reserve = std::min(0.2, 0.05 * seconds);
+  options.time_limit = std::max(0.0, seconds - clock.seconds() - reserve);
+  options.on_progress = [&](const solver::Progress& progress) { log(report::log_line(progress)); };
+  std::string certificate;
+  if (!arguments.certificate.empty())
+    options.on_proof = [&](std::string_view text) { certificate += text; };
+  const solver::Result result = solver::solve(*problem, options);
+  if (!arguments.certificate.empty()) io::write_file(arguments.certificate, certificate);
+  log_ending(log, result);
+  print_solution(result);
+  return exit_code_of(result);
 }
 
 }  // namespace

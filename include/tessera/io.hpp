@@ -4,6 +4,7 @@
 #pragma once
 #include "tessera/io/file.hpp"
 #include "tessera/io/hlo_annotations.hpp"
+#include "tessera/io/hlo_attribute_access.hpp"
 #include "tessera/io/hlo_attributes.hpp"
 #include "tessera/io/hlo_emit.hpp"
 #include "tessera/io/hlo_import.hpp"
@@ -11,6 +12,7 @@
 #include "tessera/io/hlo_module.hpp"
 #include "tessera/io/hlo_opcodes.hpp"
 #include "tessera/io/hlo_parser.hpp"
+#include "tessera/io/hlo_rules.hpp"
 #include "tessera/io/hlo_scanner.hpp"
 #include "tessera/io/hlo_shapes.hpp"
 #include "tessera/io/hlo_write.hpp"

@@ -10,6 +10,7 @@
 #include "tessera/plan/memory.hpp"
 #include "tessera/plan/moments.hpp"
 #include "tessera/plan/plan.hpp"
+#include "tessera/plan/planned_ops.hpp"
 #include "tessera/plan/recompute.hpp"
 #include "tessera/plan/rerun_problem.hpp"
 #include "tessera/plan/second_run.hpp"

@@ -24,6 +24,8 @@
 #include "tessera/solver/reduced.hpp"
 #include "tessera/solver/relaxation.hpp"
 #include "tessera/solver/request.hpp"
+#include "tessera/solver/request_evaluation.hpp"
+#include "tessera/solver/request_problem.hpp"
 #include "tessera/solver/search.hpp"
 #include "tessera/solver/solve.hpp"
 #include "tessera/solver/squeeze.hpp"

@@ -105,6 +105,7 @@ TEST_CASE("a step on stages is the step of its microbatches on one device") {
   const Setting settings[] = {
       {"gpt:layers=4,hidden=8,heads=2,seq=4,vocab=12,batch=4,precision=f32", 5, 2},
       {"gpt:layers=2,hidden=8,heads=2,seq=4,vocab=12,batch=4", 4, 4, gpipe, true},  // bf16
+      {"gpt:layers=2,hidden=8,heads=2,seq=4,vocab=12,batch=4", 1, 4},  // a sum of one, in bf16
       {"mlp:layers=8,width=12,classes=5,batch=7", 3, 1, gpipe},
       {"moe:layers=2,hidden=8,heads=2,seq=4,vocab=8,batch=4,precision=f32", 3, 4},
       {"unet:channels=2,depth=1,image=8,batch=4", 2, 4},
@@ -116,6 +117,9 @@ TEST_CASE("a step on stages is the step of its microbatches on one device") {
        {},
        "alpa-p3.16xlarge:16"},
       {"gpt:layers=4,hidden=8,heads=2,seq=4,vocab=12,batch=4,precision=f32", 4, 4, interleaved},
+      {"mlp:layers=8,width=12,classes=5,batch=8", 4, 4, interleaved},
+      {"gpt:layers=4,hidden=8,heads=2,seq=4,vocab=12,batch=4,precision=f32", 5, 2, zero_bubble},
+      {"moe:layers=2,hidden=8,heads=2,seq=4,vocab=8,batch=4,precision=f32", 3, 4, zero_bubble},
   };
   for (const Setting& setting : settings) {
     CAPTURE(setting.model);

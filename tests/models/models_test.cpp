@@ -391,16 +391,16 @@ TEST_CASE("settings override what a name stands for, the last one first") {
 }
 
 TEST_CASE("what there is not is refused, with what there is") {
-  CHECK_THROWS_WITH(build("bert"), doctest::Contains("there is no model 'bert'; there is gpt, "));
-  CHECK_THROWS_WITH(build(""), doctest::Contains("there is no model ''; there is gpt, "));
+  CHECK_THROWS_WITH(build("bert"), doctest::Contains("there is no model 'bert'; there are gpt, "));
+  CHECK_THROWS_WITH(build(""), doctest::Contains("there is no model ''; there are gpt, "));
   CHECK_THROWS_WITH(build("gpt:width=4"),
-                    "--model: 'width' is no setting of gpt; there is layers, hidden, heads, ffn, "
+                    "--model: 'width' is no setting of gpt; there are layers, hidden, heads, ffn, "
                     "seq, vocab, batch, step, precision, optimizer, attention, microbatches");
   CHECK_THROWS_WITH(build("gpt:layers"), "--model: 'layers' is no setting, such as layers=24");
   CHECK_THROWS_WITH(build("gpt:layers=0"), "--model: layers='0' is no integer from 1 to 100000000");
   CHECK_THROWS_WITH(build("gpt:layers=4x"), doctest::Contains("'4x' is no integer"));
   CHECK_THROWS_WITH(build("gpt:precision=fp4"),
-                    "--model: precision='fp4': there is f32, bf16, f16");
+                    "--model: precision='fp4': there are f32, bf16, f16");
   CHECK_THROWS_WITH(build("gpt:hidden=10,heads=4"),
                     "--model: 'gpt:hidden=10,heads=4': gpt: hidden is no multiple of heads");
   CHECK_THROWS_WITH(build("llama3-8b:kv_heads=3"), doctest::Contains("no multiple of kv_heads"));

@@ -23,8 +23,7 @@ using namespace tessera::graph;
 using namespace tessera::pipeline;
 using tessera_test::Random;
 
-// --- The cut
-// --------------------------------------------------------------------------------------
+// --- The cut -------------------------------------------------------------------------------------
 
 // A row of products, each with a weight of its own, that also read earlier results here and there.
 Graph random_forward(Random& random, std::size_t products) {
@@ -134,8 +133,7 @@ TEST_CASE("a residual stream is cut where only it flows") {
   }
 }
 
-// --- Training steps
-// -------------------------------------------------------------------------------
+// --- Training steps ------------------------------------------------------------------------------
 
 // A step of a row of products with a nonlinearity, gradients by hand, updated in place or only
 // given out.
@@ -253,8 +251,7 @@ TEST_CASE("GPT's two layers: every weight and its update in one place") {
   }
 }
 
-// --- What a program itself tells
-// ---------------------------------------------------------------------
+// --- What a program itself tells -----------------------------------------------------------------
 
 // Four products in a row, of parameters whose names say nothing; `line(i)` goes before the i-th
 // one, `end(i)` at its end.

@@ -48,8 +48,7 @@ TEST_CASE("every stage runs every pass of its chunks once") {
       }
 }
 
-// --- Closed formulas: equal stages, free transfers
-// ------------------------------------------------
+// --- Closed formulas: equal stages, free transfers -----------------------------------------------
 
 TEST_CASE("GPipe and 1F1B: p - 1 gaps of a whole pass; idle over ideal is (p - 1) / m") {
   for (const std::int64_t p : {1, 2, 3, 4, 8, 13})
@@ -108,8 +107,7 @@ TEST_CASE("zero bubble: gaps of forward and input backward less the weights', wi
       }
 }
 
-// --- Unequal stages
-// -------------------------------------------------------------------------------
+// --- Unequal stages ------------------------------------------------------------------------------
 
 std::vector<ChunkTimes> random_chunks(Random& random, std::int64_t chunks, Cost most_transfer) {
   std::vector<ChunkTimes> times;
@@ -209,8 +207,7 @@ TEST_CASE("property: whatever the times, nothing runs before it can") {
   }
 }
 
-// --- Misuse
-// ---------------------------------------------------------------------------------------
+// --- Misuse --------------------------------------------------------------------------------------
 
 TEST_CASE("schedules that can not be are refused by name") {
   CHECK_THROWS_WITH(gpipe(0, 1), "schedule: 0 stages, must be at least 1");
@@ -227,8 +224,7 @@ TEST_CASE("schedules that can not be are refused by name") {
                     "simulate: stage 0 waits for ever for backward of microbatch 0, chunk 0");
 }
 
-// --- Reports
-// --------------------------------------------------------------------------------------
+// --- Reports -------------------------------------------------------------------------------------
 
 TEST_CASE("a trace is JSON that has every pass and every transfer once, at its time") {
   const Schedule schedule = one_f_one_b(3, 4);

@@ -139,8 +139,7 @@ TEST_CASE("property: the paper's algorithm agrees where nothing is asked that it
   }
 }
 
-// --- What loses optima elsewhere
-// ------------------------------------------------------------------
+// --- What loses optima elsewhere -----------------------------------------------------------------
 
 // Two layers, two devices: both on one submesh, or each on its own.
 StageProblem two_layers(std::int64_t microbatches, Cost together, Cost apart) {
@@ -182,8 +181,7 @@ TEST_CASE("every device is used, even where a stage runs no faster for it") {
   CHECK(!find_stages(problem).is_feasible);
 }
 
-// --- What a step is made of
-// -----------------------------------------------------------------------
+// --- What a step is made of ----------------------------------------------------------------------
 
 TEST_CASE("a slow transfer holds up the pipeline, a fast one only adds to the latency") {
   StageProblem problem(2, 2, 10, {1});
@@ -283,8 +281,7 @@ TEST_CASE("property: a search that is cut short has a choice or none, and a boun
   CHECK(whole > 20);
 }
 
-// --- Proofs
-// ---------------------------------------------------------------------------------------
+// --- Proofs --------------------------------------------------------------------------------------
 
 TEST_CASE("a proof that is tampered with is refused") {
   const StageProblem problem = two_layers(8, 10, 7);
@@ -301,8 +298,7 @@ TEST_CASE("a proof that is tampered with is refused") {
   }
 }
 
-// --- Misuse
-// ---------------------------------------------------------------------------------------
+// --- Misuse --------------------------------------------------------------------------------------
 
 TEST_CASE("numbers out of range are refused by name") {
   CHECK_THROWS_WITH(StageProblem(0, 8, 1, {1}), "stage problem: there are no layers");

@@ -112,8 +112,7 @@ TEST_CASE("property: everyone gets what it should hold, and as little crosses as
   }
 }
 
-// --- Examples
-// -------------------------------------------------------------------------------------
+// --- Examples ------------------------------------------------------------------------------------
 
 const DynamicMesh eight{8};
 const DynamicSharding whole = DynamicSharding::replicated(2);

@@ -4,10 +4,13 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <limits>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <thread>
 #include <tuple>
 #include <vector>
 
@@ -330,7 +333,7 @@ PipelinePlan check_best(const Case& c, const Question& question) {
   options.microbatches = question.microbatches;
   options.memory_budget = question.memory;
   options.pricing.whole_spans = true;
-  options.pricing.budget_limit = 60;
+  options.pricing.budget_work = 6e10;
   options.submeshes = question.submeshes;
   if (question.is_zero_bubble) options.schedule = pipeline::ScheduleKind::zero_bubble;
   PipelinePlan found = plan::plan_pipeline(c.graph, c.layers, c.cluster, options);
@@ -515,6 +518,62 @@ TEST_CASE("progress is told view by view, and a cancelled pipeline has what ther
   const PipelinePlan nothing = plan::plan_pipeline(c.graph, c.layers, c.cluster, options);
   CHECK(nothing.status == PipelineStatus::unknown);
   CHECK(!nothing.has_stages());
+}
+
+// All prices of a pipeline, as text would be: by view, level and layer.
+std::vector<std::optional<SpanPrice>> all_prices(const PipelinePlan& plan, std::size_t layers) {
+  std::vector<std::optional<SpanPrice>> prices;
+  for (std::size_t view = 0; view < plan.prices->views().size(); ++view)
+    for (std::size_t level = 0; level < plan.prices->levels(view); ++level)
+      for (std::size_t layer = 0; layer < layers; ++layer) {
+        const auto& price = plan.prices->price(view, layer, layer, level);
+        prices.push_back(price ? std::optional(*price) : std::nullopt);
+      }
+  return prices;
+}
+
+// Two threads that only take time from others, while this lives.
+class Load {
+ public:
+  Load() {
+    for (std::thread& thread : threads_)
+      thread = std::thread([this] {
+        while (!is_over_.load(std::memory_order_relaxed)) continue;
+      });
+  }
+  ~Load() {
+    is_over_ = true;
+    for (std::thread& thread : threads_) thread.join();
+  }
+
+ private:
+  std::atomic<bool> is_over_{false};
+  std::array<std::thread, 2> threads_;
+};
+
+TEST_CASE("what is priced to a limit is the same with any threads, and on a busy machine") {
+  const Case c(
+      models::build(
+          models::Gpt{
+              .layers = 3, .hidden = 512, .heads = 8, .seq = 256, .vocab = 1024, .batch = 8},
+          {}),
+      "alpa-p3.16xlarge:16");
+  PipelineOptions options;
+  options.microbatches = 16;
+  options.memory_budget = 56 << 20;
+  options.pricing.problem_work = 1e8;
+  options.pricing.budget_work = 1e6;
+  const PipelinePlan alone = plan::plan_pipeline(c.graph, c.layers, c.cluster, options);
+  REQUIRE(alone.has_stages());
+  CHECK(alone.pricing.unproven > 0);
+  CHECK(alone.pricing.levels > 0);
+  const Load load;
+  options.pricing.threads = 3;
+  const PipelinePlan beside = plan::plan_pipeline(c.graph, c.layers, c.cluster, options);
+  CHECK(beside.step_time == alone.step_time);
+  CHECK(beside.pricing.unproven == alone.pricing.unproven);
+  CHECK(beside.pricing.solved == alone.pricing.solved);
+  CHECK((all_prices(beside, 3) == all_prices(alone, 3)));
 }
 
 TEST_CASE("what a store has kept is not solved again, and is the same") {

@@ -153,12 +153,13 @@ TEST_CASE("tessera-plan computes again what a budget has no room for") {
   const std::string budget = " --memory-budget " +
                              std::to_string((15 * peak(full.out) + peak(kept.out)) / 16);
   CHECK(run("tessera-plan", step + budget).code == 2);
-  const Ran some = run("tessera-plan", step + budget + " --recompute auto");
+  const std::string near = budget + " --recompute auto --gap 0.01%";  // the rest would take long
+  const Ran some = run("tessera-plan", step + near);
   CHECK(some.code == 0);
   CHECK(some.out.find("computed again for the backward pass\n") != std::string::npos);
   CHECK(some.out.find(".again") != std::string::npos);
   // The program that it is a plan of can be written, read and planned.
-  const Ran hlo = run("tessera-plan", step + budget + " --recompute auto --emit hlo");
+  const Ran hlo = run("tessera-plan", step + near + " --emit hlo");
   CHECK(hlo.out.find(".again") != std::string::npos);
   const Ran again = run("tessera-plan", file_with("again.hlo", hlo.out) +
                                             " --cluster dgx-a100-80gb-selene:2 --mesh 2");
@@ -229,6 +230,17 @@ TEST_CASE("tessera-plan finds a number of microbatches, and remembers prices") {
   CHECK(stages(third.out) == stages(first.out));
 }
 
+TEST_CASE("stages that can not interleave are told from those that lack memory") {
+  const Ran ran = run("tessera-plan",
+                      "--model gpt:layers=2,hidden=64,heads=4,seq=32,vocab=128 --cluster "
+                      "alpa-p3.16xlarge:8 --pipeline --global-batch 16 --microbatches 4 "
+                      "--schedule interleaved");
+  CHECK(ran.code == 2);
+  CHECK(ran.err.find("no stages interleave: it takes two or more whose number divides the 4 "
+                     "microbatches, and two or more of the 2 layers for each") !=
+        std::string::npos);
+}
+
 TEST_CASE("a file is one microbatch of a pipeline") {
   const std::string flags = mlp + " --cluster alpa-p3.16xlarge:4 --pipeline --layers 2 ";
   const std::string picture = (scratch / "step.svg").string();
@@ -241,12 +253,12 @@ TEST_CASE("a file is one microbatch of a pipeline") {
   };
   refused(flags, "--microbatches: give a number of them");
   refused(flags + "--global-batch 8", "--global-batch: needs --model");
-  refused(flags + "--microbatches 0", "--microbatches: 0 is not from 1 to 1000000");
+  refused(flags + "--microbatches 0", "--microbatches: '0' is no integer from 1 to 1000000");
   refused(flags + "--microbatches 2 --mesh 4", "--mesh: is not for --pipeline");
   refused(mlp + " --cluster alpa-p3.16xlarge:4 --pipeline --microbatches 2 --layers 99",
           "--layers: layers: 99 asked for");
-  refused(piped + "--global-batch 8 --microbatches 3", "do not divide a batch of 8");
-  refused(piped + "--global-batch 8 --hidden-communication 101", "is no number from 0 to 100");
+  refused(piped + "--global-batch 8 --microbatches 3", "do not divide --global-batch, which is 8");
+  refused(piped + "--global-batch 8 --hidden-communication 101", "is no integer from 0 to 100");
   refused(mlp + " --mesh 4 --pipeline", "--pipeline requires --cluster");
   const Ran tight = run("tessera-plan", flags + "--microbatches 8 --memory-budget 1kB");
   CHECK(tight.code == 2);
@@ -301,6 +313,14 @@ TEST_CASE("published-runs prices what it can, and says why not the rest") {
   CHECK(run("published-runs", file_with("none.json", "{}")).code == 1);
 }
 
+// Of one run, by what published-runs has written with --json.
+double predicted(const Ran& ran, const std::string& id) {
+  const std::string member = "\"predicted_s\": ";
+  const std::size_t at = ran.out.find(member, ran.out.find('"' + id + '"'));
+  REQUIRE(at != std::string::npos);
+  return std::stod(ran.out.substr(at + member.size(), 24));
+}
+
 TEST_CASE("published-runs finds out how many chunks an interleaved stage has") {
   const auto one = [&](const std::string& id, const std::string& chunks) {
     return "{\"id\": \"" + id + R"(", "cluster": "dgx-a100-80gb-selene", "gpus": 4,
@@ -313,14 +333,36 @@ TEST_CASE("published-runs finds out how many chunks an interleaved stage has") {
                            one("four", "4") + "]}";
   const Ran ran = run("published-runs", file_with("chunks.json", runs) + " --json");
   REQUIRE(ran.code == 0);
-  const auto predicted = [&](const std::string& id) {
-    const std::string member = "\"predicted_s\": ";
-    const std::size_t at = ran.out.find(member, ran.out.find('"' + id + '"'));
-    REQUIRE(at != std::string::npos);
-    return std::stod(ran.out.substr(at + member.size(), 24));
+  CHECK(predicted(ran, "open") == predicted(ran, "two"));
+  CHECK(predicted(ran, "open") != predicted(ran, "four"));
+}
+
+TEST_CASE("published-runs prices dropout, XLA's softmax and launches that are waited for") {
+  const auto one = [](const std::string& id, const std::string& name, const std::string& suite,
+                      const std::string& cluster, const std::string& replicas) {
+    return "{\"id\": \"" + id + "\", \"suite\": \"" + suite + "\", \"cluster\": \"" + cluster +
+           "\", \"gpus\": " + replicas + R"(, "model": {"family": "gpt", "name": ")" + name +
+           R"(", "layers": 4, "hidden": 1024, "heads": 16, "vocab": 8192, "seq_len": 1024},
+             "num_micro_batches": 1, "micro_batch": 2, "precision": "fp16", "recompute": "full",
+             "zero_stage": 0, "global_batch": )" +
+           std::to_string(2 * std::stoi(replicas)) + R"(, "parallel": {"tp": 1, "pp": 1, "dp": )" +
+           replicas + R"(}, "measured": {"iter_s": 0.1}})";
   };
-  CHECK(predicted("open") == predicted("two"));
-  CHECK(predicted("open") != predicted("four"));
+  const std::string selene = "dgx-a100-80gb-selene", zay = "jean-zay-a100";
+  const Ran ran =
+      run("published-runs",
+          file_with("software.json", "{\"runs\": [" + one("dropped", "GPT", "s", selene, "8") +
+                                         "," + one("kept", "GPT-NeoX", "s", selene, "8") + "," +
+                                         one("xla", "GPT", "alpa", selene, "8") + "," +
+                                         one("free", "GPT", "s", zay, "312") + "," +
+                                         one("waits", "GPT", "s", zay, "320") + "]}") +
+              " --json");
+  REQUIRE(ran.code == 0);
+  CHECK(predicted(ran, "dropped") > 1.02 * predicted(ran, "kept"));
+  CHECK(predicted(ran, "xla") > 1.02 * predicted(ran, "kept"));
+  // Of four layers, each run forward twice and backward once: 57 kernels of 61 us and a few more.
+  CHECK(predicted(ran, "waits") > predicted(ran, "free") + 4 * 0.0035);
+  CHECK(predicted(ran, "waits") < predicted(ran, "free") + 6 * 0.0035);
 }
 
 TEST_CASE("a budget that nothing fits: exit code 2, and what would be needed") {
@@ -392,12 +434,16 @@ TEST_CASE("bad arguments: exit code 1 and one line") {
   for (const auto& test :
        {std::pair<std::string, const char*>{"--mesh 2x4", "give a HLO file, or a model by --model"},
         {mlp + " --model gpt --mesh 2x4", "MODEL excludes --model"},
-        {"--model gpt-40b --mesh 2x4", "--model: there is no model 'gpt-40b'; there is gpt, llama"},
-        {"--model gpt:depth=2 --mesh 2x4", "'depth' is no setting of gpt; there is layers, hidden"},
+        {"--model gpt-40b --mesh 2x4",
+         "--model: there is no model 'gpt-40b'; there are gpt, llama"},
+        {"--model gpt:depth=2 --mesh 2x4",
+         "'depth' is no setting of gpt; there are layers, hidden"},
         {"--model gpt:layers=-2 --mesh 2x4", "layers='-2' is no integer from 1"},
         {"--model gpt:heads=5 --mesh 2x4", "hidden is no multiple of heads"},
-        {"--model gpt:step=run --mesh 2x4", "step='run': there is train, accumulate, apply, infer"},
-        {mlp, "--mesh: give it, or --cluster"},
+        {"--model gpt:step=run --mesh 2x4",
+         "step='run': there are train, accumulate, apply, infer"},
+        {"", "MODEL: give a HLO file, or a model by --model"},
+        {mlp, "--mesh: say which devices there are, as --mesh 2x4, or name a --cluster"},
         {mlp + " --mesh 2 --tolerance 1e-3", "--tolerance requires --execute"},
         {mlp + " --mesh 2 --execute --tolerance -1", "'-1' is no number that is 0 or more"},
         {mlp + " --cluster cray-1:8", "--cluster: no cluster is called 'cray-1'; there are alpa-"},
@@ -405,27 +451,36 @@ TEST_CASE("bad arguments: exit code 1 and one line") {
         {mlp + " --cluster dgx-h200:8 --mesh 4x4", "--mesh: mesh 4x4 has 16 devices, and cluster "},
         {mlp + " --cluster dgx-h200:8 --alpha 1", "--alpha excludes --cluster"},
         {mlp + " --mesh 2x4 --hidden-communication 5", "requires --cluster"},
-        {mlp + " --cluster dgx-h200:8 --hidden-communication 101", "no number from 0 to 100"},
-        {mlp + " --mesh 2x", "'' is no integer"},
+        {mlp + " --cluster dgx-h200:8 --hidden-communication 101",
+         "'101' is no integer from 0 to 100"},
+        {mlp + " --mesh 2x", "'2x' is no mesh: give the devices along each axis, as 2x4"},
         {mlp + " --mesh 2x0", "a mesh axis needs at least one device"},
         {mlp + " --mesh -2", "--mesh"},
         {mlp + " --mesh 2x99999999999999999999", "does not fit in 64 bits"},
         {mlp + " --mesh 1x1x1x1x1x1x1x1x1", "at most eight axes"},
-        {mlp + " --mesh 2x4 --alpha 1", "1 numbers for a mesh of 2 axes"},
+        {mlp + " --mesh 2x4 --alpha 1",
+         "'1' is not one number for each axis of the mesh, which has 2"},
         {mlp + " --mesh 2x4 --beta 1,x", "no decimal number"},
-        {mlp + " --mesh 2x4 --beta 1,-1", "no decimal number"},
+        {mlp + " --mesh 2x4 --beta 1,-1", "'-1' is no decimal number from 0 on"},
         {mlp + " --mesh 2x4 --memory-budget lots", "no number of bytes"},
         {mlp + " --mesh 2x4 --memory-budget 99999999TiB", "does not fit in 64 bits"},
         {mlp + " --mesh 2x4 --emit xml", "--emit"},
         {mlp + " --mesh 2x4 --cost-model other", "--cost-model"},
         {mlp + " --mesh 2x4 --memory-budget 9223372036854775808", "does not fit in 64 bits"},
         {mlp + " --mesh 2x4 --time-limit -1", "--time-limit: '-1' is no number of seconds"},
+        {mlp + " --mesh 2x4 --gap 0.1", "--gap: '0.1' is no share, such as 60%"},
         {mlp + " --mesh 2x4 --time-limit nan", "--time-limit: 'nan' is no number of seconds"},
         {mlp + " --mesh 2x4 --time-limit inf", "--time-limit: 'inf' is no number of seconds"},
         {mlp + " --mesh 2x4 --time-limit 1e400", "--time-limit: '1e400' is no number of seconds"},
         {mlp + " --mesh 2x4 --seed -1", "--seed: '-1' is no integer"},
         {mlp + " --mesh 2x4 --seed 18446744073709551616", "--seed: '18446744073709551616' is no"},
         {mlp + " --mesh 2x4 -o /tmp/same --problem /tmp/../tmp/same", "both are '/tmp/same'"},
+        {mlp + " --cluster dgx-2:16 --pipeline --microbatches x",
+         "from 1 to 1000000, and not auto"},
+        {mlp + " --cluster dgx-2:16 --pipeline --microbatches 4 --layers 0", "'0' is no integer"},
+        {mlp + " --cluster dgx-2:16 --pipeline --microbatches 4 -o /tmp/same --timeline /tmp/same",
+         "--output and --timeline: both are '/tmp/same'"},
+        {mlp + " --mesh 2 --execute --inputs /nonexistent", "'/nonexistent' is no folder"},
         {mlp + " --mesh 2x4 -o /tmp", "/tmp: Is a directory"},
         {mlp + " --mesh 2x4 --nonsense", "--nonsense"},
         {mlp + " --mesh 2x4 -o /nonexistent/x", "/nonexistent/x: No such file"},

@@ -37,11 +37,39 @@ TEST_CASE("heads are whole pieces of 16 bytes, or the matrix unit is of no use")
   CHECK(off_matrix_unit(flops, 108, cost::devices::tpu_v4, ElementType::bf16) == 0);
 }
 
-TEST_CASE("adding a gradient up moves ten bytes, six where the sum is in half precision") {
-  static_assert(summed_bytes(1'000, ElementType::f16, true) == 10'000);
-  static_assert(summed_bytes(1'000, ElementType::bf16, false) == 6'000);
-  static_assert(summed_bytes(1'000, ElementType::f32, true) == 12'000);
-  static_assert(summed_bytes(0, ElementType::f16, true) == 0);
+TEST_CASE(
+    "dropout moves five bytes for a number of two, and a mask where a kernel is there already") {
+  static_assert(dropped_weights_bytes(1'000, ElementType::f16) == 5'000);
+  static_assert(dropped_weights_bytes(1'000, ElementType::f32) == 9'000);
+  static_assert(dropped_sums_bytes(1'000, ElementType::f16, true) == 2'000);
+  static_assert(dropped_sums_bytes(1'000, ElementType::f16, false) == 10'000);
+  // 22 billion parameters on eight A100s, by Korthikanti et al.: 64 heads, four sequences of 2048.
+  cost::Work work;
+  work.bytes = dropped_weights_bytes(Wide(4) * 2048 * 2048 * 64 / 8, ElementType::f16);
+  const Cost time = cost::time_of(work, cost::devices::a100_80);
+  CHECK(static_cast<double>(time) / 1e9 == doctest::Approx(0.470).epsilon(0.01));  // ms, of 7.7
+}
+
+TEST_CASE("a softmax of three kernels reads its scores three times, not once") {
+  static_assert(read_again_bytes(1'000, ElementType::f16) == 4'000);
+  static_assert(read_again_bytes(1'000, ElementType::f32) == 8'000);
+}
+
+TEST_CASE("waiting for launches takes as long as it took BigScience's 80 GPUs") {
+  // 512 sequences came to 854 / 4 s at 97.82 TFLOP/s; 521 slots of 8 layers on each stage.
+  const double work = 853.81 / 4 * 97.82;
+  const double more = (work / 91.04 - work / 97.20) / (521 * 8);
+  const Cost ours = 2 * by_waiting(16) + by_waiting(25);  // forward, again, backward
+  CHECK(static_cast<double>(ours) / 1e12 == doctest::Approx(more).epsilon(0.01));
+  CHECK(by_waiting(0) == 0);
+}
+
+TEST_CASE("adding a gradient up moves as many bytes as the sum's type asks for") {
+  static_assert(summed_bytes(1'000, ElementType::f16, Sums::wide) == 10'000);
+  static_assert(summed_bytes(1'000, ElementType::bf16, Sums::cast) == 18'000);
+  static_assert(summed_bytes(1'000, ElementType::f16, Sums::in_kind) == 6'000);
+  static_assert(summed_bytes(1'000, ElementType::f32, Sums::wide) == 12'000);
+  static_assert(summed_bytes(0, ElementType::f16, Sums::wide) == 0);
 }
 
 }  // namespace

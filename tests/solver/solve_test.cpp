@@ -200,6 +200,44 @@ TEST_CASE("the work limit ends a search at the same place every time") {
   CHECK(nodes > 0);
 }
 
+// So many parts that nothing connects, each of nodes that all pay for each other.
+Problem parts_apart(std::uint64_t seed, NodeId parts) {
+  constexpr NodeId nodes = 9;
+  constexpr std::size_t strategies = 5;
+  Random random(seed);
+  Problem problem;
+  const std::vector<Cost> none(strategies, 0);
+  for (NodeId v = 0; v < parts * nodes; ++v) problem.add_node(none, none);
+  for (NodeId u = 0; u < parts * nodes; ++u)
+    for (NodeId v = u + 1; v % nodes != 0; ++v) {
+      std::vector<Cost> costs(strategies * strategies);
+      for (Cost& cost : costs) cost = random.between(0, 1000);
+      const NodeId ends[] = {u, v};
+      problem.add_edge(ends, costs);
+    }
+  return problem;
+}
+
+TEST_CASE("property: the gap limit ends a search once all parts together are near enough") {
+  std::uint64_t nodes = 0, exact_nodes = 0;
+  for (std::uint64_t seed = 0; seed < 10; ++seed)
+    for (const NodeId parts : {1U, 3U}) {
+      CAPTURE(seed);
+      CAPTURE(parts);
+      const Problem problem = parts_apart(seed, parts);
+      Options options;
+      const Result exact = solve(problem, options);
+      REQUIRE(exact.status == Status::optimal);
+      options.gap_limit = 0.05;
+      const Result near = solve(problem, options);
+      check_honest(problem, near);
+      CHECK(is_near_enough(near, options));
+      nodes += near.statistics.nodes;
+      exact_nodes += exact.statistics.nodes;
+    }
+  CHECK(nodes < exact_nodes);
+}
+
 TEST_CASE("cancelling from another thread ends the solve") {
   const Problem problem = hard_problem();
   Options options;

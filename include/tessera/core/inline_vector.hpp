@@ -34,9 +34,8 @@ class InlineVector {
   constexpr T* end() noexcept { return items_ + size_; }
   constexpr const T* begin() const noexcept { return items_; }
   constexpr const T* end() const noexcept { return items_ + size_; }
-  constexpr T& operator[](std::size_t index) noexcept {
-    return items_[index];
-  }  // @pre index < size()
+  // @pre index < size()
+  constexpr T& operator[](std::size_t index) noexcept { return items_[index]; }
   constexpr const T& operator[](std::size_t index) const noexcept { return items_[index]; }
   constexpr T& back() noexcept { return items_[size_ - 1]; }  // @pre !empty()
   constexpr const T& back() const noexcept { return items_[size_ - 1]; }

@@ -39,6 +39,28 @@ struct Decimal {
   friend bool operator==(const Decimal&, const Decimal&) = default;
 };
 
+namespace detail {
+
+// The exponent at the end of a decimal number, "e-3"; 0 where there is none, and nothing where
+// there is something else.
+inline std::optional<int> parse_exponent(std::string_view text) {
+  if (text.empty()) return 0;
+  if (text[0] != 'e' && text[0] != 'E') return std::nullopt;
+  std::size_t at = 1;
+  const bool is_negative = at < text.size() && text[at] == '-';
+  if (is_negative || (at < text.size() && text[at] == '+')) ++at;
+  if (at == text.size()) return std::nullopt;
+  constexpr int enough = 1'000'000;  // larger ones all mean the same: too large, or too small
+  int exponent = 0;
+  for (; at < text.size(); ++at) {
+    if (text[at] < '0' || text[at] > '9') return std::nullopt;
+    if (exponent < enough) exponent = exponent * 10 + (text[at] - '0');
+  }
+  return is_negative ? -exponent : exponent;
+}
+
+}  // namespace detail
+
 // Reads "1", "0.01" or "2.5e-3", in lowest terms of powers of ten: "2.50" is 25 / 10.  Nothing
 // where the text is something else, or numerator or denominator would need over 18 digits.
 inline std::optional<Decimal> parse_decimal(std::string_view text) {
@@ -65,20 +87,11 @@ inline std::optional<Decimal> parse_decimal(std::string_view text) {
     result.numerator = result.numerator * 10 + (c - '0');
     ++digits;
   }
-  if (!any) return std::nullopt;
-  int exponent = 0;
-  if (at < text.size() && (text[at] == 'e' || text[at] == 'E')) {
-    const bool negative = ++at < text.size() && text[at] == '-';
-    if (negative || (at < text.size() && text[at] == '+')) ++at;
-    if (at == text.size()) return std::nullopt;
-    constexpr int enough = 1'000'000;  // larger ones all mean the same: too large, or too small
-    for (; at < text.size() && text[at] >= '0' && text[at] <= '9'; ++at)
-      if (exponent < enough) exponent = exponent * 10 + (text[at] - '0');
-    if (negative) exponent = -exponent;
-  }
-  if (at != text.size()) return std::nullopt;
+  const std::optional<int> written = detail::parse_exponent(text.substr(at));
+  if (!any || !written) return std::nullopt;
   if (result.numerator == 0) return result;
-  for (exponent += zeros - places; exponent > 0; --exponent) {
+  int exponent = *written + zeros - places;
+  for (; exponent > 0; --exponent) {
     if (++digits > max_digits) return std::nullopt;
     result.numerator *= 10;
   }

@@ -53,6 +53,7 @@ constexpr Wide padded_flops(const Work& work, Wide margin) noexcept {
 // backward) and 350 of an H100's (FlashAttention-2).
 inline constexpr int fused_percent = 60;
 inline constexpr Wide fused_margin = 36;
+
 constexpr Wide fused_flops(const Work& work) noexcept {
   const Product& product = work.product;
   const Wide features = std::min({product.rows, product.columns, product.depth});

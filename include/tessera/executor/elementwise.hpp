@@ -330,6 +330,7 @@ bool holds(graph::Direction direction, C a, C b) noexcept {
 
 }  // namespace detail
 
+// Truth values.  NaN is unequal to all, and neither less nor greater.
 inline void run_compare(graph::Direction direction, const Tensor& x, const Tensor& y,
                         Tensor& result) {
   with_arithmetic(x.element(), [&]<class C>(std::type_identity<C>) {
@@ -377,6 +378,7 @@ inline void run_select(const Tensor& choice, const Tensor& a, const Tensor& b, T
   });
 }
 
+// low and high may be scalars.
 inline void run_clamp(const Tensor& low, const Tensor& x, const Tensor& high, Tensor& result) {
   Tensor raised(result.type());
   run_binary("maximum", x, low, raised);

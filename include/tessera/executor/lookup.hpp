@@ -177,6 +177,7 @@ inline Dims start_of(const Dims& whole, const Dims& sizes, std::span<const Part>
 
 }  // namespace detail
 
+// Of what `x` lacks the result keeps what it has.
 inline void run_dynamic_slice(const Part& x, std::span<const Part> indices, OwnedPart& result) {
   const Dims start = detail::start_of(x.whole, result.whole, indices);
   std::vector<Walk> walks = walks_over(result.slice);

@@ -32,7 +32,7 @@ using StepInputs = std::vector<std::vector<Tensor>>;
 // Adds up what microbatches have, or keeps the last.
 class MicrobatchMean {
  public:
-  // Of elements of this type, added up as that one.
+  // Of elements of this type, added up as that one: the same, single or double precision.
   MicrobatchMean(ElementType element, ElementType sum) : element_(element), sum_type_(sum) {}
 
   void add(const Part& part) {
@@ -45,7 +45,8 @@ class MicrobatchMean {
     with_types([&]<class Sum, class T>(std::type_identity<Sum>, std::type_identity<T>) {
       Sum* const sum = sum_.tensor.template data<Sum>();
       const T* const more = part.tensor->template data<T>();
-      for (std::size_t i = 0; i < sum_.tensor.size(); ++i) sum[i] += static_cast<Sum>(more[i]);
+      for (std::size_t i = 0; i < sum_.tensor.size(); ++i)
+        sum[i] = static_cast<Sum>(wide<Sum>(sum[i]) + wide<Sum>(more[i]));
     });
   }
 
@@ -57,18 +58,26 @@ class MicrobatchMean {
       const Sum* const sum = sum_.tensor.template data<Sum>();
       T* const mean = result.tensor.template data<T>();
       for (std::size_t i = 0; i < result.tensor.size(); ++i)
-        mean[i] = static_cast<T>(sum[i] / static_cast<Sum>(count_));
+        mean[i] = static_cast<T>(wide<Sum>(sum[i]) / wide<Sum>(count_));
     });
     return result;
   }
   Extent byte_size() const { return static_cast<Extent>(sum_.tensor.byte_size()); }
 
  private:
+  // In what is added and divided: types of two bytes have no arithmetic of their own.
+  template<class Sum, class T>
+  static auto wide(T number) {
+    return static_cast<std::conditional_t<std::is_same_v<Sum, double>, double, float>>(number);
+  }
+
   template<class Use>
   void with_types(Use&& use) const {
     with_storage(element_, [&]<class T>(std::type_identity<T> element) {
       if constexpr (!std::is_integral_v<T>) {
-        if (sum_type_ == ElementType::f64)
+        if (sum_type_ == element_)
+          use(element, element);
+        else if (sum_type_ == ElementType::f64)
           use(std::type_identity<double>(), element);
         else
           use(std::type_identity<float>(), element);

@@ -73,6 +73,7 @@ T identity_of(Reduction reduction, ElementType element) {
   }
 }
 
+// With what changes nothing that it is combined with.
 inline void fill_with_identity(Reduction reduction, Tensor& tensor) {
   with_storage(tensor.element(), [&]<class T>(std::type_identity<T>) {
     std::fill_n(tensor.data<T>(), tensor.size(), identity_of<T>(reduction, tensor.element()));
@@ -242,6 +243,7 @@ inline Loops checked_window(const std::vector<Walk>& walks, const Slice& held) {
 
 }  // namespace detail
 
+// @pre the part has all that the windows of the result's slice see
 inline void run_reduce_window(const graph::WindowReducing& how, const Part& x,
                               const Tensor& initial, OwnedPart& result) {
   with_storage(x.element(), [&]<class T>(std::type_identity<T>) {

@@ -12,10 +12,9 @@
 //
 // When a device fails, all others are stopped at their next call, or in the one they wait in; but
 // where a group has met, its members finish the call, since some may be reading the others' data.
-// And
-// when all devices wait or have returned, and nothing that any of them waits for has happened, then
-// nothing will ever happen: whoever comes last finds that out (Fabric::find_deadlock) and says who
-// waits for whom in what call.  So neither a forgotten nor a mismatched call hangs.
+// And when all devices wait or have returned, and nothing that any of them waits for has happened,
+// then nothing will ever happen: whoever comes last finds that out (Fabric::find_deadlock) and says
+// who waits for whom in what call.  So neither a forgotten nor a mismatched call hangs.
 #pragma once
 #include <algorithm>
 #include <atomic>

@@ -155,6 +155,34 @@ inline std::vector<Tensor> nudged(std::vector<Tensor> tensors) {
   return tensors;
 }
 
+// By how much each output is off the same in double.  Of floating-point numbers at least by what
+// half of the outputs are: one may happen to be off by less.
+inline std::vector<double> roundings_of(const std::vector<Tensor>& outputs,
+                                        const std::vector<Tensor>& outputs_in_double) {
+  std::vector<double> off;
+  for (std::size_t i = 0; i < outputs.size(); ++i)
+    off.push_back(whole_difference(outputs[i], outputs_in_double[i]));
+  std::vector<double> sorted = off;
+  const auto middle = sorted.begin() + static_cast<std::ptrdiff_t>(off.size() / 2);
+  std::nth_element(sorted.begin(), middle, sorted.end());
+  for (std::size_t i = 0; i < off.size(); ++i)
+    if (graph::is_floating(outputs[i].element())) off[i] = std::max(off[i], *middle);
+  return off;
+}
+
+// What an output may be off by in its own type, where rounding puts the unsharded one off by so
+// much, and where it may be off by `in_double` in double.
+inline double tolerance_in(ElementType element, double rounding, double in_double) {
+  if (!graph::is_floating(element)) return rounding;
+  // Where a small sum is left of large terms, partial sums round by any multiple of that: such
+  // numbers tell nothing but that they are numbers, and those in double all.
+  if (rounding > 0x1p-5)
+    return std::isfinite(rounding) ? std::numeric_limits<double>::max()
+                                   : std::numeric_limits<double>::infinity();
+  if (element == ElementType::f64) return in_double;
+  return std::max(10 * rounding, 100 * rounding_unit(element));
+}
+
 // Rounding is measured and not guessed: by how much the unsharded run is off the same in double
 // (where it is in double, that in float is off), a sharded one may be off it too, several times
 // over.  In double as much of that is left as the types differ, which is next to nothing, and no
@@ -170,31 +198,16 @@ Tolerances tolerances_of(const graph::Graph& graph, const std::vector<Tensor>& o
   double unit = coarsest_unit(graph);
   const bool is_in_double = unit == rounding_unit(ElementType::f64);
   if (is_in_double) unit = rounding_unit(ElementType::f32);
-  const std::vector<Tensor> coarse = is_in_double ? in_floats() : outputs;
   const double share = rounding_unit(ElementType::f64) / unit;
-  std::vector<double> off;
-  for (std::size_t i = 0; i < coarse.size(); ++i)
-    off.push_back(whole_difference(coarse[i], outputs_in_double[i]));
-  std::vector<double> sorted = off;
-  std::nth_element(sorted.begin(), sorted.begin() + static_cast<std::ptrdiff_t>(off.size() / 2),
-                   sorted.end());
-  for (std::size_t i = 0; i < off.size(); ++i) {
+  const std::vector<double> roundings =
+      roundings_of(is_in_double ? in_floats() : outputs, outputs_in_double);
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
     const ElementType element = outputs[i].element();
-    // Also where an output happens to be off by less than most.
-    const double rounding = graph::is_floating(element) ? std::max(off[i], sorted[off.size() / 2])
-                                                        : off[i];
     const double last_bits = whole_difference(nudged_outputs[i], outputs_in_double[i]);
-    const double left = std::min(rounding * share, last_bits);
-    const double fine = graph::is_floating(element) ? std::max(1000 * left, 1e-10) : 0;
-    result.in_double.push_back(fine);
-    result.own.push_back(
-        element == ElementType::f64 ? fine : std::max(10 * rounding, 100 * rounding_unit(element)));
-    // Where a small sum is left of large terms, partial sums round by any multiple of that: such
-    // numbers tell nothing but that they are numbers, and those in double all.
-    if (graph::is_floating(element) && rounding > 0x1p-5)
-      result.own.back() = std::isfinite(rounding) ? std::numeric_limits<double>::max()
-                                                  : std::numeric_limits<double>::infinity();
-    if (!graph::is_floating(element)) result.own.back() = rounding;
+    const double left = std::min(roundings[i] * share, last_bits);
+    const double in_double = graph::is_floating(element) ? std::max(1000 * left, 1e-10) : 0;
+    result.in_double.push_back(in_double);
+    result.own.push_back(tolerance_in(element, roundings[i], in_double));
   }
   return result;
 }
@@ -222,11 +235,14 @@ inline Expectation expectation_of(const graph::Graph& graph, std::vector<Tensor>
 
 namespace detail {
 
-// What one device has counted and compared, and then what all have.
+// What one device has counted and compared; shared, what all have.
 struct Findings {
   std::vector<std::int64_t> sums, largest;  // to be summed up, and to take the largest of
   std::vector<double> differences;          // the largest of which counts, too
 
+  void add(const std::vector<double>& more) {
+    differences.insert(differences.end(), more.begin(), more.end());
+  }
   // Called on all devices.  @pre they have as many of each
   template<Communicator C>
   void share(C& comm) {
@@ -264,6 +280,60 @@ inline CollectiveReport collective_report(const plan::Plan& plan, StepPlace plac
   return report;
 }
 
+// How far this device's parts are off, by output.
+inline std::vector<double> differences_of(const std::vector<OwnedPart>& parts,
+                                          const std::vector<Tensor>& expected) {
+  std::vector<double> result;
+  for (std::size_t i = 0; i < parts.size(); ++i)
+    result.push_back(difference(parts[i], expected[i]));
+  return result;
+}
+
+// A run in the program's own types, by one device: of each collective its payload and then, as what
+// is largest, what the communicator moved and how often it ran; last the memory that was held.
+template<Communicator C>
+Findings findings_of_run(const graph::Graph& graph, const plan::Plan& plan,
+                         const Expectation& expected, const std::vector<StepPlace>& places,
+                         C& comm) {
+  Findings found;
+  const auto moved = [&](StepPlace place) {
+    return static_cast<std::int64_t>(comm.traffic().of(label_of(graph, place)).message);
+  };
+  for (const StepPlace place : places) found.largest.push_back(-moved(place));
+
+  DevicePlan<C> device(graph, plan, comm);
+  found.differences = differences_of(device(device.shards_of(expected.inputs)), expected.outputs);
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    found.sums.push_back(device.payloads()[places[i].op][places[i].step]);
+    found.largest[i] += moved(places[i]);
+  }
+  for (const StepPlace place : places) found.largest.push_back(device.runs()[place.op][place.step]);
+  found.largest.push_back(device.memory().peak);
+  found.largest.push_back(device.memory().peak_in_all);
+  return found;
+}
+
+// The same run in double, of which only numbers count.
+template<Communicator C>
+std::vector<double> differences_in_double(const plan::Plan& plan, const Expectation& expected,
+                                          C& comm) {
+  DevicePlan<C> device(expected.graph_in_double, plan, comm);
+  return differences_of(device(device.shards_of(expected.inputs_in_double)),
+                        expected.outputs_in_double);
+}
+
+// Of output i.  `differences`: by output in the program's own types, and then in double; an output
+// that nobody has, which is one below 0, is as wrong as can be.
+inline OutputReport output_report(graph::Value value, std::size_t i,
+                                  const std::vector<double>& differences,
+                                  const Tolerances& tolerances, const VerifyOptions& options) {
+  const auto found = [&](std::size_t at) {
+    return differences[at] < 0 ? std::numeric_limits<double>::infinity() : differences[at];
+  };
+  return {value, found(i), options.tolerance.value_or(tolerances.own[i]),
+          found(tolerances.own.size() + i), tolerances.in_double[i]};
+}
+
 }  // namespace detail
 
 // One device's part in the verification, called on all of them; the report is the same on all.
@@ -272,44 +342,20 @@ template<Communicator C>
 Report verify(const graph::Graph& graph, const plan::Plan& plan, const Expectation& expected,
               C& comm, const VerifyOptions& options = {}) {
   const std::vector<StepPlace> places = collectives_of(plan);
-  const auto moved = [&](StepPlace place) {
-    return static_cast<std::int64_t>(comm.traffic().of(label_of(graph, place)).message);
-  };
-  std::vector<std::int64_t> runs;
-  detail::Findings found;
-  for (const StepPlace place : places) found.largest.push_back(-moved(place));
-
-  DevicePlan<C> device(graph, plan, comm);
-  const std::vector<OwnedPart> outputs = device(device.shards_of(expected.inputs));
-  for (std::size_t i = 0; i < places.size(); ++i) {
-    found.sums.push_back(device.payloads()[places[i].op][places[i].step]);
-    runs.push_back(device.runs()[places[i].op][places[i].step]);
-    found.largest[i] += moved(places[i]);
-  }
-  found.largest.push_back(device.memory().peak);
-  found.largest.push_back(device.memory().peak_in_all);
-
-  DevicePlan<C> exact(expected.graph_in_double, plan, comm);
-  const std::vector<OwnedPart> exact_outputs = exact(exact.shards_of(expected.inputs_in_double));
-  for (std::size_t i = 0; i < outputs.size(); ++i) {
-    found.differences.push_back(difference(outputs[i], expected.outputs[i]));
-    found.differences.push_back(difference(exact_outputs[i], expected.outputs_in_double[i]));
-  }
+  detail::Findings found = detail::findings_of_run(graph, plan, expected, places, comm);
+  found.add(detail::differences_in_double(plan, expected, comm));
   found.share(comm);
 
   Report report;
-  for (std::size_t i = 0; i < outputs.size(); ++i) {
-    const graph::Value value = graph.outputs[i];
-    report.outputs.push_back({value, found.differences[2 * i],
-                              options.tolerance.value_or(expected.tolerances.own[i]),
-                              found.differences[2 * i + 1], expected.tolerances.in_double[i]});
-  }
+  for (std::size_t i = 0; i < graph.outputs.size(); ++i)
+    report.outputs.push_back(detail::output_report(graph.outputs[i], i, found.differences,
+                                                   expected.tolerances, options));
   for (std::size_t i = 0; i < places.size(); ++i)
-    report.collectives.push_back(
-        detail::collective_report(plan, places[i], found.sums[i], found.largest[i], runs[i]));
+    report.collectives.push_back(detail::collective_report(
+        plan, places[i], found.sums[i], found.largest[i], found.largest[places.size() + i]));
   report.predicted_peak = plan.memory.bytes;
-  report.held_peak = found.largest[places.size()];
-  report.held_peak_in_all = found.largest[places.size() + 1];
+  report.held_peak = found.largest[2 * places.size()];
+  report.held_peak_in_all = found.largest[2 * places.size() + 1];
   return report;
 }
 

@@ -13,7 +13,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -182,23 +181,6 @@ std::vector<double> differences_in_double(const PipelineProgram& program,
                         expected.outputs_in_double);
 }
 
-// `differences`: in the program's own types, and then in double.
-inline std::vector<StepOutputReport> output_reports(const StepExpectation& expected,
-                                                    const std::vector<double>& differences,
-                                                    const VerifyOptions& options) {
-  const std::size_t count = expected.names.size();
-  const auto found = [](double difference) {  // an output that nobody has is as wrong as can be
-    return difference < 0 ? std::numeric_limits<double>::infinity() : difference;
-  };
-  std::vector<StepOutputReport> reports;
-  for (std::size_t i = 0; i < count; ++i)
-    reports.push_back({expected.names[i],
-                       {expected.values[i], found(differences[i]),
-                        options.tolerance.value_or(expected.tolerances.own[i]),
-                        found(differences[count + i]), expected.tolerances.in_double[i]}});
-  return reports;
-}
-
 // `sums`: of all devices, by collective and then by link.
 inline void report_bytes(const PipelineProgram& program, const std::vector<std::int64_t>& sums,
                          PipelineReport& report) {
@@ -227,12 +209,14 @@ template<Communicator C>
 PipelineReport verify(const PipelineProgram& program, const StepExpectation& expected, C& comm,
                       const VerifyOptions& options = {}) {
   detail::Findings found = detail::findings_of_step(program, expected, comm);
-  const std::vector<double> in_double = detail::differences_in_double(program, expected, comm);
-  found.differences.insert(found.differences.end(), in_double.begin(), in_double.end());
+  found.add(detail::differences_in_double(program, expected, comm));
   found.share(comm);
 
   PipelineReport report;
-  report.outputs = detail::output_reports(expected, found.differences, options);
+  for (std::size_t i = 0; i < expected.names.size(); ++i)
+    report.outputs.push_back(
+        {expected.names[i], detail::output_report(expected.values[i], i, found.differences,
+                                                  expected.tolerances, options)});
   detail::report_bytes(program, found.sums, report);
   for (std::size_t s = 0; s < program.stage_count(); ++s)
     report.stages.push_back({program.stages[s].planned_bytes, program.stages[s].predicted_bytes,

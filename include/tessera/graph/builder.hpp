@@ -448,55 +448,78 @@ namespace detail {
 // The dims of one tensor in a product, by number: dims of one number correspond.
 using Labels = std::vector<std::size_t>;
 
-// Products summed over the labels that only the operands have.  HLO's dot leaves batch dims first,
-// then the left operand's and the right one's; what is wanted in another order is transposed.
-// Throws where a label occurs in one operand alone and not in the result.
-inline Tensor contract(const Tensor& a, const Labels& in_a, const Tensor& b, const Labels& in_b,
-                       const Labels& in_result) {
-  const auto place = [](const Labels& labels, std::size_t label) -> std::optional<Extent> {
-    const auto at = std::find(labels.begin(), labels.end(), label);
-    if (at == labels.end()) return std::nullopt;
-    return static_cast<Extent>(at - labels.begin());
-  };
+inline std::optional<Extent> place_of(const Labels& labels, std::size_t label) {
+  const auto at = std::find(labels.begin(), labels.end(), label);
+  if (at == labels.end()) return std::nullopt;
+  return static_cast<Extent>(at - labels.begin());
+}
+
+// A dot of two operands, and the labels of its result: batch dims come first, then the left
+// operand's and the right one's.
+struct LabelledDot {
   DotDims dims;
   Labels batch, free_a, free_b;
-  for (const std::size_t label : in_result)
-    if (place(in_a, label) && place(in_b, label)) batch.push_back(label);
-  for (const std::size_t label : batch) {
-    dims.lhs_batch.push_back(*place(in_a, label));
-    dims.rhs_batch.push_back(*place(in_b, label));
+
+  Labels result() const { return in_order(free_a, free_b); }
+  Labels turned_result() const { return in_order(free_b, free_a); }
+
+ private:
+  Labels in_order(const Labels& first, const Labels& second) const {
+    Labels order = batch;
+    order.insert(order.end(), first.begin(), first.end());
+    order.insert(order.end(), second.begin(), second.end());
+    return order;
+  }
+};
+
+// The dot that is summed over the labels that only the operands have.  Throws where a label occurs
+// in one operand alone and not in the result.
+inline LabelledDot labelled_dot(const Labels& in_a, const Labels& in_b, const Labels& in_result) {
+  LabelledDot dot;
+  const auto require_kept = [&](std::size_t label) {
+    require(place_of(in_result, label).has_value(),
+            "einsum: a letter of one operand alone is summed over; reduce it before");
+  };
+  for (const std::size_t label : in_result) {
+    const auto of_a = place_of(in_a, label), of_b = place_of(in_b, label);
+    if (!of_a || !of_b) continue;
+    dot.batch.push_back(label);
+    dot.dims.lhs_batch.push_back(*of_a);
+    dot.dims.rhs_batch.push_back(*of_b);
   }
   for (const std::size_t label : in_a) {
-    const bool is_kept = place(in_result, label).has_value();
-    if (!place(in_b, label)) {
-      require(is_kept, "einsum: a letter of one operand alone is summed over; reduce it before");
-      free_a.push_back(label);
-    } else if (!is_kept) {
-      dims.lhs_contracting.push_back(*place(in_a, label));
-      dims.rhs_contracting.push_back(*place(in_b, label));
+    if (const auto of_b = place_of(in_b, label); !of_b) {
+      require_kept(label);
+      dot.free_a.push_back(label);
+    } else if (!place_of(in_result, label)) {
+      dot.dims.lhs_contracting.push_back(*place_of(in_a, label));
+      dot.dims.rhs_contracting.push_back(*of_b);
     }
   }
   for (const std::size_t label : in_b) {
-    if (place(in_a, label)) continue;
-    require(place(in_result, label).has_value(),
-            "einsum: a letter of one operand alone is summed over; reduce it before");
-    free_b.push_back(label);
+    if (place_of(in_a, label)) continue;
+    require_kept(label);
+    dot.free_b.push_back(label);
   }
-  Labels order = batch;
-  order.insert(order.end(), free_a.begin(), free_a.end());
-  order.insert(order.end(), free_b.begin(), free_b.end());
-  // The other way round may be the order that is wanted.
-  Labels turned = batch;
-  turned.insert(turned.end(), free_b.begin(), free_b.end());
-  turned.insert(turned.end(), free_a.begin(), free_a.end());
-  if (order != in_result && turned == in_result) return contract(b, in_b, a, in_a, in_result);
+  return dot;
+}
 
-  Rule rule = dot_rule(a.dims(), b.dims(), dims);
+// Products summed over the labels that only the operands have, as labelled_dot() has it; what is
+// wanted in another order than HLO's is transposed.
+inline Tensor contract(const Tensor& a, const Labels& in_a, const Tensor& b, const Labels& in_b,
+                       const Labels& in_result) {
+  LabelledDot dot = labelled_dot(in_a, in_b, in_result);
+  const Labels order = dot.result();
+  if (order != in_result && dot.turned_result() == in_result)
+    return contract(b, in_b, a, in_a, in_result);
+
+  Rule rule = dot_rule(a.dims(), b.dims(), dot.dims);
   const TensorType type{a.type().element, rule.dims(2)};
-  const Tensor product = a.builder().apply("dot", {a, b}, type, std::move(rule), std::move(dims));
+  const Tensor product =
+      a.builder().apply("dot", {a, b}, type, std::move(rule), std::move(dot.dims));
   if (order == in_result) return product;
   std::vector<Extent> permutation;
-  for (const std::size_t label : in_result) permutation.push_back(*place(order, label));
+  for (const std::size_t label : in_result) permutation.push_back(*place_of(order, label));
   return transpose(product, std::move(permutation));
 }
 

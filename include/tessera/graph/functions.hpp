@@ -142,6 +142,7 @@ inline Tensor rotate(const Tensor& x, const Rotation& by, Extent position) {
 
 // --- Losses --------------------------------------------------------------------------------------
 
+// Of all elements: a scalar.
 inline Tensor mean(const Tensor& x) {
   return reduce_sum(x, detail::all_dims(x)) * (1 / static_cast<double>(element_count(x.dims())));
 }

@@ -150,66 +150,81 @@ inline Rule reverse_rule(const Dims& operand, std::span<const Extent> reversed) 
   return std::move(writer.rule());
 }
 
+namespace detail {
+
+// One side of a reshape: the factors of its dims, found dim by dim from the major one.
+struct ReshapeSide {
+  Dims dims;
+  std::vector<std::vector<FactorId>> factors = std::vector<std::vector<FactorId>>(dims.size());
+  std::size_t at = 0;  // the current dim; dims of size 1 are passed over
+  Extent rest = 1;     // what is not yet factored of it
+
+  bool is_done() const noexcept { return at >= dims.size(); }
+  void skip_ones() {
+    while (!is_done() && dims[at] == 1) ++at;
+  }
+  void begin() {
+    if (rest == 1) rest = dims[at];
+  }
+  void take(FactorId factor, Extent size) {
+    factors[at].push_back(factor);
+    rest /= size;
+  }
+  // The next dim is whole.
+  Extent take_whole_dim(RuleWriter& writer) {
+    const Extent size = dims[++at];
+    if (size != 1) factors[at].push_back(writer.whole(size));
+    return size;
+  }
+  void end() {
+    if (rest != 1) return;
+    ++at;
+    skip_ones();
+  }
+};
+
+// What is left of a run of dims that no common factor divides alike stays whole: both sides are
+// multiplied up until their products meet again.
+inline void close_run(RuleWriter& writer, ReshapeSide& from, ReshapeSide& to) {
+  Extent product_from = from.rest, product_to = to.rest;
+  from.take(writer.whole(from.rest), from.rest);
+  to.take(writer.whole(to.rest), to.rest);
+  while (product_from != product_to) {
+    if (product_from < product_to)
+      product_from *= from.take_whole_dim(writer);
+    else
+      product_to *= to.take_whole_dim(writer);
+  }
+}
+
+}  // namespace detail
+
 // Row-major order is kept, so a run of operand dims corresponds to a run of result dims of the same
 // product; within a run the common factors are found from the major side (as Shardy does).  What
 // has no counterpart on the other side stays whole.
 inline Rule reshape_rule(const Dims& operand, const Dims& result) {
-  detail::RuleWriter writer;
   if (element_count(operand) == 0) return whole_rule(std::span(&operand, 1), std::span(&result, 1));
-  std::vector<std::vector<FactorId>> from(operand.size()), to(result.size());
-  std::size_t i = 0, j = 0;
-  Extent rest_i = 1, rest_j = 1;  // what is not yet factored of the current dims
-  const auto skip_ones = [](const Dims& dims, std::size_t& at) {
-    while (at < dims.size() && dims[at] == 1) ++at;
-  };
-  skip_ones(operand, i);
-  skip_ones(result, j);
-  while (i < operand.size() && j < result.size()) {
-    if (rest_i == 1) rest_i = operand[i];
-    if (rest_j == 1) rest_j = result[j];
-    const Extent common = std::gcd(rest_i, rest_j);
+  detail::RuleWriter writer;
+  detail::ReshapeSide from{operand}, to{result};
+  for (detail::ReshapeSide* side : {&from, &to}) side->skip_ones();
+  while (!from.is_done() && !to.is_done()) {
+    for (detail::ReshapeSide* side : {&from, &to}) side->begin();
+    const Extent common = std::gcd(from.rest, to.rest);
     // A shared factor must be the major part of both rests: only then does splitting it cut both
-    // dims into the same runs of elements.
-    if (common == rest_i || common == rest_j) {
+    // dims into the same runs of elements.  Where it is all of neither, the run ends with it.
+    const bool is_all_of_one = common == from.rest || common == to.rest;
+    if (is_all_of_one || common > 1) {
       const FactorId factor = writer.parallel(common);
-      from[i].push_back(factor);
-      to[j].push_back(factor);
-      rest_i /= common;
-      rest_j /= common;
-    } else {
-      // No dim's rest divides the other's: what remains of this run can not be split alike.
-      const FactorId shared = common > 1 ? writer.parallel(common) : no_factor;
-      if (shared != no_factor) {
-        from[i].push_back(shared);
-        to[j].push_back(shared);
-        rest_i /= common;
-        rest_j /= common;
-      }
-      // Close the run: multiply up both sides until their products meet again.
-      Extent product_i = rest_i, product_j = rest_j;
-      from[i].push_back(writer.whole(rest_i));
-      to[j].push_back(writer.whole(rest_j));
-      while (product_i != product_j) {
-        if (product_i < product_j) {
-          ++i;
-          if (operand[i] != 1) from[i].push_back(writer.whole(operand[i]));
-          product_i *= operand[i];
-        } else {
-          ++j;
-          if (result[j] != 1) to[j].push_back(writer.whole(result[j]));
-          product_j *= result[j];
-        }
-      }
-      rest_i = rest_j = 1;
+      for (detail::ReshapeSide* side : {&from, &to}) side->take(factor, common);
     }
-    if (rest_i == 1) skip_ones(operand, ++i);
-    if (rest_j == 1) skip_ones(result, ++j);
+    if (!is_all_of_one) detail::close_run(writer, from, to);
+    for (detail::ReshapeSide* side : {&from, &to}) side->end();
   }
   Rule& rule = writer.rule();
   rule.begin_operand();
-  for (const auto& factors : from) rule.add_dim(factors);
+  for (const auto& factors : from.factors) rule.add_dim(factors);
   rule.begin_result();
-  for (const auto& factors : to) rule.add_dim(factors);
+  for (const auto& factors : to.factors) rule.add_dim(factors);
   writer.pass({0}, any_reduction);
   return std::move(rule);
 }

@@ -182,49 +182,9 @@ class AttributeReader {
   std::vector<WindowDim> window() {
     const std::size_t begin = scan_.at();
     std::vector<WindowDim> dims;
-    bool has_size = false;
     scan_.expect('{', "before a window");
-    const auto for_each_dim = [&](auto&& read) {
-      std::size_t i = 0;
-      do {
-        if (i == dims.size()) {
-          if (has_size) scan_.fail_at(begin, "the fields of this window differ in their ranks");
-          dims.emplace_back();
-        }
-        read(dims[i++]);
-      } while (next_factor());
-      if (i != dims.size()) scan_.fail_at(begin, "the fields of this window differ in their ranks");
-      has_size = true;
-    };
     while (!scan_.take('}')) {
-      const std::string_view field = scan_.identifier("a field of a window");
-      scan_.expect('=', "after a window's field");
-      const auto read_into = [&](std::int64_t WindowDim::*member, std::int64_t least) {
-        for_each_dim([&](WindowDim& dim) {
-          dim.*member = scan_.integer("an integer");
-          if (dim.*member < least)
-            scan_.fail_at(begin, "a window's " + std::string(field) + " must be at least " +
-                                     std::to_string(least));
-        });
-      };
-      if (field == "size")
-        read_into(&WindowDim::size, 0);
-      else if (field == "stride")
-        read_into(&WindowDim::stride, 1);
-      else if (field == "lhs_dilate")
-        read_into(&WindowDim::lhs_dilate, 1);
-      else if (field == "rhs_dilate")
-        read_into(&WindowDim::rhs_dilate, 1);
-      else if (field == "rhs_reversal")
-        for_each_dim([&](WindowDim& dim) { dim.is_reversed = scan_.integer("0 or 1") != 0; });
-      else if (field == "pad")
-        for_each_dim([&](WindowDim& dim) {
-          dim.pad_low = scan_.integer("the low padding");
-          underscore();
-          dim.pad_high = scan_.integer("the high padding");
-        });
-      else
-        scan_.fail_at(scan_.at() - field.size() - 1, excerpt(field) + " is no field of a window");
+      window_field(begin, dims);
       scan_.take(',');
     }
     return dims;
@@ -339,6 +299,49 @@ class AttributeReader {
   }
 
  private:
+  // One field of the window that begins at `begin`; the first one says how many dims there are.
+  void window_field(std::size_t begin, std::vector<WindowDim>& dims) {
+    const std::string_view field = scan_.identifier("a field of a window");
+    scan_.expect('=', "after a window's field");
+    const auto for_each_dim = [&, is_first = dims.empty()](auto&& read) {
+      std::size_t i = 0;
+      do {
+        if (i == dims.size()) {
+          if (!is_first) scan_.fail_at(begin, "the fields of this window differ in their ranks");
+          dims.emplace_back();
+        }
+        read(dims[i++]);
+      } while (next_factor());
+      if (i != dims.size()) scan_.fail_at(begin, "the fields of this window differ in their ranks");
+    };
+    const auto read_into = [&](std::int64_t WindowDim::*member, std::int64_t least) {
+      for_each_dim([&](WindowDim& dim) {
+        dim.*member = scan_.integer("an integer");
+        if (dim.*member < least)
+          scan_.fail_at(begin, "a window's " + std::string(field) + " must be at least " +
+                                   std::to_string(least));
+      });
+    };
+    if (field == "size")
+      read_into(&WindowDim::size, 0);
+    else if (field == "stride")
+      read_into(&WindowDim::stride, 1);
+    else if (field == "lhs_dilate")
+      read_into(&WindowDim::lhs_dilate, 1);
+    else if (field == "rhs_dilate")
+      read_into(&WindowDim::rhs_dilate, 1);
+    else if (field == "rhs_reversal")
+      for_each_dim([&](WindowDim& dim) { dim.is_reversed = scan_.integer("0 or 1") != 0; });
+    else if (field == "pad")
+      for_each_dim([&](WindowDim& dim) {
+        dim.pad_low = scan_.integer("the low padding");
+        underscore();
+        dim.pad_high = scan_.integer("the high padding");
+      });
+    else
+      scan_.fail_at(scan_.at() - field.size() - 1, excerpt(field) + " is no field of a window");
+  }
+
   void underscore() {
     if (scan_.here() != '_') scan_.fail("'_'");
     scan_.go_to(scan_.at() + 1);

@@ -29,11 +29,12 @@
 #include <vector>
 
 #include "tessera/graph/graph.hpp"
-#include "tessera/graph/op_passes.hpp"
 #include "tessera/graph/op_rules.hpp"
 #include "tessera/io/hlo_hints.hpp"
 #include "tessera/io/hlo_meaning.hpp"
 #include "tessera/io/hlo_module.hpp"
+#include "tessera/io/hlo_opcodes.hpp"
+#include "tessera/io/hlo_rules.hpp"
 #include "tessera/io/hlo_scopes.hpp"
 #include "tessera/io/hlo_shapes.hpp"
 #include "tessera/notation/hlo_sharding.hpp"
@@ -46,15 +47,6 @@ using graph::Value;
 // The arrays of a value, tuples flattened depth first.
 using Leaves = std::vector<Value>;
 
-// What a custom-call does, as far as sharding goes.
-enum class CustomCall : std::uint8_t {
-  identity,       // the operand itself
-  elementwise,    // all operands and the result have the same dims
-  last_dim,       // along the last dim, which stays whole (softmax, normalisation)
-  last_two_dims,  // on matrices, which stay whole (decompositions)
-  marker,         // the operands themselves, tuples too; a layer begins or ends here
-};
-
 // Which shardings written in the text constrain the plan.
 enum class Annotations : std::uint8_t {
   ignore,
@@ -64,28 +56,7 @@ enum class Annotations : std::uint8_t {
 
 struct ImportOptions {
   Annotations annotations = Annotations::all;
-  // Targets known from dumps; add your own.  Any other target is kept whole, and reported.
-  std::map<std::string, CustomCall, std::less<>> custom_calls = {
-      {"Sharding", CustomCall::identity},
-      {"LayoutConstraint", CustomCall::identity},
-      {"MoveToDevice", CustomCall::identity},
-      {"MoveToHost", CustomCall::identity},
-      {"annotate_device_placement", CustomCall::identity},
-      {"AwsNeuronTransferWithStaticRing", CustomCall::identity},
-      {"AwsNeuronGelu", CustomCall::elementwise},
-      {"AwsNeuronGeluBackward", CustomCall::elementwise},
-      {"AwsNeuronGeluApprxTanh", CustomCall::elementwise},
-      {"AwsNeuronGeluApprxTanhBackward", CustomCall::elementwise},
-      {"AwsNeuronSilu", CustomCall::elementwise},
-      {"AwsNeuronSiluBackward", CustomCall::elementwise},
-      {"AwsNeuronRmsNorm", CustomCall::last_dim},
-      {"AwsNeuronSoftmax", CustomCall::last_dim},
-      {"AwsNeuronSoftmaxBackward", CustomCall::last_dim},
-      {"TopK", CustomCall::last_dim},
-      {"Eigh", CustomCall::last_two_dims},
-      {"Qr", CustomCall::last_two_dims},
-      {"pipeline_marker", CustomCall::marker},
-  };
+  CustomCalls custom_calls = known_custom_calls();  // add your own
 };
 
 // The ops that one instruction became, where its computation was taken in once: none for plumbing.
@@ -519,17 +490,12 @@ class Importer {
 
   // --- Ops ---------------------------------------------------------------------------------------
 
-  // The operands and results of an op, flattened, and their dims.
-  struct Tensors {
-    std::vector<Value> operands;
-    std::vector<Dims> operand_dims, result_dims;
-    std::vector<graph::TensorType> results;
-  };
-  Tensors tensors_of(const Site& site) const {
-    Tensors tensors;
-    tensors.operands = flattened(site);
-    for (const Value operand : tensors.operands)
-      tensors.operand_dims.push_back(program_.graph.type_of(operand).dims);
+  OpTensors tensors_of(const Site& site) const {
+    OpTensors tensors;
+    for (const Value operand : flattened(site)) {
+      tensors.operands.push_back(program_.graph.type_of(operand));
+      tensors.operand_dims.push_back(tensors.operands.back().dims);
+    }
     site.instruction.shape.for_each_leaf([&](const Shape& leaf) {
       tensors.results.push_back(leaf.array);
       tensors.result_dims.push_back(leaf.array.dims);
@@ -538,8 +504,9 @@ class Importer {
   }
 
   Leaves add_op(const Site& site) {
-    const Tensors tensors = tensors_of(site);
-    std::optional<graph::Rule> rule = rule_of(site, tensors);
+    const OpTensors tensors = tensors_of(site);
+    std::optional<graph::Rule> rule =
+        rule_of(module_, site.computation, site.instruction, tensors, options_.custom_calls);
     if (!rule) {
       const std::string_view target = site.attributes.word("custom_call_target");
       return add_whole(
@@ -550,19 +517,19 @@ class Importer {
 
   Leaves add_whole(const Site& site, const std::string& what) {
     ++program_.kept_whole[what];
-    const Tensors tensors = tensors_of(site);
+    const OpTensors tensors = tensors_of(site);
     return add_with_rule(site, tensors,
                          graph::whole_rule(tensors.operand_dims, tensors.result_dims));
   }
 
-  Leaves add_with_rule(const Site& site, const Tensors& tensors, graph::Rule rule) {
+  Leaves add_with_rule(const Site& site, const OpTensors& tensors, graph::Rule rule) {
     const OpClass op_class = opcode_info(site.instruction.opcode)->op_class;
     graph::Op op{site.name, site.instruction.opcode, tensors.results, std::move(rule)};
     op.is_heavy = op_class == OpClass::dot || op_class == OpClass::convolution;
     op.attributes =
         attributes_of(module_, site.instruction,
                       tensors.operand_dims.empty() ? 0 : tensors.operand_dims[0].size());
-    const graph::OpId id = add_to_graph(std::move(op), tensors.operands).op;
+    const graph::OpId id = add_to_graph(std::move(op), flattened(site)).op;
     Leaves leaves;
     for (std::uint32_t r = 0; r < tensors.results.size(); ++r) leaves.push_back({id, r});
     return leaves;
@@ -595,9 +562,10 @@ class Importer {
 
   // y, mean, variance of x: the variance is the mean square less the square of the mean.
   Leaves add_batch_norm_training(const Site& site) {
-    const Tensors in = tensors_of(site);
-    const Value x = in.operands[0], scale = in.operands[1], offset = in.operands[2];
-    const graph::TensorType full = in.results[0], vector = in.results[1];
+    const Leaves in = flattened(site);
+    const Value x = in[0], scale = in[1], offset = in[2];
+    const std::vector<graph::TensorType> results = tensors_of(site).results;
+    const graph::TensorType full = results[0], vector = results[1];
     using Part = graph::NormalisationPart;
     const Value sum = add_part(site, "sum", Part::sum, vector, {x});
     const Value squares = add_part(site, "squares", Part::squares, vector, {x});
@@ -609,10 +577,10 @@ class Importer {
 
   // The gradients of x, scale and offset, from x, scale, mean, variance and y's gradient.
   Leaves add_batch_norm_grad(const Site& site) {
-    const Tensors in = tensors_of(site);
-    const Value x = in.operands[0], scale = in.operands[1], mean = in.operands[2];
-    const Value variance = in.operands[3], gradient = in.operands[4];
-    const graph::TensorType full = in.results[0], vector = in.results[1];
+    const Leaves in = flattened(site);
+    const Value x = in[0], scale = in[1], mean = in[2], variance = in[3], gradient = in[4];
+    const std::vector<graph::TensorType> results = tensors_of(site).results;
+    const graph::TensorType full = results[0], vector = results[1];
     using Part = graph::NormalisationPart;
     const Value sum = add_part(site, "sum", Part::sum, vector, {gradient});
     const Value products = add_part(site, "products", Part::products, vector, {x, mean, gradient});
@@ -623,334 +591,7 @@ class Importer {
             of_scale, sum};
   }
 
-  // --- Rules -------------------------------------------------------------------------------------
-
-  using Passes = std::vector<graph::PartialPass>;
-
-  // What partial results an op lets through that goes element by element; nothing for all others.
-  std::optional<Passes> passes_of(const Site& site, const Tensors& tensors) const {
-    constexpr graph::ReductionSet sum = graph::reduction_set(Reduction::sum);
-    switch (opcode_info(site.instruction.opcode)->op_class) {
-      case OpClass::random:
-      case OpClass::stochastic_convert:
-      case OpClass::unary:
-      case OpClass::compare:
-      case OpClass::clamp:
-      case OpClass::reduce_precision:
-      case OpClass::is_finite:
-      case OpClass::map: return Passes{};
-      case OpClass::copy: return Passes{{graph::any_reduction, 0b1}};
-      case OpClass::linear:
-      case OpClass::real_imag: return Passes{{sum, 0b1}};
-      case OpClass::complex: return Passes{{sum, 0b11}};
-      case OpClass::binary:
-        return graph::binary_passes(site.instruction.opcode, tensors.results[0].element);
-      case OpClass::select: return Passes{{graph::any_reduction, 0b110}};
-      case OpClass::convert:
-        return graph::convert_passes(program_.graph.type_of(tensors.operands[0]).element,
-                                     tensors.results[0].element);
-      default: return std::nullopt;
-    }
-  }
-
-  // Nothing for an op that has no rule of its own.
-  std::optional<graph::Rule> rule_of(const Site& site, const Tensors& tensors) const {
-    const auto& in = tensors.operand_dims;
-    const Dims& out = tensors.result_dims.empty() ? scalar_ : tensors.result_dims[0];
-    if (const auto passes = passes_of(site, tensors))
-      return graph::elementwise_rule(in, out, *passes);
-    switch (opcode_info(site.instruction.opcode)->op_class) {
-      case OpClass::iota: return graph::source_rule(out);
-      case OpClass::bitcast: return bitcast_rule(site, tensors);
-      case OpClass::bitcast_convert: return bitcast_convert_rule(tensors);
-      case OpClass::broadcast:
-        return graph::broadcast_rule(out, site.attributes.ints("dimensions"));
-      case OpClass::reshape: return graph::reshape_rule(in[0], out);
-      case OpClass::transpose:
-        return graph::transpose_rule(in[0], site.attributes.ints("dimensions"));
-      case OpClass::reverse: return graph::reverse_rule(in[0], site.attributes.ints("dimensions"));
-      case OpClass::concatenate:
-        return graph::concatenate_rule(in, out, site.attributes.ints("dimensions")[0]);
-      case OpClass::slice: return graph::slice_rule(in[0], out, site.attributes.slice());
-      case OpClass::dynamic_slice:
-        return graph::dynamic_slice_rule(in[0], out, std::span(in).subspan(1));
-      case OpClass::dynamic_update_slice:
-        return graph::dynamic_update_slice_rule(in[0], in[1], std::span(in).subspan(2));
-      case OpClass::pad: return graph::pad_rule(in[0], out, site.attributes.padding());
-      case OpClass::dot: return graph::dot_rule(in[0], in[1], detail::dot_dims(site.attributes));
-      case OpClass::convolution: return convolution_rule(site, tensors);
-      case OpClass::reduce: return reduce_rule(site, tensors);
-      case OpClass::reduce_window: {
-        const std::size_t count = in.size() / 2;
-        return graph::reduce_window_rule(in[0], out, count, site.attributes.window(in[0].size()),
-                                         reducer_of(site, "to_apply"));
-      }
-      case OpClass::select_and_scatter:
-        return graph::select_and_scatter_rule(in[0], in[1], site.attributes.window(in[0].size()),
-                                              reducer_of(site, "scatter"));
-      case OpClass::gather: return gather_rule(site, tensors);
-      case OpClass::scatter: return scatter_rule(site, tensors);
-      case OpClass::sort:
-        return graph::along_whole_rule(in, tensors.result_dims, site.attributes.ints("dimensions"));
-      case OpClass::topk: {
-        const Extent last = static_cast<Extent>(in[0].size()) - 1;
-        return graph::along_whole_rule(in, tensors.result_dims, std::span(&last, 1));
-      }
-      case OpClass::batch_norm_inference:
-        return graph::per_feature_rule(
-            in, out, static_cast<std::size_t>(site.attributes.integer("feature_index", 0)));
-      case OpClass::collective: return collective_rule(site, tensors);
-      case OpClass::random_bits:
-        if (in[0].size() > 1 || tensors.results.size() > 2) return std::nullopt;
-        return graph::random_bits_rule(in[0], tensors.result_dims);
-      case OpClass::cholesky: return batched_rule(tensors, 2);
-      case OpClass::triangular_solve: return systems_rule(site, tensors);
-      case OpClass::fft: return fft_rule(site, tensors);
-      case OpClass::get_size: return graph::batched_rule(in[0], in, tensors.result_dims, 0);
-      case OpClass::set_size:
-        if (in[0] != out) return std::nullopt;
-        return graph::along_whole_rule(in, tensors.result_dims, site.attributes.ints("dimensions"));
-      case OpClass::host: return graph::whole_rule(in, tensors.result_dims);
-      case OpClass::custom_call: return custom_call_rule(site, tensors);
-      default: return std::nullopt;
-    }
-  }
-
-  // The same bytes seen as other dims: where the elements stay what they are, a reshape of the dims
-  // in the order in which they lie in memory.
-  std::optional<graph::Rule> bitcast_rule(const Site& site, const Tensors& tensors) const {
-    const Shape& from = site.computation.instructions[site.instruction.operands[0]].shape;
-    const Shape& to = site.instruction.shape;
-    if (from.array.element != to.array.element ||
-        element_count(from.array.dims) != element_count(to.array.dims))
-      return std::nullopt;
-    const std::vector<std::size_t> from_order = from.memory_order(), to_order = to.memory_order();
-    const auto in_memory = [](const Dims& dims, const std::vector<std::size_t>& order) {
-      Dims result;
-      for (const std::size_t dim : order) result.push_back(dims[dim]);
-      return result;
-    };
-    const graph::Rule memory = graph::reshape_rule(in_memory(tensors.operand_dims[0], from_order),
-                                                   in_memory(tensors.result_dims[0], to_order));
-    // The same factors and passes, with each tensor's dims back in their own order.
-    graph::Rule rule;
-    for (std::size_t f = 0; f < memory.factor_count(); ++f) rule.add_factor(memory.factor(f));
-    const auto add_dims = [&](std::size_t tensor, const std::vector<std::size_t>& order) {
-      for (std::size_t dim = 0; dim < order.size(); ++dim) {
-        const auto place = std::find(order.begin(), order.end(), dim) - order.begin();
-        rule.add_dim(memory.dim(tensor, static_cast<std::size_t>(place)));
-      }
-    };
-    rule.begin_operand();
-    add_dims(0, from_order);
-    rule.begin_result();
-    add_dims(1, to_order);
-    for (std::size_t p = 0; p < memory.pass_count(); ++p) rule.add_pass(memory.pass(p));
-    return rule;
-  }
-  std::optional<graph::Rule> bitcast_convert_rule(const Tensors& tensors) const {
-    if (tensors.operand_dims[0] == tensors.result_dims[0])
-      return graph::elementwise_rule(tensors.operand_dims, tensors.result_dims[0]);
-    // A minor dim of parts appears or disappears; it stays together.
-    const Dims& wide = tensors.operand_dims[0].size() > tensors.result_dims[0].size()
-                           ? tensors.operand_dims[0]
-                           : tensors.result_dims[0];
-    const Extent minor = static_cast<Extent>(wide.size()) - 1;
-    graph::detail::RuleWriter writer;
-    std::vector<graph::FactorId> shared;
-    for (std::size_t d = 0; d < wide.size(); ++d)
-      shared.push_back(static_cast<Extent>(d) == minor ? writer.whole(wide[d])
-                                                       : writer.parallel(wide[d]));
-    const auto of_rank = [&](std::size_t rank) { return std::span(shared).first(rank); };
-    writer.operand(of_rank(tensors.operand_dims[0].size()));
-    writer.result(of_rank(tensors.result_dims[0].size()));
-    return std::move(writer.rule());
-  }
-
-  std::optional<graph::Rule> convolution_rule(const Site& site, const Tensors& tensors) const {
-    const graph::ConvolutionDims dims = convolution_dims(site.attributes);
-    std::vector<WindowDim> window = site.attributes.window(dims.input_space.size());
-    for (std::size_t s = 0; s < window.size(); ++s)
-      window[s].size = tensors.operand_dims[1][dims.kernel_space[s]];
-    return graph::convolution_rule(tensors.operand_dims[0], tensors.operand_dims[1],
-                                   tensors.result_dims[0], dims, window);
-  }
-
-  std::optional<graph::Rule> reduce_rule(const Site& site, const Tensors& tensors) const {
-    const std::vector<Extent> reduced = site.attributes.ints("dimensions");
-    const std::size_t count = tensors.operands.size() / 2;
-    if (count > 1) return graph::variadic_reduce_rule(tensors.operand_dims[0], count, reduced);
-    return graph::reduce_rule(tensors.operand_dims[0], reduced, reducer_of(site, "to_apply"));
-  }
-
-  // What the programs says its other devices do is no business of ours, but for the dims it
-  // changes.
-  std::optional<graph::Rule> collective_rule(const Site& site, const Tensors& tensors) const {
-    const std::size_t count = tensors.results.size();
-    if (count != tensors.operands.size()) return std::nullopt;
-    for (std::size_t i = 0; i < count; ++i)
-      if (tensors.operand_dims[i].size() != tensors.result_dims[i].size()) return std::nullopt;
-    const std::string& opcode = site.instruction.opcode;
-    const bool mixes = opcode == "all-to-all" && count > 1;
-    for (std::size_t i = 1; mixes && i < count; ++i)
-      if (tensors.operand_dims[i] != tensors.operand_dims[0]) return std::nullopt;
-    const bool reduces = opcode == "all-reduce" || opcode == "reduce-scatter";
-    const Reduction reduction = reduces ? reducer_of(site, "to_apply") : Reduction::none;
-    std::vector<graph::PartialPass> passes;
-    if (count == 1 && (!reduces || reduction == Reduction::sum))
-      passes.push_back({graph::reduction_set(Reduction::sum), 0b1});
-    return graph::foreign_collective_rule(tensors.operand_dims, tensors.result_dims,
-                                          site.attributes.ints("dimensions"), mixes, passes);
-  }
-
-  std::optional<graph::Rule> systems_rule(const Site& site, const Tensors& tensors) const {
-    const Dims &a = tensors.operand_dims[0], &b = tensors.operand_dims[1];
-    if (a.size() < 2 || a.size() != b.size() || tensors.result_dims[0] != b) return std::nullopt;
-    if (!std::equal(a.begin(), a.end() - 2, b.begin())) return std::nullopt;
-    return graph::triangular_solve_rule(a, b, site.attributes.boolean("left_side", false));
-  }
-
-  // Linear, along as many of the last dims as the attribute says.
-  std::optional<graph::Rule> fft_rule(const Site& site, const Tensors& tensors) const {
-    const std::size_t count = site.attributes.ints("fft_length").size();
-    const Dims& in = tensors.operand_dims[0];
-    if (count == 0 || count > in.size() || tensors.result_dims[0].size() != in.size())
-      return std::nullopt;
-    if (!std::equal(in.begin(), in.end() - count, tensors.result_dims[0].begin()))
-      return std::nullopt;
-    const graph::PartialPass pass{graph::reduction_set(Reduction::sum), 0b1};
-    return graph::batched_rule(in, tensors.operand_dims, tensors.result_dims, count,
-                               std::span(&pass, 1));
-  }
-
-  std::optional<graph::Rule> gather_rule(const Site& site, const Tensors& tensors) const {
-    graph::GatherDims dims = gather_dims(site.attributes);
-    add_counted_batches(site, site.instruction.operands[1], dims.start_index_map,
-                        dims.collapsed_slice_dims, dims.index_vector_dim, tensors.operand_dims[0],
-                        dims.operand_batching_dims, dims.start_indices_batching_dims);
-    return graph::gather_rule(tensors.operand_dims[0], tensors.operand_dims[1],
-                              tensors.result_dims[0], dims);
-  }
-
-  // Before gathers had batches, programs counted them: an index vector is a concatenation, and one
-  // of its parts an iota along a dim of the indices.  (So a loss picks each row's target.)  Where
-  // that part names a dim of the operand of the same size, a row is read by the index of the same
-  // number, and both split alike.
-  void add_counted_batches(const Site& site, std::uint32_t indices,
-                           const std::vector<Extent>& named, const std::vector<Extent>& single,
-                           Extent vector_dim, const Dims& operand,
-                           std::vector<Extent>& operand_batches,
-                           std::vector<Extent>& index_batches) const {
-    const Instruction& vectors = site.computation.instructions[indices];
-    if (vectors.opcode != "concatenate" ||
-        AttributeAccess(module_, vectors).ints("dimensions") != std::vector{vector_dim})
-      return;
-    std::size_t place = 0;  // in the index vector
-    for (const std::uint32_t part : vectors.operands) {
-      const Dims& dims = site.computation.instructions[part].shape.array.dims;
-      const std::optional<std::size_t> along = counted_dim(site.computation, part);
-      const Extent entries = dims[static_cast<std::size_t>(vector_dim)];
-      if (along && entries == 1 && place < named.size() &&
-          !graph::detail::contains(index_batches, *along) &&
-          !graph::detail::contains(operand_batches, static_cast<std::size_t>(named[place])) &&
-          graph::detail::contains(single, static_cast<std::size_t>(named[place])) &&
-          operand[static_cast<std::size_t>(named[place])] == dims[*along]) {
-        operand_batches.push_back(named[place]);
-        index_batches.push_back(static_cast<Extent>(*along));
-      }
-      place += static_cast<std::size_t>(entries);
-    }
-  }
-
-  // The dim along which an instruction's elements are 0, 1, 2 and so on, if there is one.
-  // What is reached by more than a few steps is not looked for.
-  std::optional<std::size_t> counted_dim(const Computation& computation, std::uint32_t id,
-                                         int steps = 16) const {
-    const Instruction& instruction = computation.instructions[id];
-    const AttributeAccess attributes(module_, instruction);
-    if (instruction.opcode == "iota")
-      return static_cast<std::size_t>(attributes.integer("iota_dimension", 0));
-    if (steps == 0 || instruction.operands.size() != 1 || instruction.shape.is_tuple)
-      return std::nullopt;
-    const std::uint32_t operand = instruction.operands[0];
-    const bool is_same = instruction.opcode == "convert" || instruction.opcode == "copy";
-    if (!is_same && instruction.opcode != "broadcast" && instruction.opcode != "reshape")
-      return std::nullopt;
-    const std::optional<std::size_t> dim = counted_dim(computation, operand, steps - 1);
-    if (!dim || is_same) return dim;
-    if (instruction.opcode == "broadcast")
-      return static_cast<std::size_t>(attributes.ints("dimensions")[*dim]);
-    // A reshape that only adds or drops dims of size 1.
-    const Dims &from = computation.instructions[operand].shape.array.dims,
-               &to = instruction.shape.array.dims;
-    std::vector<std::size_t> kept_from, kept_to;
-    for (std::size_t d = 0; d < from.size(); ++d)
-      if (from[d] != 1) kept_from.push_back(d);
-    for (std::size_t d = 0; d < to.size(); ++d)
-      if (to[d] != 1) kept_to.push_back(d);
-    if (kept_from.size() != kept_to.size()) return std::nullopt;
-    for (std::size_t i = 0; i < kept_from.size(); ++i) {
-      if (from[kept_from[i]] != to[kept_to[i]]) return std::nullopt;
-      if (kept_from[i] == *dim) return kept_to[i];
-    }
-    return std::nullopt;
-  }
-
-  std::optional<graph::Rule> scatter_rule(const Site& site, const Tensors& tensors) const {
-    const std::size_t count = tensors.operands.size() / 2;
-    graph::ScatterDims dims = scatter_dims(site.attributes);
-    add_counted_batches(site, site.instruction.operands[count], dims.scatter_dims_to_operand_dims,
-                        dims.inserted_window_dims, dims.index_vector_dim, tensors.operand_dims[0],
-                        dims.input_batching_dims, dims.scatter_indices_batching_dims);
-    return graph::scatter_rule(tensors.operand_dims[0], tensors.operand_dims[count],
-                               tensors.operand_dims[count + 1], dims, reducer_of(site, "to_apply"),
-                               count);
-  }
-
-  std::optional<graph::Rule> custom_call_rule(const Site& site, const Tensors& tensors) const {
-    const auto known = options_.custom_calls.find(site.attributes.word("custom_call_target"));
-    if (known == options_.custom_calls.end() || tensors.results.empty() || tensors.operands.empty())
-      return std::nullopt;
-    const Dims& out = tensors.result_dims[0];
-    const auto all_equal = [&](const std::vector<Dims>& list) {
-      return std::all_of(list.begin(), list.end(), [&](const Dims& dims) { return dims == out; });
-    };
-    switch (known->second) {
-      case CustomCall::identity:
-      case CustomCall::elementwise: {
-        if (!all_equal(tensors.operand_dims) || tensors.results.size() != 1) return std::nullopt;
-        const bool is_identity = known->second == CustomCall::identity;
-        const graph::PartialPass pass{graph::any_reduction, 0b1};
-        return graph::elementwise_rule(tensors.operand_dims, out,
-                                       std::span(&pass, is_identity ? 1U : 0U));
-      }
-      case CustomCall::last_dim: return batched_rule(tensors, 1);
-      case CustomCall::last_two_dims: return batched_rule(tensors, 2);
-      case CustomCall::marker: break;  // no op
-    }
-    return std::nullopt;
-  }
-  // Nothing where some result does not have the batches of the first operand of highest rank.
-  static std::optional<graph::Rule> batched_rule(const Tensors& tensors, std::size_t count) {
-    Dims tensor;
-    for (const Dims& dims : tensors.operand_dims)
-      if (dims.size() > tensor.size()) tensor = dims;
-    if (tensor.size() < count) return std::nullopt;
-    for (const Dims& dims : tensors.result_dims)
-      if (dims.size() + 1 < tensor.size() || dims.size() + count < tensor.size() ||
-          !std::equal(tensor.begin(), tensor.end() - count, dims.begin()))
-        return std::nullopt;
-    return graph::batched_rule(tensor, tensors.operand_dims, tensors.result_dims, count);
-  }
-
   // --- Reducers ----------------------------------------------------------------------------------
-
-  // What a called computation of two scalars does; none where it is not one of ours.
-  Reduction reducer_of(const Site& site, std::string_view attribute) const {
-    const std::uint32_t called = called_by(site, attribute);
-    return called == missing_computation ? Reduction::none
-                                         : hlo::reducer_of(module_.computations[called]);
-  }
 
   // Says which reducers were not recognised: their dims stay whole.
   void note_reducers() {
@@ -1013,7 +654,6 @@ class Importer {
 
   const Module& module_;
   const ImportOptions& options_;
-  const Dims scalar_{};
   Program program_;
   std::map<Value, std::size_t> annotation_of_;  // its number in program_.annotations
   OwnOps* own_ = nullptr;                       // of the instruction at hand

@@ -3,7 +3,7 @@
 // What an instruction computes: its attributes, literal and called computation as
 // graph::Attributes.
 //
-// Nothing here decides how an op may be sharded; that is hlo_import.hpp's.  What is not understood
+// Nothing here decides how an op may be sharded; that is hlo_rules.hpp's.  What is not understood
 // (a reducer that does more than work on scalars, a literal that the dump left out) is left empty.
 #pragma once
 #include <algorithm>
@@ -18,11 +18,19 @@
 #include <vector>
 
 #include "tessera/graph/attributes.hpp"
+#include "tessera/io/hlo_attribute_access.hpp"
 #include "tessera/io/hlo_module.hpp"
 #include "tessera/io/hlo_opcodes.hpp"
-#include "tessera/io/hlo_shapes.hpp"
 
 namespace tessera::io::hlo {
+
+// The one computation that an attribute names; null where it names none, or several.
+inline const Computation* computation_called_by(const Module& module,
+                                                const Instruction& instruction,
+                                                std::string_view attribute) {
+  const std::vector<std::uint32_t> ids = instruction.called_as(attribute);
+  return ids.size() == 1 && ids[0] != missing_computation ? &module.computations[ids[0]] : nullptr;
+}
 
 // What a computation of two scalars does to combine them; none where it is not one of ours.
 inline Reduction reducer_of(const Computation& computation) {
@@ -253,11 +261,8 @@ class MeaningReader {
   }
 
  private:
-  // The one computation that an attribute names; null where it names none, or several.
   const Computation* called(std::string_view attribute) const {
-    const std::vector<std::uint32_t> ids = instruction_.called_as(attribute);
-    return ids.size() == 1 && ids[0] != missing_computation ? &module_.computations[ids[0]]
-                                                            : nullptr;
+    return computation_called_by(module_, instruction_, attribute);
   }
   Reduction reducer(std::string_view attribute) const {
     const Computation* const computation = called(attribute);

@@ -2,7 +2,7 @@
 //
 // The opcodes of HLO: how many operands each takes, which attributes it needs, and how far its
 // result shape follows from them.  One table; what each does is hlo_shapes.hpp's and
-// hlo_import.hpp's.
+// hlo_rules.hpp's.
 #pragma once
 #include <algorithm>
 #include <array>

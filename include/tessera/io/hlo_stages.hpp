@@ -24,6 +24,8 @@ inline auto texts_of(const std::vector<plan::StagedOp>& ops) {
   };
 }
 
+// The text of the module, which is unchanged but for `sharding=`.  `ops`: of the module's program,
+// as plan::staged_ops() has them.  O(text + instructions * devices)
 inline std::string emit(const Module& module, const Program& program,
                         const std::vector<plan::StagedOp>& ops) {
   return with_shardings(module, program, texts_of(ops));

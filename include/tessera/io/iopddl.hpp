@@ -380,58 +380,86 @@ inline solver::Problem read_iopddl(std::string_view text, const std::string& sou
   return detail::IopddlBuilder(source, text, handler).build();
 }
 
-// In canonical form: one line, keys in the order above.
-inline std::string write_iopddl(const solver::Problem& problem) {
-  rapidjson::StringBuffer buffer;
-  rapidjson::Writer<rapidjson::StringBuffer> writer(buffer);
-  const auto put_costs = [&](std::span<const Cost> costs) {
-    writer.StartArray();
-    for (const Cost cost : costs) writer.Int64(is_finite(cost) ? cost : iopddl_infinity);
-    writer.EndArray();
-  };
-  const auto put_list = [&](const char* key, std::size_t count, auto&& put) {
-    writer.Key(key);
-    writer.StartArray();
-    for (std::size_t i = 0; i < count; ++i) put(static_cast<std::uint32_t>(i));
-    writer.EndArray();
-  };
-  writer.StartObject();
-  writer.Key("problem");
-  writer.StartObject();
-  writer.Key("name");
-  writer.String(problem.name.data(), static_cast<rapidjson::SizeType>(problem.name.size()));
-  writer.Key("nodes");
-  writer.StartObject();
-  put_list("intervals", problem.node_count(), [&](solver::NodeId v) {
-    writer.StartArray();
-    writer.Int64(problem.interval(v).begin);
-    writer.Int64(problem.interval(v).end);
-    writer.EndArray();
-  });
-  put_list("costs", problem.node_count(), [&](solver::NodeId v) { put_costs(problem.costs(v)); });
-  put_list("usages", problem.node_count(), [&](solver::NodeId v) {
-    writer.StartArray();
-    for (const solver::Usage usage : problem.usages(v)) writer.Int64(usage);
-    writer.EndArray();
-  });
-  writer.EndObject();
-  writer.Key("edges");
-  writer.StartObject();
-  put_list("nodes", problem.edge_count(), [&](solver::EdgeId e) {
-    writer.StartArray();
-    for (const solver::NodeId v : problem.edge_nodes(e)) writer.Uint(v);
-    writer.EndArray();
-  });
-  put_list("costs", problem.edge_count(),
-           [&](solver::EdgeId e) { put_costs(problem.edge_costs(e)); });
-  writer.EndObject();
-  if (problem.usage_limit) {
-    writer.Key("usage_limit");
-    writer.Int64(*problem.usage_limit);
+namespace detail {
+
+class IopddlWriter {
+ public:
+  explicit IopddlWriter(const solver::Problem& problem) : problem_(problem) {}
+
+  std::string run() {
+    writer_.StartObject();
+    writer_.Key("problem");
+    writer_.StartObject();
+    writer_.Key("name");
+    writer_.String(problem_.name.data(), static_cast<rapidjson::SizeType>(problem_.name.size()));
+    put_nodes();
+    put_edges();
+    if (problem_.usage_limit) {
+      writer_.Key("usage_limit");
+      writer_.Int64(*problem_.usage_limit);
+    }
+    writer_.EndObject();
+    writer_.EndObject();
+    return buffer_.GetString();
   }
-  writer.EndObject();
-  writer.EndObject();
-  return buffer.GetString();
+
+ private:
+  void put_nodes() {
+    writer_.Key("nodes");
+    writer_.StartObject();
+    put_list("intervals", problem_.node_count(), [&](solver::NodeId v) {
+      writer_.StartArray();
+      writer_.Int64(problem_.interval(v).begin);
+      writer_.Int64(problem_.interval(v).end);
+      writer_.EndArray();
+    });
+    put_list("costs", problem_.node_count(),
+             [&](solver::NodeId v) { put_costs(problem_.costs(v)); });
+    put_list("usages", problem_.node_count(), [&](solver::NodeId v) {
+      writer_.StartArray();
+      for (const solver::Usage usage : problem_.usages(v)) writer_.Int64(usage);
+      writer_.EndArray();
+    });
+    writer_.EndObject();
+  }
+
+  void put_edges() {
+    writer_.Key("edges");
+    writer_.StartObject();
+    put_list("nodes", problem_.edge_count(), [&](solver::EdgeId e) {
+      writer_.StartArray();
+      for (const solver::NodeId v : problem_.edge_nodes(e)) writer_.Uint(v);
+      writer_.EndArray();
+    });
+    put_list("costs", problem_.edge_count(),
+             [&](solver::EdgeId e) { put_costs(problem_.edge_costs(e)); });
+    writer_.EndObject();
+  }
+
+  template<class Put>
+  void put_list(const char* key, std::size_t count, Put&& put) {
+    writer_.Key(key);
+    writer_.StartArray();
+    for (std::size_t i = 0; i < count; ++i) put(static_cast<std::uint32_t>(i));
+    writer_.EndArray();
+  }
+
+  void put_costs(std::span<const Cost> costs) {
+    writer_.StartArray();
+    for (const Cost cost : costs) writer_.Int64(is_finite(cost) ? cost : iopddl_infinity);
+    writer_.EndArray();
+  }
+
+  const solver::Problem& problem_;
+  rapidjson::StringBuffer buffer_;
+  rapidjson::Writer<rapidjson::StringBuffer> writer_{buffer_};
+};
+
+}  // namespace detail
+
+// In canonical form: one line, keys in the order above.  O(size of the problem)
+inline std::string write_iopddl(const solver::Problem& problem) {
+  return detail::IopddlWriter(problem).run();
 }
 
 }  // namespace tessera::io

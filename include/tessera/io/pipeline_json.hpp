@@ -4,9 +4,8 @@
 //
 //   {"status": "optimal", "unit": "us", "step_time": 26872.03, "objective": ...,
 //    "lower_bound": ..., "work_bound": ..., "microbatches": 64, "schedule": "1f1b", "bubble": 0.12,
-//    "utilisation": {"mfu": ..., "hfu":
-//    ...,
-//      "model_flops": ..., "hardware_flops": ..., "peak_flops_per_second": ..., "devices": 64},
+//    "utilisation": {"mfu": ..., "hfu": ..., "model_flops": ..., "hardware_flops": ...,
+//      "peak_flops_per_second": ..., "devices": 64},
 //    "stages": [{"layers": [0, 5], "devices": [0, 7], "mesh": [2, 4], "roles": ["dp", "tp"],
 //      "forward": ..., "backward": ..., "receive": ..., "send_back": ..., "per_step": ...,
 //      "recomputes": false, "memory": {"bytes": ..., "fixed_bytes": ..., "microbatch_bytes": ...,
@@ -48,6 +47,7 @@ class PipelineWriter {
       json_.string("status", status());
       json_.string("unit", cost::ClusterModel::unit());
       json_.number("microbatches", plan_.microbatches);
+      if (!plan_.obstacle.empty()) json_.string("obstacle", plan_.obstacle);
       if (plan_.has_stages()) step();
     });
     return json_.text();
@@ -140,6 +140,7 @@ class PipelineWriter {
 
 }  // namespace detail
 
+// `program` is the module's, and `plan` one of it.  O(instructions * devices)
 inline std::string write_pipeline(const hlo::Module& module, const hlo::Program& program,
                                   const plan::PipelinePlan& plan) {
   return detail::PipelineWriter(module, program, plan).run();

@@ -137,6 +137,8 @@ class PlanWriter {
 
 }  // namespace detail
 
+// `program` is the module's, and `plan` one of it; one without ops is told by its status, bound and
+// memory.  O(instructions * devices)
 inline std::string write_plan(const hlo::Module& module, const hlo::Program& program,
                               const plan::Plan& plan) {
   return detail::PlanWriter(module, program, plan).run();

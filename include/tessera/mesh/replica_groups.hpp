@@ -43,6 +43,7 @@ class ReplicaGroups {
   AxisSet axes_;
 };
 
+// Throws InvalidMesh for an axis that the mesh does not have.
 template<MeshLike M>
 constexpr ReplicaGroups<M> replica_groups(const M& mesh, AxisSet axes) {
   return ReplicaGroups<M>(mesh, axes);

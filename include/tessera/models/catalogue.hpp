@@ -153,7 +153,8 @@ template<class T, std::size_t N>
 T meaning_of(const Setting& setting, const Word<T> (&words)[N]) {
   for (const Word<T>& word : words)
     if (word.word == setting.value) return word.meaning;
-  throw InputError(source, std::string(setting.key) + '=' + excerpt(setting.value) + ": there is " +
+  throw InputError(source, std::string(setting.key) + '=' + excerpt(setting.value) +
+                               ": there are " +
                                listed(words, [](const auto& w) { return w.word; }));
 }
 
@@ -196,7 +197,7 @@ Graph build_from(std::string_view family, std::span<const Setting> settings,
                                            [&](auto& entry) { return entry.key == setting.key; });
     if (field == std::end(fields))
       throw InputError(source, excerpt(setting.key) + " is no setting of " + std::string(family) +
-                                   "; there is " +
+                                   "; there are " +
                                    listed(fields, [](const auto& f) { return f.key; }) +
                                    ", step, precision, optimizer, attention, microbatches");
     size.*(field->member) = number_of(setting);
@@ -288,7 +289,7 @@ inline Graph build(std::string_view text) {
       throw InputError(detail::source, excerpt(text, 200) + ": " + error.what());
     }
   }
-  throw InputError(detail::source, "there is no model " + excerpt(asked.name) + "; there is " +
+  throw InputError(detail::source, "there is no model " + excerpt(asked.name) + "; there are " +
                                        joined(names(), ", ", [](const auto& n) { return n; }));
 }
 

@@ -6,10 +6,12 @@
 
 namespace tessera::models {
 
+// Of `layers` weights; the last one's features are the classes.
 struct Mlp {
   Extent layers = 4, width = 1024, classes = 1024, batch = 1024;
 };
 
+// @pre all sizes are positive
 inline Graph build(const Mlp& size, const StepOptions& step) {
   Network net(step);
   Tensor x = net.input("x", net.precision(), {size.batch, size.width});

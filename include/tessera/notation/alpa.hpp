@@ -11,6 +11,7 @@
 
 namespace tessera::notation {
 
+// The axes are digits, since a mesh has eight at most.
 template<ShardingLike S>
 std::string alpa_text(const S& sharding) {
   std::string text;

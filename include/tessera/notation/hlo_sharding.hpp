@@ -15,6 +15,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "tessera/core/text.hpp"
@@ -46,6 +47,26 @@ struct HloSharding {
 
   friend bool operator==(const HloSharding&, const HloSharding&) = default;
 };
+
+namespace detail {
+
+// All devices of a mesh, as its coordinates run through in another order of axes, major first.
+template<MeshLike M>
+std::vector<Device> devices_in_order(const M& mesh, const std::vector<Axis>& order) {
+  std::vector<Device> devices;
+  for (Extent position = 0; position < mesh.device_count(); ++position) {
+    Device device = 0;
+    Extent rest = position;
+    for (std::size_t i = order.size(); i-- > 0;) {
+      device += rest % mesh.extent(order[i]) * stride_of(mesh, order[i]);
+      rest /= mesh.extent(order[i]);
+    }
+    devices.push_back(device);
+  }
+  return devices;
+}
+
+}  // namespace detail
 
 // The placement of `sharding` on a mesh.  The array of tiles is the mesh's coordinates in another
 // order of axes: those that split the dims, dim by dim, then those of the subgroups.  A partial
@@ -81,17 +102,7 @@ HloSharding to_hlo(const S& sharding, const M& mesh) {
         is_unreduced ? HloSharding::Kind::unreduced : HloSharding::Kind::replicated, {}, {}, {}};
   }
   result.kind = HloSharding::Kind::tiled;
-  // Position p over the array, read as digits over `order`, is a device's coordinates.
-  const Extent count = mesh.device_count();
-  for (Extent position = 0; position < count; ++position) {
-    Device device = 0;
-    Extent rest = position;
-    for (std::size_t i = order.size(); i-- > 0;) {
-      device += rest % mesh.extent(order[i]) * stride_of(mesh, order[i]);
-      rest /= mesh.extent(order[i]);
-    }
-    result.devices.push_back(device);
-  }
+  result.devices = detail::devices_in_order(mesh, order);
   // Copies are interchangeable: each group of them is listed in ascending order.
   if (!result.subgroups.empty() && result.subgroups.back() == SubgroupKind::replicated) {
     const auto size = static_cast<std::ptrdiff_t>(result.tile_dims.back());
@@ -141,6 +152,62 @@ std::optional<AxisList> axes_along(const std::vector<Device>& devices, Extent st
   return result;
 }
 
+// An array of tiles without the dims of copies: of devices that hold the same the first one stands
+// for all.
+struct Tiles {
+  std::vector<Extent> sizes;     // 1 where the dim is of copies
+  std::vector<Device> first;     // by place, row-major over the sizes: the least of its devices
+  std::vector<Extent> place_of;  // by position in the sharding's own array
+
+  Extent count() const noexcept { return static_cast<Extent>(first.size()); }
+};
+
+// Nothing where a subgroup is neither of copies nor of partial results.  @pre tiled
+inline std::optional<Tiles> tiles_of(const HloSharding& sharding) {
+  Tiles result;
+  const std::size_t rank = sharding.tile_dims.size() - sharding.subgroups.size();
+  Extent places = 1;
+  for (std::size_t d = 0; d < sharding.tile_dims.size(); ++d) {
+    const bool is_copies = d >= rank && sharding.subgroups[d - rank] == SubgroupKind::replicated;
+    if (d >= rank && !is_copies && sharding.subgroups[d - rank] != SubgroupKind::unreduced)
+      return std::nullopt;
+    result.sizes.push_back(is_copies ? 1 : sharding.tile_dims[d]);
+    places *= result.sizes.back();
+  }
+  const auto count = static_cast<Extent>(sharding.devices.size());
+  result.first.assign(static_cast<std::size_t>(places), count);
+  for (Extent position = 0; position < count; ++position) {
+    Extent place = 0, rest = position, stride = 1;
+    for (std::size_t d = result.sizes.size(); d-- > 0;) {
+      if (result.sizes[d] != 1) place += rest % sharding.tile_dims[d] * stride;
+      rest /= sharding.tile_dims[d];
+      stride *= result.sizes[d];
+    }
+    result.place_of.push_back(place);
+    Device& least = result.first[static_cast<std::size_t>(place)];
+    least = std::min(least, sharding.devices[static_cast<std::size_t>(position)]);
+  }
+  return result;
+}
+
+// Whether each of these devices, by position, holds the tile that `sharding` gives it.
+template<MeshLike M>
+bool are_placed(const std::vector<Device>& devices, const Tiles& tiles, DynamicSharding sharding,
+                const M& mesh) {
+  for (std::size_t position = 0; position < devices.size(); ++position) {
+    const Device device = devices[position];
+    if (device < 0 || device >= mesh.device_count()) return false;
+    const Coordinates at = coordinates_of(mesh, device);
+    Extent rest = tiles.place_of[position], step = tiles.count();
+    for (std::size_t d = 0; d < sharding.rank(); ++d) {
+      step /= tiles.sizes[d];
+      if (rest / step != tile_index(sharding, mesh, d, at)) return false;
+      rest %= step;
+    }
+  }
+  return true;
+}
+
 }  // namespace detail
 
 // The sharding of a tensor of `rank` dims that places it so on the mesh; nothing where no lists of
@@ -159,50 +226,19 @@ std::optional<DynamicSharding> from_hlo(const HloSharding& text, const M& mesh, 
   const auto count = static_cast<Extent>(text.devices.size());
   if (text.kind != Kind::tiled || count != mesh.device_count()) return std::nullopt;
   if (text.tile_dims.size() != rank + text.subgroups.size()) return std::nullopt;
-  // Of devices that hold copies the first one stands for all: an array without their dims.
-  std::vector<Extent> sizes, place_of;  // of the array's dims; of each position, its place there
-  for (std::size_t d = 0; d < text.tile_dims.size(); ++d) {
-    const bool is_copies = d >= rank && text.subgroups[d - rank] == SubgroupKind::replicated;
-    if (d >= rank && !is_copies && text.subgroups[d - rank] != SubgroupKind::unreduced)
-      return std::nullopt;
-    sizes.push_back(is_copies ? 1 : text.tile_dims[d]);
-  }
-  Extent places = 1;
-  for (const Extent size : sizes) places *= size;
-  std::vector<Device> first(static_cast<std::size_t>(places), count);
-  for (Extent position = 0; position < count; ++position) {
-    Extent place = 0, rest = position, stride = 1;
-    for (std::size_t d = sizes.size(); d-- > 0;) {
-      if (sizes[d] != 1) place += rest % text.tile_dims[d] * stride;
-      rest /= text.tile_dims[d];
-      stride *= sizes[d];
-    }
-    place_of.push_back(place);
-    Device& least = first[static_cast<std::size_t>(place)];
-    least = std::min(least, text.devices[static_cast<std::size_t>(position)]);
-  }
-  Extent stride = places;
-  for (std::size_t d = 0; d < sizes.size(); ++d) {
-    stride /= sizes[d];
-    const std::optional<AxisList> axes = detail::axes_along(first, stride, sizes[d], mesh);
+  const std::optional<detail::Tiles> tiles = detail::tiles_of(text);
+  if (!tiles) return std::nullopt;
+  Extent stride = tiles->count();
+  for (std::size_t d = 0; d < tiles->sizes.size(); ++d) {
+    stride /= tiles->sizes[d];
+    const auto axes = detail::axes_along(tiles->first, stride, tiles->sizes[d], mesh);
     if (!axes) return std::nullopt;
     for (const Axis axis : *axes) {
       if (!result.is_replicated(axis)) return std::nullopt;
       result = d < rank ? result.with_split(d, axis) : result.with_partial(axis, Reduction::sum);
     }
   }
-  // Whether every device is where the axes say.
-  for (Extent position = 0; position < count; ++position) {
-    const Device device = text.devices[static_cast<std::size_t>(position)];
-    if (device < 0 || device >= count) return std::nullopt;
-    const Coordinates at = coordinates_of(mesh, device);
-    Extent rest = place_of[static_cast<std::size_t>(position)], step = places;
-    for (std::size_t d = 0; d < rank; ++d) {
-      step /= sizes[d];
-      if (rest / step != tile_index(result, mesh, d, at)) return std::nullopt;
-      rest %= step;
-    }
-  }
+  if (!detail::are_placed(text.devices, *tiles, result, mesh)) return std::nullopt;
   return result;
 }
 
@@ -229,6 +265,7 @@ inline std::string to_string(const HloSharding& sharding) {
   return text + '}';
 }
 
+// Throws what to_hlo() does.  O(devices)
 template<ShardingLike S, MeshLike M>
 std::string hlo_text(const S& sharding, const M& mesh) {
   return to_string(to_hlo(sharding, mesh));
@@ -273,7 +310,10 @@ class HloShardingParser {
  private:
   using Kind = HloSharding::Kind;
 
-  [[noreturn]] void fail(const std::string& why) const { throw HloShardingError(at_, why); }
+  [[noreturn]] void fail(const std::string& why) const { fail_at(at_, why); }
+  [[noreturn]] void fail_at(std::size_t at, const std::string& why) const {
+    throw HloShardingError(at, why);
+  }
   char peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }
   bool take(char c) {
     skip_space();
@@ -341,49 +381,41 @@ class HloShardingParser {
     while (!take('}')) {
       const std::size_t begin = at_;
       const std::string_view item = word();
-      const auto set_kind = [&](Kind kind) {
+      if (const auto kind = kind_of(item)) {
         if (has_kind) fail("a sharding is of one kind only");
         has_kind = true;
-        result.kind = kind;
-      };
-      if (item == "replicated")
-        set_kind(Kind::replicated);
-      else if (item == "manual")
-        set_kind(Kind::manual);
-      else if (item == "unknown")
-        set_kind(Kind::unknown);
-      else if (item == "unreduced")
-        set_kind(Kind::unreduced);
-      else if (item == "maximal")
-        set_kind(Kind::maximal);
-      else if (item == "device")
-        read_device(result);
-      else if (item == "devices") {
-        set_kind(Kind::tiled);
-        read_tiles(result);
+        result.kind = *kind;
+        if (*kind == Kind::tiled) read_tiles(result);
       } else if (item == "last_tile_dim_replicate" || item == "last_tile_dims") {
-        if (has_subgroups) {
-          at_ = begin;
-          fail("the last tile dims are named twice");
-        }
+        if (has_subgroups) fail_at(begin, "the last tile dims are named twice");
         has_subgroups = true;
         if (item == "last_tile_dims")
           read_subgroups(result);
         else
           result.subgroups.push_back(SubgroupKind::replicated);
+      } else if (item == "device") {
+        read_device(result);
       } else if (item == "shard_as" || item == "shard_like") {
         skip_space();
         number();
       } else if (item == "metadata") {
         skip_metadata();
       } else {
-        at_ = begin;
-        fail("expected a part of a sharding");
+        fail_at(begin, "expected a part of a sharding");
       }
       if (peek() == ',') fail("unexpected ','");
     }
     check(result, has_kind);
     return result;
+  }
+
+  static std::optional<Kind> kind_of(std::string_view word) {
+    constexpr std::pair<std::string_view, Kind> kinds[] = {
+        {"replicated", Kind::replicated}, {"manual", Kind::manual},   {"unknown", Kind::unknown},
+        {"unreduced", Kind::unreduced},   {"maximal", Kind::maximal}, {"devices", Kind::tiled}};
+    for (const auto& [name, kind] : kinds)
+      if (name == word) return kind;
+    return std::nullopt;
   }
 
   void read_device(HloSharding& result) {
@@ -404,10 +436,8 @@ class HloShardingParser {
     do {
       const std::size_t begin = at_;
       const Device device = number();
-      if (!seen.insert(device).second) {
-        at_ = begin;
-        fail("device " + std::to_string(device) + " is listed twice");
-      }
+      if (!seen.insert(device).second)
+        fail_at(begin, "device " + std::to_string(device) + " is listed twice");
       result.devices.push_back(device);
     } while (peek() == ',' && ++at_);
     if (static_cast<Extent>(result.devices.size()) != tiles)
@@ -475,10 +505,8 @@ class HloShardingParser {
         result.subgroups.push_back(SubgroupKind::unreduced);
       else if (kind == "maximal")
         result.subgroups.push_back(SubgroupKind::maximal);
-      else {
-        at_ = begin;
-        fail("expected a kind of subgroup");
-      }
+      else
+        fail_at(begin, "expected a kind of subgroup");
     } while (take(','));
     expect('}');
   }

@@ -187,8 +187,7 @@ class Ranks {
   Device count_ = 0;
 };
 
-// --- Megatron's order
-// -----------------------------------------------------------------------------
+// --- Megatron's order ----------------------------------------------------------------------------
 
 // What Megatron is told.  Layers of experts are split in a way of their own: expert_tensor ways
 // instead of tensor, expert ways over experts, and data-parallel over whatever ranks that leaves.

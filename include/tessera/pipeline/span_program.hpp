@@ -392,6 +392,7 @@ class SignatureWriter {
 
 }  // namespace detail
 
+// O(size of the span's program)
 inline Signature signature_of(const SpanProgram& span) {
   return detail::SignatureWriter().run(span);
 }

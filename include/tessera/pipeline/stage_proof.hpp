@@ -84,6 +84,8 @@ inline std::optional<Thresholds> find_hole(const StageProof& proof, Thresholds m
 
 }  // namespace detail
 
+// What the proof proves of the least cost, or what is wrong with it.  Time as in the header, for
+// each pair of upper ends that rectangles have.
 inline StageVerdict check_stage_proof(const StageProblem& problem, Goal goal,
                                       const StageProof& proof) {
   Thresholds most;

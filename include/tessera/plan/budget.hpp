@@ -96,7 +96,7 @@ inline void add_result_uses(std::vector<BufferUse>& uses, const graph::Graph& gr
 namespace detail {
 
 // The tables of a node that is a buffer.
-struct BufferTables {
+struct BufferNodeTables {
   std::vector<solver::Usage> usages;
   std::vector<Cost> from, to;  // forbidden pairs of an end's strategy and the buffer's; or empty
 };
@@ -112,13 +112,13 @@ class BufferTabulator {
  public:
   using Matrix = std::vector<std::vector<Extent>>;
 
-  static BufferTables tabulate(const std::vector<std::uint32_t>& rows,
-                               const std::vector<std::uint32_t>& columns, const Matrix& bytes) {
+  static BufferNodeTables tabulate(const std::vector<std::uint32_t>& rows,
+                                   const std::vector<std::uint32_t>& columns, const Matrix& bytes) {
     Matrix turned(columns.empty() ? 0 : bytes[0].size(), std::vector<Extent>(bytes.size()));
     for (std::size_t r = 0; r < bytes.size(); ++r)
       for (std::size_t c = 0; c < turned.size(); ++c) turned[c][r] = bytes[r][c];
     const Levels by_row = levels_of(bytes), by_column = levels_of(turned);
-    BufferTables result;
+    BufferNodeTables result;
     if (by_row.states.size() < by_column.states.size())
       fill(by_row, bytes, rows, columns, result, result.from, result.to);
     else
@@ -151,7 +151,7 @@ class BufferTabulator {
   // `leading` knows by its line which pattern it is, `bounding` how many bytes are enough.
   static void fill(const Levels& levels, const Matrix& lines,
                    const std::vector<std::uint32_t>& leading,
-                   const std::vector<std::uint32_t>& bounding, BufferTables& result,
+                   const std::vector<std::uint32_t>& bounding, BufferNodeTables& result,
                    std::vector<Cost>& of_leading, std::vector<Cost>& of_bounding) {
     for (const auto& [pattern, bytes] : levels.states) result.usages.push_back(bytes);
     for (const std::uint32_t line : leading)
@@ -221,7 +221,7 @@ class BufferBudget {
       if (found.status == solver::Status::infeasible) best.status = found.status;
       const bool goes_on = found.has_assignment() ? !fits || is_trial : is_trial;
       const bool is_over = found.status == solver::Status::infeasible || deadline.is_over() ||
-                           (fits && found.status == solver::Status::optimal) || !goes_on;
+                           (fits && solver::is_near_enough(found, options)) || !goes_on;
       if (is_over) break;
       is_trial = is_trial && found.has_assignment() && !fits;
     }
@@ -235,7 +235,7 @@ class BufferBudget {
   bool has_counted_buffers() const noexcept { return !nodes_.empty(); }
 
  private:
-  using Tables = detail::BufferTables;
+  using Tables = detail::BufferNodeTables;
   using EndKey = decltype(ReshardingEnd().key());
   using TablesKey = std::tuple<EndKey, EndKey, bool, bool, std::vector<Extent>>;
   struct Node {

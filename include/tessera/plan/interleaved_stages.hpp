@@ -14,6 +14,7 @@
 #include <limits>
 #include <optional>
 #include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -40,6 +41,7 @@ class InterleavedStages {
       if (stages_of(view) > 0) try_view(view);
     const bool is_whole = view == prices_.spans().views().size();
     if (!best_.has_stages()) {
+      if (is_whole && !can_interleave()) best_.obstacle = obstacle();
       if (!is_whole) best_.status = PipelineStatus::unknown;
       return std::move(best_);
     }
@@ -54,8 +56,19 @@ class InterleavedStages {
  private:
   std::size_t layers() const noexcept { return prices_.program().layers(); }
 
-  // What the busiest stage has to do at least if each layer takes no more than no plan of it takes
-  // less than: on the view where that is least, an even share of all.
+  bool can_interleave() const {
+    for (std::size_t view = 0; view < prices_.spans().views().size(); ++view)
+      if (stages_of(view) > 0) return true;
+    return false;
+  }
+  std::string obstacle() const {
+    return "no stages interleave: it takes two or more whose number divides the " +
+           std::to_string(empty_.microbatches) + " microbatches, and two or more of the " +
+           std::to_string(layers()) + " layers for each";
+  }
+
+  // What the busiest stage takes at least: if every layer took as little as its products need, an
+  // even share of all, on the view where that is least.
   Wide work_bound() {
     std::optional<Wide> least;
     for (std::size_t view = 0; view < prices_.spans().views().size(); ++view) {

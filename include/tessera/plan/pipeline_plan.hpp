@@ -4,10 +4,10 @@
 // of them takes.
 //
 //   const auto layers = *pipeline::named_layers(graph);  // graph: one microbatch, and the update
-//   const plan::PipelinePlan plan = plan::plan_pipeline(graph, layers, cluster, {.microbatches =
-//   64}); plan.stages[i].first ... last, .submesh, .mesh, .first_device plan.cost, plan.lower_bound
-//   // picoseconds a step, by the prices of spans plan.timeline                 // the step as its
-//   schedule plays, transfers as they go
+//   const auto plan = plan::plan_pipeline(graph, layers, cluster, {.microbatches = 64});
+//   plan.stages[i]               // its layers, submesh, mesh and devices
+//   plan.cost, plan.lower_bound  // picoseconds a step, by the prices of spans
+//   plan.timeline                // the step as its schedule plays, transfers as they go
 //
 // The choice is the cheapest in this space: contiguous layers; submeshes of the sizes that are
 // given, all devices in use; each seen as any mesh of two axes; of each span the plan that keeps

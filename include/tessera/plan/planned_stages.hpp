@@ -66,6 +66,7 @@ struct PipelinePlan {
   Cost step_time = 0;           // the timeline's end, and the longest per_step after it
   cost::Utilisation utilisation;
   Extent memory_capacity = 0;  // of a device, or the budget
+  std::string obstacle;        // why there are no stages, where it is not for want of memory
   PricingStatistics pricing;
   pipeline::StageStatistics choice;
   double seconds = 0;

@@ -144,7 +144,7 @@ class RecomputingPlanner : Planner<Model, M> {
       choices.push_back(is_second[id] != 0 ? *again[origin] : this->chosen(assignment, origin));
     }
     const graph::Lifetimes lifetimes = buffers_of(program.graph, in_memory);
-    PlanWriter<Model, M>(program.graph, in_memory, this->resharding_, plan_)
+    OpWriter<Model, M>(program.graph, in_memory, this->resharding_, plan_)
         .run(choices, this->leaves_partial(), is_second);
     list_recomputed(program, choices, lifetimes);
     result_.graph = std::move(program.graph);

@@ -72,10 +72,11 @@ struct PricingOptions {
   bool whole_spans = false;
   int hidden_percent = 0;  // of communication (ClusterModel)
   int threads = 1;
-  solver::Options solver;    // its time limit and its cancellation are for all of it
-  double problem_limit = 5;  // seconds for one problem; the best plan so far is taken
-  double budget_limit =
-      0.5;  // the same for one within a budget of memory, which is harder to prove
+  solver::Options solver;  // its time limit and its cancellation are for all of it
+  // Work on one problem (solver::Options::work_limit), of which the best plan so far is taken; and
+  // on one within a budget of memory, which is harder to prove.  Not seconds: prices are the same
+  // on every machine, however busy.
+  double problem_work = 5e9, budget_work = 5e8;
   // Shardings that are given, of a span's ops; nothing: none.  Prices are not kept then.
   std::function<std::vector<strategy::Annotation>(const pipeline::SpanProgram&)> annotations;
   PriceStore store;
@@ -93,6 +94,7 @@ struct PricingStatistics {
 
 // Whether what the backward pass reads of a stage is computed again.
 enum class Recomputing : std::uint8_t { never, allowed, always };
+// Both where it is to be decided.
 inline std::vector<bool> choices_of(Recomputing recomputing) {
   switch (recomputing) {
     case Recomputing::never: return {false};
@@ -168,13 +170,6 @@ inline std::vector<std::int64_t> numbers_of(const cost::Cluster& cluster) {
 class SpanPrices {
  public:
   using Price = std::shared_ptr<const SpanPrice>;  // null: it has none on this view
-
-  // What crosses between two layers.
-  struct Border {
-    graph::Value value;            // in the whole program
-    std::size_t from = 0, to = 0;  // layers
-    pipeline::OpPart part{};
-  };
 
   // Prices everything, by plans of `planner`, which is plan_span.  Where cancelled, what is not
   // priced by then has no price.  Throws what plan() throws for reasons that no other view cures.
@@ -324,8 +319,9 @@ class SpanPrices {
     request.solver = options_.solver;
     request.solver.threads = 1;
     request.solver.on_progress = nullptr;
-    request.solver.time_limit = std::min(budget ? options_.budget_limit : options_.problem_limit,
-                                         options_.solver.time_limit - deadline_.seconds());
+    request.solver.time_limit = std::max(0.0, options_.solver.time_limit - deadline_.seconds());
+    request.solver.work_limit =
+        std::min(options_.solver.work_limit, budget ? options_.budget_work : options_.problem_work);
     return request;
   }
 

@@ -73,6 +73,8 @@ inline std::string collectives_text(const graph::Graph& graph, const executor::R
 
 }  // namespace detail
 
+// Several lines, each ended; what is not as planned stands in capitals.  `report` is of a plan of
+// `graph`.
 inline std::string execution_table(const graph::Graph& graph, const executor::Report& report) {
   std::string text = detail::outputs_text(graph, report);
   text += "memory   predicted " + bytes_text(report.predicted_peak) + ", held " +

@@ -75,6 +75,8 @@ inline std::string stage_collectives_text(const executor::PipelineReport& report
 
 }  // namespace detail
 
+// Several lines, each ended; what is not as planned stands in capitals.  `report` is of `program`,
+// and that of a plan of `graph`.
 inline std::string pipeline_execution_table(const graph::Graph& graph,
                                             const executor::PipelineProgram& program,
                                             const executor::PipelineReport& report) {

@@ -57,16 +57,18 @@ inline std::string quality_text(const plan::PipelinePlan& plan) {
 
 }  // namespace detail
 
+// Several lines, each ended.  `plan` is one of `graph`, with stages or without.
 inline std::string pipeline_table(const graph::Graph& graph, const plan::PipelinePlan& plan) {
   Columns lines;
   lines.add({"program", std::to_string(graph.op_count()) + " ops, " +
                             std::to_string(plan.microbatches) + " microbatches a step"});
   lines.add({"spans", detail::status_text(plan)});
   if (!plan.has_stages()) {
-    lines.add({"status", plan.status == plan::PipelineStatus::infeasible
-                             ? "no stages fit in " + bytes_text(plan.memory_capacity) +
-                                   " of memory per device"
-                             : "ended before stages were found"});
+    const bool is_infeasible = plan.status == plan::PipelineStatus::infeasible;
+    lines.add({"status", !plan.obstacle.empty() ? plan.obstacle
+                         : is_infeasible ? "no stages fit in " + bytes_text(plan.memory_capacity) +
+                                               " of memory per device"
+                                         : "ended before stages were found"});
     return lines.text("");
   }
   const pipeline::Timeline& timeline = plan.timeline;

@@ -204,6 +204,8 @@ class PlanTable {
 
 }  // namespace detail
 
+// Several lines, each ended.  `plan` is one of `graph`; where it is infeasible, the table says what
+// memory would do instead.  Bytes are per device.
 inline std::string plan_table(const graph::Graph& graph, const plan::Plan& plan,
                               const TableOptions& options = {}) {
   return detail::PlanTable(graph, plan, options).text();

@@ -10,6 +10,7 @@
 
 namespace tessera::report {
 
+// The columns of log_line().
 inline std::string log_header() {
   return "    time      nodes             incumbent                 bound       gap  event";
 }

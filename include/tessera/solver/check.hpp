@@ -8,10 +8,7 @@
 // minimum after the messages have been moved, and so on.  Single entries are 128-bit integers whose
 // size is checked; totals are Boost.Multiprecision's, which have no end.
 #pragma once
-#include <boost/multiprecision/cpp_int.hpp>
-
 #include <algorithm>
-#include <charconv>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -23,6 +20,8 @@
 #include <vector>
 
 #include "tessera/core/wide.hpp"
+#include "tessera/solver/certificate_line.hpp"
+#include "tessera/solver/checked_problem.hpp"
 #include "tessera/solver/problem.hpp"
 
 namespace tessera::solver {
@@ -37,77 +36,9 @@ struct Verdict {
 
 namespace detail {
 
-struct CertificateFault : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
-
-// One line of a certificate, word by word.
-class CertificateLine {
+class CertificateChecker : CheckedProblem {
  public:
-  explicit CertificateLine(std::string_view text) : rest_(text) {}
-
-  bool at_end() {
-    skip();
-    return rest_.empty();
-  }
-  std::string_view word() {
-    skip();
-    const std::size_t end = std::min(rest_.find_first_of(" :-"), rest_.size());
-    // Marks stand alone, and a minus begins a number.
-    const std::size_t length = rest_.empty() ? 0 : std::max<std::size_t>(end, 1);
-    const std::string_view result = rest_.substr(0, length);
-    rest_.remove_prefix(length);
-    return result;
-  }
-  bool take(char mark) {
-    skip();
-    if (rest_.empty() || rest_[0] != mark) return false;
-    rest_.remove_prefix(1);
-    return true;
-  }
-  bool is_next(char mark) {
-    skip();
-    return !rest_.empty() && rest_[0] == mark;
-  }
-  void expect(char mark) {
-    if (!take(mark)) throw CertificateFault(std::string("expected '") + mark + "'");
-  }
-  void expect_end() {
-    if (!at_end()) throw CertificateFault("there is more on the line than the step needs");
-  }
-  Wide number() {
-    skip();
-    const bool is_negative = !rest_.empty() && rest_[0] == '-';
-    if (is_negative) rest_.remove_prefix(1);
-    std::size_t digits = 0;
-    Wide value = 0;
-    while (digits < rest_.size() && rest_[digits] >= '0' && rest_[digits] <= '9') {
-      const int digit = rest_[digits++] - '0';
-      if (value > (limit - digit) / 10) throw CertificateFault("a number is too large");
-      value = value * 10 + digit;
-    }
-    if (digits == 0) throw CertificateFault("expected a number");
-    rest_.remove_prefix(digits);
-    return is_negative ? -value : value;
-  }
-  std::uint32_t index() {
-    const Wide value = number();
-    if (value < 0 || value > 0xfffffffe) throw CertificateFault("a number is out of range");
-    return static_cast<std::uint32_t>(value);
-  }
-
-  static constexpr Wide limit = Wide(1) << 120;  // of any number
-
- private:
-  void skip() {
-    while (!rest_.empty() && rest_[0] == ' ') rest_.remove_prefix(1);
-  }
-  std::string_view rest_;
-};
-
-class CertificateChecker {
- public:
-  explicit CertificateChecker(const Problem& problem) : problem_(problem) {}
+  using CheckedProblem::CheckedProblem;
 
   Verdict run(std::string_view text) {
     Verdict verdict;
@@ -131,42 +62,11 @@ class CertificateChecker {
   }
 
  private:
-  using Total = boost::multiprecision::cpp_int;
-
-  // What a variable uses on the rows [begin, end), by value.
-  struct Piece {
-    std::uint32_t begin = 0, end = 0;
-    std::vector<Wide> usage;
-    Wide noted = 0;
-  };
-  struct Variable {
-    bool exists = true;
-    std::vector<std::uint32_t> label;  // of each value; ascending
-    std::vector<char> is_left;         // values that have gone stay until they are in the way
-    std::size_t left = 0;
-    std::vector<Wide> cost;
-    std::vector<Piece> pieces;
-    bool overlap = false;  // whether pieces may
-    std::vector<std::uint32_t> tables;
-    std::uint32_t component = 0;  // 0: none yet
-    // By value: how far above the last bound a choice of it is at least; nothing where it is
-    // forbidden.
-    std::vector<std::optional<Total>> reduced_cost;
-  };
-  struct Table {
-    std::uint32_t u = 0, v = 0;
-    bool exists = true;
-    std::vector<Wide> cost;  // row-major
-  };
   struct Node {
     std::vector<char> is_left;  // of the component's variables, one after the other
     Total bound;                // what it was made with
     std::size_t line = 0;
   };
-
-  static constexpr Wide forbidden = Wide(1) << 124;
-  static bool is_allowed(Wide cost) { return cost < forbidden / 2; }
-  static Wide sum(Wide a, Wide b) { return is_allowed(a) && is_allowed(b) ? a + b : forbidden; }
 
   static void fault(const std::string& what) { throw CertificateFault(what); }
   static void require(bool condition, const char* what) {
@@ -178,17 +78,9 @@ class CertificateChecker {
   void step(CertificateLine line) {
     require(!claimed_, "there are lines after the claim");
     const std::string_view word = line.word();
-    if (line_ == 1) {
-      require(word == "certificate" && line.number() == 1, "this is no certificate of version 1");
-      require(line.word() == "scale", "expected the scale");
-      const Wide scale = line.number();
-      require(scale >= 0 && scale <= 40, "the scale is out of range");
-      scale_ = static_cast<int>(scale);
-      line.expect_end();
-      build();
-      return;
-    }
-    if (word == "lonely")
+    if (line_ == 1)
+      begin(word, line);
+    else if (word == "lonely")
       lonely(line);
     else if (word == "dominated")
       dominated(line);
@@ -235,6 +127,15 @@ class CertificateChecker {
     line.expect_end();
   }
 
+  void begin(std::string_view word, CertificateLine& line) {
+    require(word == "certificate" && line.number() == 1, "this is no certificate of version 1");
+    require(line.word() == "scale", "expected the scale");
+    const Wide scale = line.number();
+    require(scale >= 0 && scale <= 40, "the scale is out of range");
+    scale_ = static_cast<int>(scale);
+    build();
+  }
+
   std::uint32_t variable(CertificateLine& line) {
     const std::uint32_t w = line.index();
     require(w < variables_.size() && variables_[w].exists, "there is no such variable (any more)");
@@ -255,179 +156,6 @@ class CertificateChecker {
     const std::uint32_t t = line.index();
     require(t < capacity_.size() && row_counts_[t] != 0, "there is no such row (any more)");
     return t;
-  }
-
-  // --- The problem -------------------------------------------------------------------------------
-
-  void build() {
-    for (NodeId v = 0; v < problem_.node_count(); ++v) {
-      std::vector<Wide> cost;
-      for (const Cost c : problem_.costs(v)) cost.push_back(is_finite(c) ? Wide(c) : forbidden);
-      add_variable(std::move(cost));
-    }
-    for (EdgeId e = 0; e < problem_.edge_count(); ++e) add_edge(e);
-    add_rows();
-  }
-
-  std::uint32_t add_variable(std::vector<Wide> cost) {
-    Variable variable;
-    for (std::uint32_t x = 0; x < cost.size(); ++x) variable.label.push_back(x);
-    variable.is_left.assign(cost.size(), 1);
-    variable.left = cost.size();
-    variable.cost = std::move(cost);
-    variables_.push_back(std::move(variable));
-    return static_cast<std::uint32_t>(variables_.size() - 1);
-  }
-
-  void add_edge(EdgeId e) {
-    const auto nodes = problem_.edge_nodes(e);
-    std::vector<Wide> cost;
-    for (const Cost c : problem_.edge_costs(e)) cost.push_back(is_finite(c) ? Wide(c) : forbidden);
-    if (nodes.size() == 1 || (nodes.size() == 2 && nodes[0] == nodes[1])) {
-      std::vector<Wide>& own = variables_[nodes[0]].cost;
-      const std::size_t stride = nodes.size() == 1 ? 1 : own.size() + 1;
-      for (std::size_t x = 0; x < own.size(); ++x) own[x] = sum(own[x], cost[x * stride]);
-    } else if (nodes.size() == 2) {
-      add_table(nodes[0], nodes[1], std::move(cost));
-    } else {
-      add_combinations(nodes, cost);
-    }
-  }
-
-  // A variable whose values are the combinations that an edge over many nodes allows.
-  void add_combinations(std::span<const NodeId> nodes, const std::vector<Wide>& cost) {
-    std::vector<Wide> allowed;
-    std::vector<std::size_t> index;
-    for (std::size_t i = 0; i < cost.size(); ++i)
-      if (is_allowed(cost[i])) {
-        allowed.push_back(cost[i]);
-        index.push_back(i);
-      }
-    if (allowed.empty()) {
-      is_infeasible_ = true;
-      return;
-    }
-    const std::uint32_t all = add_variable(std::move(allowed));
-    std::size_t stride = cost.size();
-    for (const NodeId v : nodes) {
-      const std::size_t size = variables_[v].cost.size();
-      stride /= size;
-      std::vector<Wide> table(index.size() * size, forbidden);
-      for (std::size_t i = 0; i < index.size(); ++i) table[i * size + index[i] / stride % size] = 0;
-      add_table(all, v, std::move(table));
-    }
-  }
-
-  void add_rows() {
-    if (!problem_.usage_limit) return;
-    std::vector<std::int64_t> times;
-    for (NodeId v = 0; v < problem_.node_count(); ++v)
-      if (!problem_.interval(v).empty()) times.push_back(problem_.interval(v).begin);
-    std::sort(times.begin(), times.end());
-    times.erase(std::unique(times.begin(), times.end()), times.end());
-    capacity_.assign(times.size(), *problem_.usage_limit);
-    row_counts_.assign(times.size(), 1);
-    count_rows();
-    if (*problem_.usage_limit < 0 && !times.empty()) is_infeasible_ = true;
-    const auto row_of = [&](std::int64_t time) {
-      return static_cast<std::uint32_t>(std::lower_bound(times.begin(), times.end(), time) -
-                                        times.begin());
-    };
-    for (NodeId v = 0; v < problem_.node_count(); ++v) {
-      const Interval interval = problem_.interval(v);
-      if (interval.empty()) continue;
-      const auto usages = problem_.usages(v);
-      if (std::any_of(usages.begin(), usages.end(), [](Usage usage) { return usage != 0; }))
-        variables_[v].pieces.push_back(
-            {row_of(interval.begin), row_of(interval.end), {usages.begin(), usages.end()}, 0});
-    }
-  }
-
-  // --- Tables ------------------------------------------------------------------------------------
-
-  std::optional<std::uint32_t> find_table(std::uint32_t u, std::uint32_t v) const {
-    const auto& few = variables_[u].tables.size() < variables_[v].tables.size() ? variables_[u]
-                                                                                : variables_[v];
-    for (const std::uint32_t e : few.tables)
-      if ((tables_[e].u == u && tables_[e].v == v) || (tables_[e].u == v && tables_[e].v == u))
-        return e;
-    return std::nullopt;
-  }
-  void add_table(std::uint32_t u, std::uint32_t v, std::vector<Wide> cost) {
-    if (const auto e = find_table(u, v)) {
-      Table& table = tables_[*e];
-      const std::size_t rows = variables_[u].cost.size(), columns = variables_[v].cost.size();
-      for (std::size_t x = 0; x < rows; ++x)
-        for (std::size_t y = 0; y < columns; ++y) {
-          Wide& here = table.u == u ? table.cost[x * columns + y] : table.cost[y * rows + x];
-          here = sum(here, cost[x * columns + y]);
-        }
-      return;
-    }
-    variables_[u].tables.push_back(static_cast<std::uint32_t>(tables_.size()));
-    variables_[v].tables.push_back(static_cast<std::uint32_t>(tables_.size()));
-    tables_.push_back({u, v, true, std::move(cost)});
-  }
-  void drop_table(std::uint32_t e) {
-    for (const std::uint32_t w : {tables_[e].u, tables_[e].v}) std::erase(variables_[w].tables, e);
-    tables_[e].exists = false;
-    tables_[e].cost = {};
-  }
-  std::uint32_t other(std::uint32_t e, std::uint32_t w) const {
-    return tables_[e].u == w ? tables_[e].v : tables_[e].u;
-  }
-  Wide entry(std::uint32_t e, std::uint32_t w, std::size_t x, std::size_t y) const {
-    const Table& table = tables_[e];
-    const std::size_t columns = variables_[table.v].cost.size();
-    return table.cost[table.u == w ? x * columns + y : y * columns + x];
-  }
-
-  // Removes the values that have gone from all that is about w.
-  void tidy_values(std::uint32_t w) {
-    Variable& here = variables_[w];
-    if (here.left == here.label.size()) return;
-    const std::vector<char> kept = here.is_left;
-    for (const std::uint32_t e : here.tables) {
-      Table& table = tables_[e];
-      const std::size_t columns = variables_[table.v].cost.size();
-      std::vector<Wide> cost;
-      for (std::size_t i = 0; i < table.cost.size(); ++i)
-        if (kept[table.u == w ? i / columns : i % columns] != 0) cost.push_back(table.cost[i]);
-      table.cost = std::move(cost);
-    }
-    const auto keep = [&](auto& list) {
-      std::size_t to = 0;
-      for (std::size_t x = 0; x < kept.size(); ++x)
-        if (kept[x] != 0) list[to++] = list[x];
-      list.resize(to);
-    };
-    keep(here.label);
-    keep(here.cost);
-    for (Piece& piece : here.pieces) keep(piece.usage);
-    here.is_left.assign(here.left, 1);
-  }
-
-  // Cuts overlapping pieces up, and adds up what covers the same rows.
-  void tidy_pieces(std::uint32_t w) {
-    Variable& here = variables_[w];
-    if (!std::exchange(here.overlap, false)) return;
-    std::map<std::uint32_t, std::vector<Wide>> change;  // of usage, at each row where it changes
-    for (const Piece& piece : here.pieces) {
-      auto& begin = change.try_emplace(piece.begin, here.label.size(), Wide(0)).first->second;
-      for (std::size_t x = 0; x < piece.usage.size(); ++x) begin[x] += piece.usage[x];
-      auto& end = change.try_emplace(piece.end, here.label.size(), Wide(0)).first->second;
-      for (std::size_t x = 0; x < piece.usage.size(); ++x) end[x] -= piece.usage[x];
-    }
-    here.pieces.clear();
-    std::vector<Wide> usage(here.label.size(), 0);
-    for (auto at = change.begin(); at != change.end(); ++at) {
-      for (std::size_t x = 0; x < usage.size(); ++x) usage[x] += at->second[x];
-      const auto next = std::next(at);
-      if (next == change.end()) break;
-      if (std::any_of(usage.begin(), usage.end(), [](Wide used) { return used != 0; }))
-        here.pieces.push_back({at->first, next->first, usage, 0});
-      if (!here.pieces.empty() && !matters(here.pieces.back())) here.pieces.pop_back();
-    }
   }
 
   // --- Values that go ----------------------------------------------------------------------------
@@ -582,14 +310,6 @@ class CertificateChecker {
       std::erase_if(variables_[w].pieces, [&](const Piece& piece) { return !matters(piece); });
     });
     profile_.clear();
-  }
-  void count_rows() {
-    rows_before_.assign(capacity_.size() + 1, 0);
-    for (std::size_t t = 0; t < capacity_.size(); ++t)
-      rows_before_[t + 1] = rows_before_[t] + (row_counts_[t] != 0 ? 1 : 0);
-  }
-  bool matters(const Piece& piece) const {
-    return rows_before_[piece.begin] != rows_before_[piece.end];
   }
 
   // --- Variables that go -------------------------------------------------------------------------
@@ -1264,17 +984,12 @@ class CertificateChecker {
           " (what is least was left on line " + std::to_string(least_line_.value_or(0)) + ")");
   }
 
-  const Problem& problem_;
   std::size_t line_ = 0;
   int scale_ = 0;
-  bool claimed_ = false, is_infeasible_ = false;
-  std::vector<Variable> variables_;
-  std::vector<Table> tables_;
-  std::vector<Wide> capacity_, profile_;
-  std::vector<char> row_counts_;            // whether the row still does; in a component, for it
-  std::vector<char> presolved_rows_;        // the same before the first component
-  std::vector<Wide> presolved_capacity_;    // likewise
-  std::vector<std::uint32_t> rows_before_;  // how many that count come before each
+  bool claimed_ = false;
+  std::vector<Wide> profile_;
+  std::vector<char> presolved_rows_;      // the same before the first component
+  std::vector<Wide> presolved_capacity_;  // likewise
   Total constant_ = 0, components_total_ = 0, proven_ = 0;
 
   // The component at hand; 0 before the first.

@@ -90,57 +90,76 @@ void index_tables(Component<Int>& component) {
   }
 }
 
+// Costs, usages and names of these variables, in this order.
+template<class Int>
+void add_variables(Component<Int>& component, const Reduced<Int>& reduced,
+                   const std::vector<Variable>& variables) {
+  component.first.push_back(0);
+  component.first_item.push_back(0);
+  for (const Variable w : variables) {
+    const auto& node = reduced.nodes[w];
+    component.origin.push_back(w);
+    component.name.push_back(node.name);
+    component.label.insert(component.label.end(), node.label.begin(), node.label.end());
+    component.cost.insert(component.cost.end(), node.cost.begin(), node.cost.end());
+    component.first.push_back(static_cast<std::uint32_t>(component.cost.size()));
+    for (const UsageItem& item : node.items) {
+      component.items.push_back({item.begin, item.end, component.usages.size()});
+      component.usages.insert(component.usages.end(), item.usage.begin(), item.usage.end());
+    }
+    component.first_item.push_back(static_cast<std::uint32_t>(component.items.size()));
+  }
+}
+
+// Tables between its variables; those with the same entries share them.
+template<class Int>
+void add_tables(Component<Int>& component, Reduced<Int>& reduced) {
+  std::vector<std::uint32_t> number(reduced.nodes.size());
+  for (std::uint32_t i = 0; i < component.origin.size(); ++i) number[component.origin[i]] = i;
+  std::unordered_map<typename Reduced<Int>::EntriesId, std::size_t> cost_at;
+  for (const Variable w : component.origin)
+    for (const EdgeId e : reduced.nodes[w].edges) {
+      const auto& table = reduced.tables[e];
+      const std::uint32_t here = number[w], there = number[table.other(w)];
+      if (here > there) continue;
+      const auto id = reduced.table_from(w, e);
+      const auto [at, is_new] = cost_at.emplace(id, component.tables_cost.size());
+      component.tables.push_back({here, there, at->second});
+      const std::vector<Int>& cost = reduced.entries(id);
+      if (is_new)
+        component.tables_cost.insert(component.tables_cost.end(), cost.begin(), cost.end());
+    }
+  index_tables(component);
+}
+
+// Only rows that its items touch; they touch no other component's.
+template<class Int>
+void add_rows(Component<Int>& component, const Reduced<Int>& reduced) {
+  std::vector<char> touched(reduced.capacity.size(), 0);
+  for (const auto& item : component.items)
+    std::fill(touched.begin() + item.begin, touched.begin() + item.end, 1);
+  std::vector<std::uint32_t> number(reduced.capacity.size() + 1, 0);
+  for (std::size_t row = 0; row < touched.size(); ++row) {
+    number[row + 1] = number[row] + (touched[row] != 0 ? 1U : 0U);
+    if (touched[row] == 0) continue;
+    component.capacity.push_back(reduced.capacity[row]);
+    component.row_name.push_back(reduced.row_name[row]);
+  }
+  for (auto& item : component.items) {
+    item.begin = number[item.begin];
+    item.end = number[item.end];
+  }
+}
+
 template<class Int>
 Component<Int> make_component(Reduced<Int>& reduced, std::vector<Variable> variables) {
   std::sort(variables.begin(), variables.end(), [&](Variable a, Variable b) {
     return std::pair(reduced.nodes[a].place, a) < std::pair(reduced.nodes[b].place, b);
   });
   Component<Int> result;
-  std::vector<std::uint32_t> number(reduced.nodes.size());
-  result.first.push_back(0);
-  result.first_item.push_back(0);
-  for (const Variable w : variables) {
-    const auto& node = reduced.nodes[w];
-    number[w] = static_cast<std::uint32_t>(result.origin.size());
-    result.origin.push_back(w);
-    result.name.push_back(node.name);
-    result.label.insert(result.label.end(), node.label.begin(), node.label.end());
-    result.cost.insert(result.cost.end(), node.cost.begin(), node.cost.end());
-    result.first.push_back(static_cast<std::uint32_t>(result.cost.size()));
-    for (const UsageItem& item : node.items) {
-      result.items.push_back({item.begin, item.end, result.usages.size()});
-      result.usages.insert(result.usages.end(), item.usage.begin(), item.usage.end());
-    }
-    result.first_item.push_back(static_cast<std::uint32_t>(result.items.size()));
-  }
-  std::unordered_map<typename Reduced<Int>::EntriesId, std::size_t> cost_at;
-  for (const Variable w : variables)
-    for (const EdgeId e : reduced.nodes[w].edges) {
-      const auto& table = reduced.tables[e];
-      const std::uint32_t here = number[w], there = number[table.other(w)];
-      if (here > there) continue;
-      const auto id = reduced.table_from(w, e);
-      const auto [at, is_new] = cost_at.emplace(id, result.tables_cost.size());
-      result.tables.push_back({here, there, at->second});
-      const std::vector<Int>& cost = reduced.entries(id);
-      if (is_new) result.tables_cost.insert(result.tables_cost.end(), cost.begin(), cost.end());
-    }
-  // Only rows that this component's items touch; they touch no other component's.
-  std::vector<char> touched(reduced.capacity.size(), 0);
-  for (const auto& item : result.items)
-    std::fill(touched.begin() + item.begin, touched.begin() + item.end, 1);
-  std::vector<std::uint32_t> row_number(reduced.capacity.size() + 1, 0);
-  for (std::size_t row = 0; row < touched.size(); ++row) {
-    row_number[row + 1] = row_number[row] + (touched[row] != 0 ? 1U : 0U);
-    if (touched[row] == 0) continue;
-    result.capacity.push_back(reduced.capacity[row]);
-    result.row_name.push_back(reduced.row_name[row]);
-  }
-  for (auto& item : result.items) {
-    item.begin = row_number[item.begin];
-    item.end = row_number[item.end];
-  }
-  index_tables(result);
+  add_variables(result, reduced, variables);
+  add_tables(result, reduced);
+  add_rows(result, reduced);
   return result;
 }
 
@@ -248,6 +267,36 @@ bool is_exact_in_double(const Component<Int>& component, Wide unit) {
   return total / unit < Wide(1) << 52;
 }
 
+namespace detail {
+
+// The tables of `whole` between the values that are kept, which `result` has already.  What a table
+// becomes depends on its entries and on which values its ends keep.
+template<class Int>
+void restrict_tables(const Component<Int>& whole, const Domains& domains,
+                     const std::vector<std::uint32_t>& kept, Component<Int>& result) {
+  Pool<char> masks;
+  std::vector<Pool<char>::Id> mask;
+  for (std::uint32_t i = 0; i < whole.size(); ++i)
+    mask.push_back(masks.add(std::span(domains).subspan(whole.first[i], whole.value_count(i))));
+  std::map<std::tuple<std::size_t, Pool<char>::Id, Pool<char>::Id>, std::size_t> cost_at;
+  for (const auto& table : whole.tables) {
+    const auto [at, is_new] = cost_at.emplace(std::tuple(table.cost, mask[table.u], mask[table.v]),
+                                              result.tables_cost.size());
+    result.tables.push_back({table.u, table.v, at->second});
+    if (!is_new) continue;
+    const std::uint32_t width = whole.value_count(table.v);
+    for (std::uint32_t x = result.first[table.u]; x < result.first[table.u + 1]; ++x) {
+      const Int* row = whole.cost_of(table) + std::size_t{kept[x] - whole.first[table.u]} * width;
+      for (std::uint32_t y = result.first[table.v]; y < result.first[table.v + 1]; ++y)
+        result.tables_cost.push_back(row[kept[y] - whole.first[table.v]]);
+    }
+  }
+  result.lower = whole.lower;
+  result.higher = whole.higher;
+}
+
+}  // namespace detail
+
 // The component with only the values that `domains` allows.  `kept` receives, for each value of the
 // result, the component's.  @pre every variable has a value
 template<class Int>
@@ -278,26 +327,7 @@ Component<Int> restrict_to(const Component<Int>& whole, const Domains& domains,
       for (std::uint32_t x = result.first[i]; x < result.first[i + 1]; ++x)
         result.usages.push_back(whole.usages[item.usage + kept[x] - whole.first[i]]);
     }
-  // What a table becomes depends on its entries and on which values its ends keep.
-  Pool<char> masks;
-  std::vector<Pool<char>::Id> mask;
-  for (std::uint32_t i = 0; i < whole.size(); ++i)
-    mask.push_back(masks.add(std::span(domains).subspan(whole.first[i], whole.value_count(i))));
-  std::map<std::tuple<std::size_t, Pool<char>::Id, Pool<char>::Id>, std::size_t> cost_at;
-  for (const auto& table : whole.tables) {
-    const auto [at, is_new] = cost_at.emplace(std::tuple(table.cost, mask[table.u], mask[table.v]),
-                                              result.tables_cost.size());
-    result.tables.push_back({table.u, table.v, at->second});
-    if (!is_new) continue;
-    const std::uint32_t width = whole.value_count(table.v);
-    for (std::uint32_t x = result.first[table.u]; x < result.first[table.u + 1]; ++x) {
-      const Int* row = whole.cost_of(table) + std::size_t{kept[x] - whole.first[table.u]} * width;
-      for (std::uint32_t y = result.first[table.v]; y < result.first[table.v + 1]; ++y)
-        result.tables_cost.push_back(row[kept[y] - whole.first[table.v]]);
-    }
-  }
-  result.lower = whole.lower;
-  result.higher = whole.higher;
+  detail::restrict_tables(whole, domains, kept, result);
   return result;
 }
 

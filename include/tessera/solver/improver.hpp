@@ -4,8 +4,8 @@
 //
 // A step takes a region (a ball in the graph, what lives at a tight time, a window of the program,
 // or everything), prices usage by the multipliers, and gives the whole region its best values by
-// elimination.  What then needs too much room is priced higher and tried again.  Of the
-// change, each connected part that pays and fits is kept.
+// elimination.  What then needs too much room is priced higher and tried again.  Of the change,
+// each connected part that pays and fits is kept.
 #pragma once
 #include <algorithm>
 #include <array>

@@ -64,6 +64,11 @@ class Incumbent {
     const std::scoped_lock lock(mutex_);
     return bound_;
   }
+  // What the best choice may cost too much, if there is one.
+  std::optional<Wide> gap() const {
+    const std::scoped_lock lock(mutex_);
+    return best_ ? std::optional(*cost_ - bound_) : std::nullopt;
+  }
   // The best choice, if it is cheaper than `cost`.
   std::optional<Choice> best_below(const std::optional<Wide>& cost) const {
     const std::scoped_lock lock(mutex_);

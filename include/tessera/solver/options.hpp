@@ -4,6 +4,7 @@
 #pragma once
 #include <atomic>
 #include <chrono>
+#include <cmath>
 #include <cstdint>
 #include <functional>
 #include <limits>
@@ -65,6 +66,9 @@ struct Options {
   // Kernel operations, of the search of a component by its first thread; 10^9 take a second or so.
   // Unlike time, they end the same search at the same place on every machine.
   double work_limit = std::numeric_limits<double>::infinity();
+  // The search ends once nothing can be cheaper by more than this share of the cost: 0.001 is a
+  // tenth of a percent.  0: only the cheapest will do.
+  double gap_limit = 0;
   Cancellation cancellation;
   std::function<void(const Progress&)> on_progress;  // called from one thread at a time
   // Receives a certificate of the lower bound, piece by piece (proof.hpp; check.hpp verifies it).
@@ -90,6 +94,16 @@ struct Result {
     return status == Status::optimal || status == Status::feasible;
   }
 };
+
+// Whether an answer is as near to the cheapest as was asked for.
+inline bool is_near_enough(Wide cost, Wide lower_bound, double gap_limit) {
+  return cost == lower_bound ||
+         static_cast<double>(cost - lower_bound) <= gap_limit * std::abs(static_cast<double>(cost));
+}
+inline bool is_near_enough(const Result& result, const Options& options) {
+  return result.has_assignment() &&
+         is_near_enough(result.cost, result.lower_bound, options.gap_limit);
+}
 
 // The end of the time allowed, asked often and from anywhere in a solve.
 class Deadline {

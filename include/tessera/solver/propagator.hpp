@@ -87,32 +87,15 @@ class Propagator {
   }
 
   bool fit(Domains& domains, bool& changed, Proof* proof) const {
-    const std::size_t rows = component_.capacity.size();
-    if (rows == 0) return true;
-    // What is left when every variable uses as little as it can.
-    std::vector<UsageSum> change(rows + 1, 0);
-    std::vector<Usage> least(component_.items.size());
-    for (std::uint32_t i = 0; i < component_.size(); ++i)
-      for (std::uint32_t k = component_.first_item[i]; k < component_.first_item[i + 1]; ++k) {
-        const auto& item = component_.items[k];
-        Usage fewest = std::numeric_limits<Usage>::max();
-        for (std::uint32_t y = 0; y < component_.value_count(i); ++y)
-          if (domains[component_.first[i] + y] != 0)
-            fewest = std::min(fewest, component_.usages[item.usage + y]);
-        least[k] = fewest;
-        change[item.begin] += fewest;
-        change[item.end] -= fewest;
-      }
+    if (component_.capacity.empty()) return true;
+    const std::vector<Usage> least = least_usages(domains);
     if (proof != nullptr) proof->step("profile").end();
-    std::vector<UsageSum> room(component_.capacity.begin(), component_.capacity.end());
-    UsageSum used = 0;
-    for (std::size_t row = 0; row < rows; ++row) {
-      used += change[row];
-      room[row] -= used;
-      if (room[row] >= 0) continue;
-      if (proof != nullptr) (proof->step("overfull") << component_.row_name[row]).end();
-      return false;
-    }
+    std::vector<UsageSum> room = room_beside(least);
+    for (std::size_t row = 0; row < room.size(); ++row)
+      if (room[row] < 0) {
+        if (proof != nullptr) (proof->step("overfull") << component_.row_name[row]).end();
+        return false;
+      }
     const RangeMinimum<UsageSum> range(std::move(room));
     for (std::uint32_t i = 0; i < component_.size(); ++i)
       for (std::uint32_t k = component_.first_item[i]; k < component_.first_item[i + 1]; ++k) {
@@ -131,6 +114,33 @@ class Propagator {
         if (!any) return false;
       }
     return true;
+  }
+
+  // The least of each of the component's items.
+  std::vector<Usage> least_usages(const Domains& domains) const {
+    std::vector<Usage> least(component_.items.size(), std::numeric_limits<Usage>::max());
+    for (std::uint32_t i = 0; i < component_.size(); ++i)
+      for (std::uint32_t k = component_.first_item[i]; k < component_.first_item[i + 1]; ++k)
+        for (std::uint32_t y = 0; y < component_.value_count(i); ++y)
+          if (domains[component_.first[i] + y] != 0)
+            least[k] = std::min(least[k], component_.usages[component_.items[k].usage + y]);
+    return least;
+  }
+
+  // What is left of each row when every item uses so much.
+  std::vector<UsageSum> room_beside(const std::vector<Usage>& usages) const {
+    std::vector<UsageSum> change(component_.capacity.size() + 1, 0);
+    for (std::size_t k = 0; k < usages.size(); ++k) {
+      change[component_.items[k].begin] += usages[k];
+      change[component_.items[k].end] -= usages[k];
+    }
+    std::vector<UsageSum> room(component_.capacity.begin(), component_.capacity.end());
+    UsageSum used = 0;
+    for (std::size_t row = 0; row < room.size(); ++row) {
+      used += change[row];
+      room[row] -= used;
+    }
+    return room;
   }
 
   void explain_crowded(Proof& proof, std::uint32_t i, std::uint32_t y,

@@ -63,7 +63,7 @@ class Prover {
     Domains domains;
     for (const Int& cost : component.cost) domains.push_back(Arithmetic<Int>::is_finite(cost));
     if (proof_ != nullptr) explain_infinite(domains);
-    enter_stage(std::move(domains));
+    begin_root(std::move(domains));
   }
 
   // Whether nothing cheaper than the incumbent exists.
@@ -92,11 +92,11 @@ class Prover {
  private:
   enum class Phase : std::uint8_t { root, parts, tree, done };
 
-  // A round of presolve: the component that it left, and the way back.
-  struct Stage {
-    std::optional<Reduced<Int>> reduced;  // from the component of the stage before
+  // What a round of presolve left, and the way back.
+  struct Remainder {
+    std::optional<Reduced<Int>> reduced;  // from the component before
     Component<Int> component;
-    Wide constant = 0;  // what the stages so far have made certain
+    Wide constant = 0;  // what is certain by now
   };
   struct Part {
     Component<Int> component;
@@ -112,11 +112,11 @@ class Prover {
     std::uint32_t number = 0;  // in a certificate
   };
 
-  const Component<Int>& component_after(std::size_t stages) const {
-    return stages == 0 ? whole_ : stages_[stages - 1]->component;
+  const Component<Int>& component_after(std::size_t rounds) const {
+    return rounds == 0 ? whole_ : remainders_[rounds - 1]->component;
   }
-  const Component<Int>& component() const { return component_after(stages_.size()); }
-  Wide constant() const { return stages_.empty() ? Wide(0) : stages_.back()->constant; }
+  const Component<Int>& component() const { return component_after(remainders_.size()); }
+  Wide constant() const { return remainders_.empty() ? Wide(0) : remainders_.back()->constant; }
   // What costs more than anything can is not there at all.
   bool closes(Wide bound) const {
     return incumbent_.closes(bound + constant()) || bound + constant() > ceiling_;
@@ -140,9 +140,9 @@ class Prover {
               .end();
   }
 
-  // --- Stages ------------------------------------------------------------------------------------
+  // --- Remainders --------------------------------------------------------------------------------
 
-  void enter_stage(Domains domains) {
+  void begin_root(Domains domains) {
     propagator_.emplace(component());
     if (!propagator_->run(domains, proof_)) {
       finish();
@@ -196,25 +196,25 @@ class Prover {
   }
 
   // Presolves what `domains` leaves of the component.
-  void next_stage(const Domains& domains) {
-    auto stage = std::make_unique<Stage>();
-    stage->reduced = make_reduced(component(), domains, proof_);
-    Presolve<Int>(*stage->reduced, deadline_).run();
-    if (stage->reduced->infeasible) {
+  void presolve_again(const Domains& domains) {
+    auto remainder = std::make_unique<Remainder>();
+    remainder->reduced = make_reduced(component(), domains, proof_);
+    Presolve<Int>(*remainder->reduced, deadline_).run();
+    if (remainder->reduced->infeasible) {
       finish();
       return;
     }
-    stage->constant = constant() + stage->reduced->constant;
-    if (std::vector<Component<Int>> parts = components_of(*stage->reduced); parts.size() > 1) {
-      begin_parts(std::move(stage), std::move(parts));
+    remainder->constant = constant() + remainder->reduced->constant;
+    if (std::vector<Component<Int>> parts = components_of(*remainder->reduced); parts.size() > 1) {
+      begin_parts(std::move(remainder), std::move(parts));
       return;
     }
-    stage->component = remainder_of(*stage->reduced);
-    std::vector<double> lambda = multipliers_of(stage->component);
+    remainder->component = remainder_of(*remainder->reduced);
+    std::vector<double> lambda = multipliers_of(remainder->component);
     relaxation_.reset();
     weights_.reset();
-    stages_.push_back(std::move(stage));
-    enter_stage(Domains(component().total_values(), 1));
+    remainders_.push_back(std::move(remainder));
+    begin_root(Domains(component().total_values(), 1));
     start_from(std::move(lambda));
   }
 
@@ -234,12 +234,12 @@ class Prover {
 
   // A choice of the present component as one of the first.
   Choice lifted(Choice choice) const {
-    for (std::size_t s = stages_.size(); s-- > 0;) {
-      std::vector<Value> values(stages_[s]->reduced->nodes.size(), 0);
+    for (std::size_t r = remainders_.size(); r-- > 0;) {
+      std::vector<Value> values(remainders_[r]->reduced->nodes.size(), 0);
       for (std::uint32_t i = 0; i < choice.size(); ++i)
-        values[stages_[s]->component.origin[i]] = choice[i];
-      stages_[s]->reduced->undo(values);
-      values.resize(component_after(s).size());
+        values[remainders_[r]->component.origin[i]] = choice[i];
+      remainders_[r]->reduced->undo(values);
+      values.resize(component_after(r).size());
       choice = std::move(values);
     }
     return choice;
@@ -321,7 +321,7 @@ class Prover {
   }
 
   Bound<Int> bound_root(bool is_needed = false) {
-    if (stages_.empty()) lambda_ = relaxation_->lambda();
+    if (remainders_.empty()) lambda_ = relaxation_->lambda();
     Bound<Int> bound = bound_of(restricted_, *relaxation_, root_bound_, is_needed);
     work_ += sweep_work(weights_->entries());
     root_bound_ = std::max(root_bound_, bound.value);
@@ -347,7 +347,7 @@ class Prover {
       return;
     }
     if (may_presolve_ && removed * 20 > before) {
-      next_stage(domains_);
+      presolve_again(domains_);
       return;
     }
     if (!minimise_out(many_sweeps)) begin_tree();
@@ -355,10 +355,10 @@ class Prover {
 
   // --- Parts -------------------------------------------------------------------------------------
 
-  // The stage that fell apart is none of stages_: the parts are what comes after it.
-  void begin_parts(std::unique_ptr<Stage> stage, std::vector<Component<Int>> parts) {
+  // The remainder that fell apart is none of remainders_: the parts are what comes after it.
+  void begin_parts(std::unique_ptr<Remainder> remainder, std::vector<Component<Int>> parts) {
     phase_ = Phase::parts;
-    divided_ = std::move(stage);
+    divided_ = std::move(remainder);
     for (Component<Int>& part : parts) {
       std::vector<double> lambda = multipliers_of(part);
       parts_.push_back({std::move(part), std::move(lambda), nullptr, nullptr});
@@ -731,7 +731,7 @@ class Prover {
   Proof* proof_;
   Wide ceiling_;  // no choice costs more
   Phase phase_ = Phase::root;
-  std::vector<std::unique_ptr<Stage>> stages_;
+  std::vector<std::unique_ptr<Remainder>> remainders_;
   std::vector<double> lambda_;
   std::uint64_t nodes_ = 0;
   double work_ = 0;
@@ -747,7 +747,7 @@ class Prover {
   int sweeps_ = 0, last_look_ = 0;
 
   // Parts.
-  std::unique_ptr<Stage> divided_;
+  std::unique_ptr<Remainder> divided_;
   std::vector<Part> parts_;
   std::size_t part_ = 0;  // the one at hand
   Wide settled_ = 0;      // what those before it cost

@@ -59,6 +59,8 @@ class Search {
 
   // A choice to begin with.
   void offer(const Choice& choice) { incumbent_.offer(choice); }
+  // Ends the search once this much, scaled, is all that can be gained.
+  void allow_gap(double scaled) { allowed_gap_ = scaled; }
 
   Outcome run() {
     constexpr double alone = 4e7, sweeps = 100;
@@ -78,7 +80,12 @@ class Search {
  private:
   bool is_finished() {
     return prover_.is_done() || deadline_.is_over() || prover_.nodes() >= options_.node_limit ||
-           prover_.work() + explored_ >= options_.work_limit;
+           prover_.work() + explored_ >= options_.work_limit || is_near_enough();
+  }
+  bool is_near_enough() const {
+    if (allowed_gap_ <= 0) return false;
+    const auto gap = incumbent_.gap();
+    return gap && static_cast<double>(*gap) <= allowed_gap_;
   }
 
   // --- What is alike -----------------------------------------------------------------------------
@@ -229,6 +236,7 @@ class Search {
   Incumbent<Int> incumbent_;
   Prover<Int> prover_;
   double explored_ = 0;  // this thread's work apart from proving
+  double allowed_gap_ = 0;
 
   std::mutex mutex_;  // guards what follows
   std::vector<double> lambda_;

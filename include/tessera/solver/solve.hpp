@@ -6,6 +6,7 @@
 // that of evaluate.hpp, which shares nothing with the search.
 #pragma once
 #include <algorithm>
+#include <cmath>
 #include <concepts>
 #include <optional>
 #include <stdexcept>
@@ -85,6 +86,7 @@ class Solve {
                            outcomes_[c].nodes = so_far.nodes;
                            report(improved ? "incumbent" : "bound");
                          });
+      search.allow_gap(allowed_gap(c));
       if (starts_[c].size() == components_[c].size()) search.offer(starts_[c]);
       Outcome outcome = search.run();
       outcome.bound = std::max(outcome.bound, outcomes_[c].bound);
@@ -92,6 +94,20 @@ class Solve {
       // A component without an answer leaves the whole without one.
       if (!outcomes_[c].best && outcomes_[c].is_complete) reduced_.infeasible = true;
     }
+  }
+
+  // What a component may leave open, scaled: of what the whole may and those before it did not, an
+  // even share.
+  double allowed_gap(std::size_t c) const {
+    if (options_.gap_limit <= 0) return 0;
+    Wide bound = reduced_.constant, open = 0;
+    for (std::size_t i = 0; i < outcomes_.size(); ++i) {
+      bound += outcomes_[i].bound;
+      if (i < c && outcomes_[i].best)
+        open += std::max(Wide(0), outcomes_[i].cost - outcomes_[i].bound);
+    }
+    const double whole = options_.gap_limit * std::abs(static_cast<double>(bound));
+    return (whole - static_cast<double>(open)) / static_cast<double>(outcomes_.size() - c);
   }
 
   Wide unscaled_up(Wide scaled) const {  // rounded up

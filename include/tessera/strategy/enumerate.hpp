@@ -252,6 +252,7 @@ constexpr void for_each_strategy(const R& rule, const M& mesh, const EnumerateOp
   detail::visit_uses(rule, mesh, options, 0, Strategy(), visit);
 }
 
+// How many there are, and all of them.  @pre and time as above
 template<RuleLike R, MeshLike M>
 constexpr std::size_t count(const R& rule, const M& mesh, const EnumerateOptions& options = {}) {
   std::size_t result = 0;

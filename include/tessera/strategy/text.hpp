@@ -29,6 +29,8 @@ inline std::string finish_text(DynamicSharding computed, DynamicSharding handed_
 
 }  // namespace detail
 
+// "S0R x RS1 -> S0S1 (allreduce @ [2])": operands, results as they are handed on, and what finishes
+// a single result.  @pre the choice is one of the rule's
 template<graph::RuleLike R>
 std::string to_string(const R& rule, const Choice& choice) {
   const auto spell = [](DynamicSharding sharding) { return notation::alpa_text(sharding); };
