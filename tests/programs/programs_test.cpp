@@ -390,6 +390,15 @@ TEST_CASE("a model by name is planned like its text") {
   CHECK(line(again.out, "cost  ") == line(table.out, "cost  "));
 }
 
+TEST_CASE("fused attention is planned by name, without an op kept whole, and its plan is true") {
+  const Ran ran = run("tessera-plan",
+                      "--model gpt:layers=1,hidden=16,heads=2,seq=4,vocab=16,batch=8,"
+                      "attention=fused --mesh 2x4 --execute");
+  CHECK(ran.code == 0);
+  CHECK(ran.err.find("kept whole") == std::string::npos);
+  CHECK(ran.out.find("executed on 8 threads") != std::string::npos);
+}
+
 TEST_CASE("tessera-plan executes a plan: exit code 4 where it is not true") {
   const std::string step = "--model mlp:layers=2,width=16,classes=4,batch=8 --mesh 2x2";
   const Ran ran = run("tessera-plan", step + " --execute --seed 3");
