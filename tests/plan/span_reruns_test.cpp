@@ -68,8 +68,6 @@ class EveryRerun {
   struct Point {
     Cost time = 0;
     Extent saved = 0;
-
-    friend auto operator<=>(const Point&, const Point&) = default;
   };
 
   EveryRerun(const pipeline::SpanProgram& span, const SpanTaken& taken)
