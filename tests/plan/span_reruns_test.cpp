@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <compare>
 #include <cstdint>
 #include <optional>
 #include <random>
