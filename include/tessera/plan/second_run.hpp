@@ -167,7 +167,7 @@ namespace detail {
 class RerunWriter {
  public:
   RerunWriter(const graph::Graph& graph, const SecondRuns& runs, const std::vector<char>& chosen)
-      : graph_(graph), runs_(runs), chosen_(chosen) {
+      : graph_(graph), runs_(runs) {
     for (graph::OpId id = 0; id < graph.op_count(); ++id) names_.insert(graph.op(id).name);
     second_at_.resize(graph.op_count());
     for (graph::OpId id = 0; id < graph.op_count(); ++id)
@@ -208,7 +208,6 @@ class RerunWriter {
 
   const graph::Graph& graph_;
   const SecondRuns& runs_;
-  const std::vector<char>& chosen_;
   std::unordered_set<std::string> names_;
   std::vector<std::vector<graph::OpId>> second_at_;  // by op: what runs again in front of it
   RerunProgram result_;
