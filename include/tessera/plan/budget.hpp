@@ -206,7 +206,7 @@ class BufferBudget {
     std::uint64_t nodes = 0;
     for (bool is_trial = problem.usage_limit && std::isfinite(options.time_limit);;) {
       solver::Options round = options;
-      round.time_limit = std::max(0.0, options.time_limit - deadline.seconds());
+      round.time_limit = deadline.seconds_left();
       if (is_trial) round.time_limit /= 4;
       round.start = with_buffers(best.has_assignment() ? best.assignment : options.start);
       const bool is_of_tensors = nodes_.empty();

@@ -137,7 +137,7 @@ class Planner {
   solver::Options rest_of_options() const {
     solver::Options options = options_.solver;
     const double before = deadline_.seconds();
-    options.time_limit = std::max(0.0, options.time_limit - before);
+    options.time_limit = deadline_.seconds_left();
     options.presolve = options.presolve && options_.prune;
     if (options_.solver.on_progress)
       options.on_progress = [this, before](solver::Progress progress) {
@@ -288,7 +288,7 @@ Plan plan_within(const graph::Graph& graph, const M& mesh, const Model& model,
   if (fits && solver::is_near_enough(ample.cost, ample.lower_bound, options.solver.gap_limit))
     return ample;
   Options rest = options;
-  rest.solver.time_limit = std::max(0.0, options.solver.time_limit - deadline.seconds());
+  rest.solver.time_limit = deadline.seconds_left();
   Plan plan = Planner<Model, M>(graph, mesh, model, rest).run();
   const bool is_better = fits && (!plan.has_ops() || ample.cost < plan.cost);
   plan.lower_bound = std::max(plan.lower_bound, ample.lower_bound);

@@ -2,6 +2,7 @@
 //
 // What a caller asks of the solver, and what it answers.
 #pragma once
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cmath>
@@ -118,6 +119,8 @@ class Deadline {
   void end() const noexcept { ended_.cancel(); }
 
   double seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
+  // Of the time limit: what may be given to a solve that is a part of the work.
+  double seconds_left() const { return std::max(0.0, limit_ - seconds()); }
   bool is_over() const {
     return ended_.is_cancelled() || cancellation_.is_cancelled() || seconds() >= limit_;
   }
