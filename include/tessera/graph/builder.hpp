@@ -126,11 +126,11 @@ class Builder {
     if (parameter.type() != next.type())
       throw std::invalid_argument("update: " + to_string(parameter.type()) + " can not become " +
                                   to_string(next.type()));
-    for (const Alias& alias : graph_.aliases)
-      if (alias.parameter == parameter.value().op)
-        throw std::invalid_argument("update: parameter '" + graph_.op(alias.parameter).name +
-                                    "' is updated already");
+    if (updated_.contains(parameter.value().op))
+      throw std::invalid_argument("update: parameter '" + graph_.op(parameter.value().op).name +
+                                  "' is updated already");
     output(next);
+    updated_.insert(parameter.value().op);
     graph_.aliases.push_back({parameter.value().op, next.value()});
   }
 
@@ -186,6 +186,7 @@ class Builder {
   std::vector<Scalar> scalars_;
   std::set<std::pair<OpId, std::size_t>> detached_uses_;  // op and operand
   std::unordered_set<std::string> names_;                 // of all ops
+  std::set<OpId> updated_;                                // parameters that an output replaces
 };
 
 inline TensorType Tensor::type() const { return builder_->graph().type_of(value_); }

@@ -159,8 +159,9 @@ T meaning_of(const Setting& setting, const Word<T> (&words)[N]) {
 }
 
 inline Extent number_of(const Setting& setting) {
-  // Products of a few sizes must fit in 64 bits; beyond this no network of today comes near.
-  constexpr Extent largest = 100'000'000;
+  // Products of a few sizes must fit in 64 bits, and what the ops of all layers take, in memory;
+  // beyond this no network of today comes near.
+  const Extent largest = setting.key == "layers" ? 1'000 : 100'000'000;
   Extent value = 0;
   const char* const last = setting.value.data() + setting.value.size();
   const auto [end, error] = std::from_chars(setting.value.data(), last, value);
