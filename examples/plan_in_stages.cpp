@@ -118,11 +118,10 @@ std::string with_batch(const std::string& model, Extent batch) {
 Staged best_of_sizes(const Arguments& arguments, const cost::Cluster& cluster, Extent global_batch,
                      plan::PipelineOptions options) {
   const solver::Deadline deadline(options.pricing.solver);  // of all sizes together
-  const double limit = options.pricing.solver.time_limit;
   std::optional<Staged> best;
   for (Extent size = 1, worse = 0; size <= global_batch && worse < 2; size *= 2) {
     if (global_batch % size != 0 || (best && deadline.is_over())) break;
-    options.pricing.solver.time_limit = std::max(0.0, limit - deadline.seconds());
+    options.pricing.solver.time_limit = deadline.seconds_left();
     options.microbatches = global_batch / size;
     Staged next = staged(arguments, cluster, with_batch(arguments.model, size), options);
     const bool is_better =

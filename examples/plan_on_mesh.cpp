@@ -142,7 +142,7 @@ ExitCode plan_with(const Arguments& arguments, const DynamicMesh& mesh, const Mo
   if (is_share(arguments.memory_budget)) {
     const solver::Deadline deadline(options.solver);
     options.memory_budget = budget_of(arguments, program.graph, mesh, model, options);
-    options.solver.time_limit = std::max(0.0, options.solver.time_limit - deadline.seconds());
+    options.solver.time_limit = deadline.seconds_left();
   }
   const plan::RecomputingPlan step =
       plan_or_blame(module, program, mesh, model, options, recompute_of(arguments));

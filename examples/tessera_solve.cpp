@@ -159,7 +159,7 @@ ExitCode run(const Arguments& arguments) {
 
   // Something must be left for undoing presolve and printing.
   const double reserve = std::min(0.2, 0.05 * seconds);
-  options.time_limit = std::max(0.0, seconds - clock.seconds() - reserve);
+  options.time_limit = std::max(0.0, clock.seconds_left() - reserve);
   options.on_progress = [&](const solver::Progress& progress) { log(report::log_line(progress)); };
   std::string certificate;
   if (!arguments.certificate.empty())

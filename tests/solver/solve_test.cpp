@@ -238,6 +238,31 @@ TEST_CASE("property: the gap limit ends a search once all parts together are nea
   CHECK(nodes < exact_nodes);
 }
 
+TEST_CASE("an answer tells what room is worth, and another search begins with that") {
+  // Node i saves i + 1 by using ten, and there is room for half of them: the last one to have some
+  // saves about 50.
+  constexpr NodeId nodes = 100;
+  Problem problem;
+  for (NodeId v = 0; v < nodes; ++v) {
+    const Cost costs[] = {0, static_cast<Cost>(v) + 1};
+    const Usage usages[] = {10, 0};
+    problem.add_node(costs, usages, {3, 7});
+  }
+  problem.usage_limit = 10 * nodes / 2;
+  Options options;
+  options.presolve = false;
+  const Result result = solve(problem, options);
+  REQUIRE(result.status == Status::optimal);
+  REQUIRE(result.usage_prices.size() == 1);
+  CHECK(result.usage_prices[0].time == 3);
+  CHECK(result.usage_prices[0].price == doctest::Approx(5).epsilon(0.1));
+  options.usage_prices = result.usage_prices;
+  options.start.assign(nodes, 0);  // all of them: twice as much as there is room for
+  const Result again = solve(problem, options);
+  CHECK(again.status == Status::optimal);
+  CHECK(again.cost == result.cost);
+}
+
 TEST_CASE("cancelling from another thread ends the solve") {
   const Problem problem = hard_problem();
   Options options;

@@ -6,9 +6,9 @@
 // its ends.  So a buffer becomes a node of its own, which follows those two: it has a strategy for
 // each number of bytes that one end's sharding can make it take, and the other end's allows only
 // those that are enough.  There are more buffers than anything else in a program, and few of them
-// matter: a problem is solved without any, then again with those at the moments when the answer
-// would have held too much, until it does not.  Each of these problems allows all that the next one
-// does.  So their lower bounds hold, and an answer that fits is the cheapest that does.
+// matter: a problem is solved without any, then again with those that the answer had when it held
+// too much, until it does not.  Each of these problems allows all that the next one does.  So their
+// lower bounds hold, and an answer that fits is the cheapest that does.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -195,35 +195,36 @@ class BufferBudget {
     return !problem.usage_limit || peak(problem, assignment) <= *problem.usage_limit;
   }
 
-  // As solver::solve() does, but what is found fits with its buffers.  Where time is limited, a
-  // quarter of what is left at a time goes into finding out which of them matter.
+  // As solver::solve() does, but what is found fits with its buffers.  Which of them matter is
+  // found out by trials, which need not be exact; each begins where the last one left off.
+  // `ends_with_trials`: where some do, that is all that is wanted, and a plan that fits.
   //
   // A template for the reason that solver::solve() is.
   template<std::same_as<solver::Problem> P>
-  solver::Result solve(const P& problem, const solver::Options& options) {
+  solver::Result solve(const P& problem, const solver::Options& options,
+                       bool ends_with_trials = false) {
     const solver::Deadline deadline(options);
     solver::Result best;
+    solver::Options round = options;
     std::uint64_t nodes = 0;
-    for (bool is_trial = problem.usage_limit && std::isfinite(options.time_limit);;) {
-      solver::Options round = options;
-      round.time_limit = std::max(0.0, options.time_limit - deadline.seconds());
-      if (is_trial) round.time_limit /= 4;
-      round.start = with_buffers(best.has_assignment() ? best.assignment : options.start);
+    for (bool is_trial = problem.usage_limit.has_value();;) {
+      set_limits(round, options, deadline, is_trial);
       const bool is_of_tensors = nodes_.empty();
-      solver::Result found = is_of_tensors ? solver::solve(problem, round)
-                                           : solver::solve(with_buffers(problem), round);
+      solver::Result found = solve_with_buffers(problem, round);
       if (is_of_tensors) bound_of_tensors_ = std::max(bound_of_tensors_, found.lower_bound);
-      found.assignment.resize(found.has_assignment() ? problem.node_count() : 0);
       found.statistics.nodes = nodes += found.statistics.nodes;
       best.statistics = found.statistics;
       best.lower_bound = std::max(best.lower_bound, found.lower_bound);
+      if (!found.usage_prices.empty()) round.usage_prices = best.usage_prices = found.usage_prices;
       const bool fits = found.has_assignment() && keep_or_refine(problem, found, best);
       if (found.status == solver::Status::infeasible) best.status = found.status;
       const bool goes_on = found.has_assignment() ? !fits || is_trial : is_trial;
       const bool is_over = found.status == solver::Status::infeasible || deadline.is_over() ||
                            (fits && solver::is_near_enough(found, options)) || !goes_on;
-      if (is_over) break;
       is_trial = is_trial && found.has_assignment() && !fits;
+      if (is_over || (ends_with_trials && !is_trial && has_counted_buffers())) break;
+      if (found.has_assignment())
+        round.start = best.has_assignment() ? best.assignment : std::move(found.assignment);
     }
     if (best.has_assignment() && best.cost == best.lower_bound)
       best.status = solver::Status::optimal;
@@ -233,6 +234,12 @@ class BufferBudget {
   // What bounds every plan within the limit, were there no buffers; and whether some were counted.
   Wide bound_of_tensors() const noexcept { return bound_of_tensors_; }
   bool has_counted_buffers() const noexcept { return !nodes_.empty(); }
+
+  // Counts the buffers that another budget of the same program came to count, from the beginning.
+  void count_as(const BufferBudget& other) {
+    for (std::size_t u = 0; u < uses_.size(); ++u)
+      if (other.is_node_[u] != 0) count(u);
+  }
 
  private:
   using Tables = detail::BufferNodeTables;
@@ -268,6 +275,31 @@ class BufferBudget {
       buffers = cost::operand_buffers(tensor, given, wanted, use.owns);
     }
     return use.is_during ? buffers.during : buffers.after;
+  }
+
+  // --- Rounds ------------------------------------------------------------------------------------
+
+  // A trial is told from another one by a thousandth, and ends where that would take too long.
+  static constexpr double gap_of_trial = 1e-3, work_of_trial = 1e10;
+
+  static void set_limits(solver::Options& round, const solver::Options& options,
+                         const solver::Deadline& deadline, bool is_trial) {
+    round.time_limit = deadline.seconds_left() / (is_trial ? 4 : 1);
+    round.gap_limit = std::max(options.gap_limit, is_trial ? gap_of_trial : 0);
+    round.work_limit = std::min(options.work_limit,
+                                is_trial ? work_of_trial : std::numeric_limits<double>::infinity());
+  }
+
+  // An assignment of the problem, cheapest as far as buffers are counted.  `options.start` is one
+  // of the problem's, too.
+  solver::Result solve_with_buffers(const solver::Problem& problem,
+                                    const solver::Options& options) {
+    if (!problem.usage_limit) return solver::solve(problem, options);
+    solver::Options round = options;
+    round.start = with_buffers(options.start);
+    solver::Result found = solver::solve(with_buffers(problem), round);
+    found.assignment.resize(found.has_assignment() ? problem.node_count() : 0);
+    return found;
   }
 
   // --- Nodes -------------------------------------------------------------------------------------
@@ -348,7 +380,7 @@ class BufferBudget {
   }
 
   // Keeps what was found where it fits and is the cheapest so far; where it does not fit, makes
-  // nodes of all buffers at the moments when it does not.
+  // nodes of the buffers that it has at the moments when it does not.
   bool keep_or_refine(const solver::Problem& problem, const solver::Result& found,
                       solver::Result& best) {
     if (!problem.usage_limit) {
@@ -363,22 +395,22 @@ class BufferBudget {
       if (!best.has_assignment() || found.cost <= best.cost) keep(found, best);
       return true;
     }
-    bool is_new = false;
+    const std::size_t before = nodes_.size();
     for (std::size_t u = 0; u < uses_.size(); ++u) {
       const solver::Interval interval = uses_[u].interval;
-      if (is_node_[u] != 0 || interval.empty() ||
-          exceeded[static_cast<std::size_t>(interval.begin)] ==
-              exceeded[static_cast<std::size_t>(interval.end)])
-        continue;
-      is_node_[u] = 1;
-      std::shared_ptr<const Tables> tables = tables_of(uses_[u]);
-      if (tables->usages == std::vector<solver::Usage>{0}) continue;
-      nodes_.push_back({u, std::move(tables)});
-      is_new = true;
+      const bool matters = !interval.empty() &&
+                           exceeded[static_cast<std::size_t>(interval.begin)] !=
+                               exceeded[static_cast<std::size_t>(interval.end)];
+      if (is_node_[u] == 0 && matters && bytes_of(uses_[u], found.assignment) > 0) count(u);
     }
-    if (!is_new)
+    if (nodes_.size() == before)
       throw std::logic_error("a plan takes more than its problem says: this is a defect");
     return false;
+  }
+  void count(std::size_t u) {
+    is_node_[u] = 1;
+    std::shared_ptr<const Tables> tables = tables_of(uses_[u]);
+    if (tables->usages != std::vector<solver::Usage>{0}) nodes_.push_back({u, std::move(tables)});
   }
   static void keep(const solver::Result& found, solver::Result& best) {
     best.status = found.status;

@@ -137,7 +137,7 @@ class Planner {
   solver::Options rest_of_options() const {
     solver::Options options = options_.solver;
     const double before = deadline_.seconds();
-    options.time_limit = std::max(0.0, options.time_limit - before);
+    options.time_limit = deadline_.seconds_left();
     options.presolve = options.presolve && options_.prune;
     if (options_.solver.on_progress)
       options.on_progress = [this, before](solver::Progress progress) {
@@ -149,8 +149,10 @@ class Planner {
 
   void solve() {
     auto budget = budget_of_formulation();
-    solver::Result result = budget->solve(formulation_.problem, rest_of_options());
-    if (has_whole_budget() && options_.prune && budget->has_counted_buffers())
+    const bool may_lack = has_whole_budget() && options_.prune;
+    solver::Result result =
+        budget->solve(formulation_.problem, rest_of_options(), may_lack && may_widen());
+    if (may_lack && budget->has_counted_buffers())
       budget = solve_for_buffers(std::move(budget), result);
     if (result.has_assignment()) {
       solver::Assignment smaller = result.assignment;
@@ -182,7 +184,7 @@ class Planner {
   // with a bound that holds for all plans; the budget of its formulation is returned.
   std::unique_ptr<Budget> solve_for_buffers(std::unique_ptr<Budget> budget,
                                             solver::Result& result) {
-    const bool is_too_large = table_entries() > most_entries_to_widen;
+    const bool is_too_large = !may_widen();
     if (is_too_large && !result.has_assignment()) return budget;
     Formulation narrow = std::move(formulation_);
     solver::Result wide;
@@ -190,7 +192,9 @@ class Planner {
     if (!is_too_large && formulate_in_time(false)) {
       solver::Options options = rest_of_options();
       if (result.has_assignment()) options.start = found_again(narrow, result.assignment);
+      options.usage_prices = result.usage_prices;
       wide_budget = budget_of_formulation();
+      wide_budget->count_as(*budget);
       wide = wide_budget->solve(formulation_.problem, options);
       wide.statistics.nodes += result.statistics.nodes;
     }
@@ -212,13 +216,13 @@ class Planner {
   // Columns become about three times as wide, and tables as much on either side: 2^24 entries are
   // two gigabytes then.
   static constexpr std::size_t most_entries_to_widen = std::size_t{1} << 24U;
-  std::size_t table_entries() const {
+  bool may_widen() const {
     const solver::Problem& problem = formulation_.problem;
     std::set<solver::CostsId> seen;
     std::size_t entries = 0;
     for (solver::EdgeId e = 0; e < problem.edge_count(); ++e)
       if (seen.insert(problem.edge_costs_id(e)).second) entries += problem.edge_costs(e).size();
-    return entries;
+    return entries <= most_entries_to_widen;
   }
 
   // The same strategies in the formulation at hand; nothing where it lacks one.
@@ -288,7 +292,7 @@ Plan plan_within(const graph::Graph& graph, const M& mesh, const Model& model,
   if (fits && solver::is_near_enough(ample.cost, ample.lower_bound, options.solver.gap_limit))
     return ample;
   Options rest = options;
-  rest.solver.time_limit = std::max(0.0, options.solver.time_limit - deadline.seconds());
+  rest.solver.time_limit = deadline.seconds_left();
   Plan plan = Planner<Model, M>(graph, mesh, model, rest).run();
   const bool is_better = fits && (!plan.has_ops() || ample.cost < plan.cost);
   plan.lower_bound = std::max(plan.lower_bound, ample.lower_bound);

@@ -11,6 +11,7 @@
 // The space, and what is exact about it, is told in rerun_problem.hpp; what may run again, and
 // when, in second_run.hpp.  The more a budget leaves, the cheaper the plan.
 #pragma once
+#include <algorithm>
 #include <numeric>
 #include <utility>
 #include <vector>
@@ -112,13 +113,17 @@ class RecomputingPlanner : Planner<Model, M> {
     return formulate_rerun(graph_, formulation_, runs_, in_memory_, mode);
   }
 
-  // To keep all, or else to compute all again, is easier to decide, and a plan to begin with.
+  // To keep all, or else to compute all again, is easier to decide, and a plan to begin with, which
+  // need not be the cheapest of its kind.
+  static constexpr double gap_of_start = 1e-3, work_of_start = 1e10;
   solver::Assignment start_for(const RerunProblem& rerun) {
     if (mode_ != Recompute::automatic) return {};
     for (const Recompute easy : {Recompute::none, Recompute::full}) {
       const RerunProblem easier = formulated(easy);
       solver::Options options = this->rest_of_options();
       options.time_limit /= 4;
+      options.gap_limit = std::max(options.gap_limit, gap_of_start);
+      options.work_limit = std::min(options.work_limit, work_of_start);
       const solver::Result solved = budget_of(easier).solve(easier.problem, options);
       if (solved.has_assignment()) return moved(easier, solved.assignment, rerun);
     }

@@ -71,7 +71,7 @@ class LeastLimitFinder {
     solver::Options options;
     options.threads = options_.threads;
     options.cancellation = options_.cancellation;
-    options.time_limit = std::max(0.0, options_.time_limit - deadline_.seconds());
+    options.time_limit = deadline_.seconds_left();
     options.work_limit = work_of_trial;
     feasibility_.usage_limit = limit;
     solver::Result result = budget_.solve(feasibility_, options);

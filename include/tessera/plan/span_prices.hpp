@@ -338,7 +338,7 @@ class SpanPrices {
     request.solver = options_.solver;
     request.solver.threads = 1;
     request.solver.on_progress = nullptr;
-    request.solver.time_limit = std::max(0.0, options_.solver.time_limit - deadline_.seconds());
+    request.solver.time_limit = deadline_.seconds_left();
     request.solver.work_limit =
         std::min(options_.solver.work_limit, budget ? options_.budget_work : options_.problem_work);
     return request;

@@ -2,6 +2,7 @@
 //
 // What a caller asks of the solver, and what it answers.
 #pragma once
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cmath>
@@ -54,14 +55,23 @@ struct Progress {
   const char* event = "";  // "presolved", "incumbent", "bound", "finished"
 };
 
+// What a unit of usage is worth at a time: a multiplier, as bounds are made with.
+struct UsagePrice {
+  std::int64_t time = 0;
+  double price = 0;  // in units of cost
+};
+
 struct Options {
   double time_limit = std::numeric_limits<double>::infinity();  // seconds of wall clock
   int threads = 1;         // 1 and up; with 1, the same seed gives the same answer
   std::uint64_t seed = 0;  // breaks ties in the search
   bool presolve = true;    // off: the search sees the problem as it is (tests compare the two)
-  // An assignment to begin with, such as the answer to a similar problem.  Empty, or not feasible:
-  // none.
+  // An assignment to begin with, such as the answer to a similar problem.  One that uses too much
+  // is made to fit first, if that is soon done.  Empty, or forbidden: none.
   Assignment start;
+  // Multipliers to begin with, such as those of a similar problem's answer; times ascend.  They
+  // guide the search and prove nothing: any will do.
+  std::vector<UsagePrice> usage_prices;
   std::uint64_t node_limit = std::numeric_limits<std::uint64_t>::max();
   // Kernel operations, of the search of a component by its first thread; 10^9 take a second or so.
   // Unlike time, they end the same search at the same place on every machine.
@@ -88,6 +98,9 @@ struct Result {
   Assignment assignment;  // meaningful when optimal or feasible
   Wide cost = 0;          // of the assignment
   Wide lower_bound = 0;   // <= the cost of every assignment; equal to cost exactly when optimal
+  // Where usage is short, and what more of it would save there, by the relaxation that gave the
+  // bound; times ascend.
+  std::vector<UsagePrice> usage_prices;
   Statistics statistics;
 
   bool has_assignment() const noexcept {
@@ -118,6 +131,8 @@ class Deadline {
   void end() const noexcept { ended_.cancel(); }
 
   double seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
+  // Of the time limit: what may be given to a solve that is a part of the work.
+  double seconds_left() const { return std::max(0.0, limit_ - seconds()); }
   bool is_over() const {
     return ended_.is_cancelled() || cancellation_.is_cancelled() || seconds() >= limit_;
   }

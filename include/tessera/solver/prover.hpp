@@ -66,6 +66,15 @@ class Prover {
     begin_root(std::move(domains));
   }
 
+  // Multipliers to begin with, by row of the component it was given.
+  void begin_with(std::vector<double> lambda) {
+    if (phase_ != Phase::root) return;
+    constexpr int sweeps = 48;
+    relaxation_->start_from(std::move(lambda), restart_step);
+    relaxation_->approach(sweeps, [this] { return deadline_.is_over(); });
+    work_ += sweeps * sweep_work(weights_->entries());
+  }
+
   // Whether nothing cheaper than the incumbent exists.
   bool is_done() const noexcept { return phase_ == Phase::done; }
   std::uint64_t nodes() const noexcept { return nodes_; }

@@ -83,15 +83,20 @@ inline std::vector<Value> combinations_in(const Problem& problem, const Assignme
   return values;
 }
 
-// Rows: the points where some interval begins, which is where usage can be largest.
-template<class Int>
-void add_rows(Reduced<Int>& reduced, const Problem& problem) {
-  if (!problem.usage_limit) return;
+// When the rows are: at the points where some interval begins, which is where usage can be largest.
+inline std::vector<std::int64_t> row_times(const Problem& problem) {
   std::vector<std::int64_t> begins;
   for (NodeId v = 0; v < problem.node_count(); ++v)
     if (!problem.interval(v).empty()) begins.push_back(problem.interval(v).begin);
   std::sort(begins.begin(), begins.end());
   begins.erase(std::unique(begins.begin(), begins.end()), begins.end());
+  return begins;
+}
+
+template<class Int>
+void add_rows(Reduced<Int>& reduced, const Problem& problem) {
+  if (!problem.usage_limit) return;
+  const std::vector<std::int64_t> begins = row_times(problem);
   const auto row_at = [&](std::int64_t time) {  // the first row that begins at or after `time`
     return static_cast<std::uint32_t>(std::lower_bound(begins.begin(), begins.end(), time) -
                                       begins.begin());

@@ -82,14 +82,23 @@ class Relaxation {
     is_converged_ = false;
   }
 
+  // Sweeps with the multipliers as they are, until `stop()` says so: messages that suit them.
+  template<class Stop>
+  void approach(int sweeps, Stop&& stop) {
+    begin_momentum();
+    for (int i = 0; i < sweeps && !stop(); ++i) {
+      push_messages();
+      count_rising(sweep() - refund());
+    }
+  }
+
   // One sweep and one step of the multipliers.  `target` is an incumbent's cost, or infinity.
   // O(entries of all tables + usages).  Returns the bound that the sweep found.
   double ascend(double target) {
     const bool has_rows = !component_.capacity.empty();
     if (moves_only_messages_) push_messages();
     const double bound = sweep(true) - refund();
-    rising_ = bound < last_bound_ ? 0 : rising_ + 1;
-    last_bound_ = bound;
+    count_rising(bound);
     const double goal = goal_for(target, bound);
     if (bound > best_) {
       best_ = bound;
@@ -307,6 +316,10 @@ class Relaxation {
     forward_last_ = forward_;
     backward_last_ = backward_;
     rising_ = 0;
+  }
+  void count_rising(double bound) {
+    rising_ = bound < last_bound_ ? 0 : rising_ + 1;
+    last_bound_ = bound;
   }
 
   // What v uses when it takes a soft minimum of its beliefs.

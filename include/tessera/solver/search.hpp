@@ -22,11 +22,14 @@
 
 #include "tessera/solver/alike.hpp"
 #include "tessera/solver/explorer.hpp"
+#include "tessera/solver/improver.hpp"
 #include "tessera/solver/incumbent.hpp"
 #include "tessera/solver/options.hpp"
 #include "tessera/solver/presolve.hpp"
 #include "tessera/solver/prover.hpp"
 #include "tessera/solver/reduce.hpp"
+#include "tessera/solver/standing.hpp"
+#include "tessera/solver/weights.hpp"
 
 namespace tessera::solver {
 
@@ -57,15 +60,31 @@ class Search {
             [this](const Incumbent<Int>& incumbent, bool is_new) { pass_on(incumbent, is_new); }),
         prover_(component, incumbent_, deadline_, options.seed, options.presolve, proof) {}
 
-  // A choice to begin with.
-  void offer(const Choice& choice) { incumbent_.offer(choice); }
-  // Ends the search once this much, scaled, is all that can be gained.
-  void allow_gap(double scaled) { allowed_gap_ = scaled; }
+  // Multipliers to begin with, by row, and a choice, if there is one.
+  // @pre the choice takes no forbidden pair
+  void begin_with(std::vector<double> lambda, Choice choice) {
+    const auto is_priced = [](double price) { return price > 0; };
+    if (std::any_of(lambda.begin(), lambda.end(), is_priced)) prover_.begin_with(lambda);
+    if (choice.empty()) return;
+    if (!Standing<Int>::is_within(component_, choice)) {
+      const Weights<Int> weights(component_);
+      Improver<Int> improver(weights, options_.seed);
+      const auto stop = [this] { return deadline_.is_over(); };
+      if (!improver.repair(choice, std::move(lambda), stop)) return;
+    }
+    incumbent_.offer(choice);
+  }
+  // Ends the search once no more, scaled, can be gained than is allowed at such a bound.
+  void allow_gap(std::function<double(Wide bound)> allowed) { allowed_gap_ = std::move(allowed); }
+
+  // The multipliers of the best bound, by row.
+  const std::vector<double>& lambda() const noexcept { return prover_.lambda(); }
 
   Outcome run() {
     constexpr double alone = 4e7, sweeps = 100;
     // With a good assignment at hand, sweeps exclude most values, and leave less to explore.
-    const double first = choose_alike() ? sweeps * sweep_work(entries_of(component_)) : 0;
+    const bool has_good = incumbent_.cost() || choose_alike();
+    const double first = has_good ? sweeps * sweep_work(entries_of(component_)) : 0;
     // Without rows the root's sweeps converge soon, and leave little to explore.
     const bool is_short = component_.capacity.empty();
     while (!is_finished() && (prover_.work() < alone ||
@@ -83,9 +102,9 @@ class Search {
            prover_.work() + explored_ >= options_.work_limit || is_near_enough();
   }
   bool is_near_enough() const {
-    if (allowed_gap_ <= 0) return false;
+    if (!allowed_gap_) return false;
     const auto gap = incumbent_.gap();
-    return gap && static_cast<double>(*gap) <= allowed_gap_;
+    return gap && static_cast<double>(*gap) <= allowed_gap_(incumbent_.bound());
   }
 
   // --- What is alike -----------------------------------------------------------------------------
@@ -236,7 +255,7 @@ class Search {
   Incumbent<Int> incumbent_;
   Prover<Int> prover_;
   double explored_ = 0;  // this thread's work apart from proving
-  double allowed_gap_ = 0;
+  std::function<double(Wide)> allowed_gap_;
 
   std::mutex mutex_;  // guards what follows
   std::vector<double> lambda_;

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <concepts>
+#include <map>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -35,6 +36,7 @@ class Solve {
       proof_.emplace(options_.on_proof);
       (proof_->step("certificate 1 scale") << shift_).end();
     }
+    row_times_ = detail::row_times(problem_);
     reduced_ = make_reduced<Int>(problem_, shift_);
     reduced_.proof = proof();
     if (options_.presolve && !reduced_.infeasible) Presolve<Int>(reduced_, deadline_).run();
@@ -57,7 +59,7 @@ class Solve {
   // An assignment to begin with, as far as presolve has left it.
   void begin_with(const Assignment& start) {
     starts_.resize(components_.size());
-    if (start.size() != problem_.node_count() || !evaluate(problem_, start).is_feasible()) return;
+    if (start.size() != problem_.node_count() || evaluate(problem_, start).forbidden > 0) return;
     std::vector<Value> values(start.begin(), start.end());
     for (const std::uint32_t combination : combinations_in(problem_, start))
       values.push_back(combination);
@@ -86,9 +88,11 @@ class Solve {
                            outcomes_[c].nodes = so_far.nodes;
                            report(improved ? "incumbent" : "bound");
                          });
-      search.allow_gap(allowed_gap(c));
-      if (starts_[c].size() == components_[c].size()) search.offer(starts_[c]);
+      if (options_.gap_limit > 0)
+        search.allow_gap([this, c](Wide bound) { return allowed_gap(c, bound); });
+      search.begin_with(multipliers_of(components_[c]), starts_[c]);
       Outcome outcome = search.run();
+      add_prices(components_[c], search.lambda());
       outcome.bound = std::max(outcome.bound, outcomes_[c].bound);
       outcomes_[c] = std::move(outcome);
       // A component without an answer leaves the whole without one.
@@ -96,13 +100,28 @@ class Solve {
     }
   }
 
-  // What a component may leave open, scaled: of what the whole may and those before it did not, an
-  // even share.
-  double allowed_gap(std::size_t c) const {
-    if (options_.gap_limit <= 0) return 0;
+  // The prices to begin with, each at the last of a component's rows before it.
+  std::vector<double> multipliers_of(const Component<Int>& component) const {
+    std::vector<double> lambda(component.row_name.size(), 0);
+    std::size_t row = 0;
+    for (const UsagePrice& at : options_.usage_prices) {
+      while (row < lambda.size() && row_times_[component.row_name[row]] <= at.time) ++row;
+      if (row > 0) lambda[row - 1] += std::ldexp(std::max(at.price, 0.0), shift_);
+    }
+    return lambda;
+  }
+  void add_prices(const Component<Int>& component, const std::vector<double>& lambda) {
+    for (std::size_t row = 0; row < lambda.size(); ++row)
+      if (lambda[row] > 0)
+        prices_[row_times_[component.row_name[row]]] += std::ldexp(lambda[row], -shift_);
+  }
+
+  // What a component with this bound may leave open, scaled: of what the whole may and those before
+  // it did not, an even share.
+  double allowed_gap(std::size_t c, Wide bound_of_it) const {
     Wide bound = reduced_.constant, open = 0;
     for (std::size_t i = 0; i < outcomes_.size(); ++i) {
-      bound += outcomes_[i].bound;
+      bound += i == c ? bound_of_it : outcomes_[i].bound;
       if (i < c && outcomes_[i].best)
         open += std::max(Wide(0), outcomes_[i].cost - outcomes_[i].bound);
     }
@@ -149,6 +168,7 @@ class Solve {
       return result;
     }
     result.lower_bound = lower_bound();
+    for (const auto& [time, price] : prices_) result.usage_prices.push_back({time, price});
     bool has_all = true, is_complete = true;
     for (const Outcome& outcome : outcomes_) {
       has_all = has_all && outcome.best.has_value();
@@ -197,7 +217,9 @@ class Solve {
   Reduced<Int> reduced_;
   std::vector<Component<Int>> components_;
   std::vector<Outcome> outcomes_;
-  std::vector<Choice> starts_;
+  std::vector<Choice> starts_;             // by component; empty: none
+  std::vector<std::int64_t> row_times_;    // by a row's first number
+  std::map<std::int64_t, double> prices_;  // unscaled, by time
 };
 
 }  // namespace detail
