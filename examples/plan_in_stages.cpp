@@ -60,7 +60,8 @@ pipeline::Layers layers_of(const Arguments& arguments, const graph::Graph& graph
 // Nothing: whichever takes least.
 std::optional<pipeline::ScheduleKind> schedule_of(const Arguments& arguments) {
   using Kind = pipeline::ScheduleKind;
-  for (const Kind kind : {Kind::gpipe, Kind::one_f_one_b, Kind::interleaved, Kind::zero_bubble})
+  for (const Kind kind : {Kind::gpipe, Kind::one_f_one_b, Kind::eager_one_f_one_b,
+                          Kind::interleaved, Kind::zero_bubble})
     if (arguments.schedule == pipeline::to_string(kind)) return kind;
   return std::nullopt;
 }

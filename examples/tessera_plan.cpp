@@ -113,9 +113,10 @@ void describe_pipeline(CLI::App& app, Arguments& arguments) {
       "worse.  MODEL is one microbatch, so there it must be a number")
       ->capture_default_str();
   add("--schedule", arguments.schedule,
-      "1f1b, gpipe, zero-bubble (the backward pass in two), interleaved (equal stages, each with "
-      "several chunks of the layers), or auto: whichever takes least")
-      ->check(CLI::IsMember({"1f1b", "gpipe", "zero-bubble", "interleaved", "auto"}))
+      "1f1b, eager-1f1b (more microbatches in flight, which hide transfers between stages), gpipe, "
+      "zero-bubble (the backward pass in two), interleaved (equal stages, each with several chunks "
+      "of the layers), or auto: whichever takes least")
+      ->check(CLI::IsMember({"1f1b", "eager-1f1b", "gpipe", "zero-bubble", "interleaved", "auto"}))
       ->capture_default_str();
   add("--layers", arguments.layers,
       "cut the program into so many layers of about the same work, or where the program says, by "

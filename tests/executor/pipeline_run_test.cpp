@@ -122,6 +122,8 @@ TEST_CASE("a step on stages is the step of its microbatches on one device") {
        {},
        "alpa-p3.16xlarge:16"},
       {"gpt:layers=4,hidden=8,heads=2,seq=4,vocab=12,batch=4,precision=f32", 4, 4, interleaved},
+      {"gpt:layers=4,hidden=8,heads=2,seq=4,vocab=12,batch=4,precision=f32", 6, 4,
+       eager_one_f_one_b},
       {"mlp:layers=8,width=12,classes=5,batch=8", 4, 4, interleaved},
       {"gpt:layers=4,hidden=8,heads=2,seq=4,vocab=12,batch=4,precision=f32", 5, 2, zero_bubble},
       {"moe:layers=2,hidden=8,heads=2,seq=4,vocab=8,batch=4,precision=f32", 3, 4, zero_bubble},

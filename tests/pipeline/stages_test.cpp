@@ -210,6 +210,10 @@ TEST_CASE("memory limits count the microbatches that a schedule keeps in flight"
   CHECK(most_successors(memory, 89, ScheduleKind::one_f_one_b, many) == 2);
   CHECK(most_successors(memory, 90, ScheduleKind::one_f_one_b, few) == any_successors);
   CHECK(most_successors(memory, 89, ScheduleKind::one_f_one_b, few) == 2);
+  CHECK(most_successors(memory, 30, ScheduleKind::eager_one_f_one_b, many) == 0);
+  CHECK(most_successors(memory, 69, ScheduleKind::eager_one_f_one_b, many) == 0);
+  CHECK(most_successors(memory, 70, ScheduleKind::eager_one_f_one_b, many) == 1);
+  CHECK(most_successors(memory, 90, ScheduleKind::eager_one_f_one_b, few) == any_successors);
   CHECK(most_successors(memory, 89, ScheduleKind::gpipe, few) == -1);
   CHECK(most_successors(memory, 90, ScheduleKind::gpipe, few) == any_successors);
   CHECK(most_successors({.fixed = 10}, 10, ScheduleKind::one_f_one_b, many) == any_successors);

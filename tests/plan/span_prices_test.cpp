@@ -24,6 +24,7 @@ namespace {
 
 using namespace tessera;
 using plan::PipelineOptions, plan::PipelinePlan, plan::PipelineStatus, plan::SpanPrice;
+using Kind = pipeline::ScheduleKind;
 
 // Layers of one product each, and no transformer: few strategies, solved in no time.
 graph::Graph chain(Extent layers, Extent batch, Extent width) {
@@ -181,7 +182,7 @@ TEST_CASE("the plan behind a price is the one that was priced") {
 struct Question {
   std::int64_t microbatches = 1;
   Extent memory = 0;
-  bool is_zero_bubble = false;
+  Kind schedule = Kind::one_f_one_b;  // or eager, or zero-bubble
   pipeline::Submeshes submeshes{{1, 1}, {1, 2}};
 };
 
@@ -191,7 +192,7 @@ struct Question {
 class EveryChoice {
  public:
   EveryChoice(const Case& c, const Question& question)
-      : is_zero_bubble_(question.is_zero_bubble),
+      : schedule_(question.schedule),
         case_(c),
         program_(c.graph, c.layers),
         hosts_(plan::hosts_of(c.cluster)),
@@ -240,11 +241,19 @@ class EveryChoice {
       const Station& s = stations[i];
       const auto after = static_cast<std::int64_t>(stations.size() - 1 - i);
       const auto count = static_cast<std::int64_t>(stations.size());
-      const std::int64_t held = std::min(microbatches_, is_zero_bubble_ ? count : after + 1);
+      const std::int64_t held = std::min(microbatches_, schedule_ == Kind::zero_bubble ? count
+                                                        : schedule_ == Kind::one_f_one_b
+                                                            ? after + 1
+                                                            : 2 * after + 1);
       if (s.memory.fixed + Wide(s.memory.per_microbatch) * held > memory_) return;
-      const Cost overlap = is_zero_bubble_ ? std::min(s.time, 2 * s.weights) : 0;
+      const Cost overlap = schedule_ == Kind::zero_bubble ? std::min(s.time, 2 * s.weights) : 0;
+      // Under 1F1B both stages wait for what is on its way, under the zero-bubble schedule the
+      // weights' half is there to be done; and the eager one does not wait.
+      const Cost wait = schedule_ == Kind::one_f_one_b   ? s.receive
+                        : schedule_ == Kind::zero_bubble ? std::max<Cost>(0, s.receive - s.weights)
+                                                         : 0;
       latency += s.time + s.receive - overlap;
-      period = std::max({period, s.time, s.receive});
+      period = std::max({period, s.time + wait, s.receive});
       per_step = std::max(per_step, s.per_step + overlap);
     }
     const Wide total = latency + Wide(microbatches_ - 1) * period + per_step;
@@ -308,7 +317,7 @@ class EveryChoice {
     }
   }
 
-  bool is_zero_bubble_;
+  Kind schedule_;
   const Case& case_;
   pipeline::LayeredProgram program_;
   pipeline::Submesh hosts_;
@@ -323,14 +332,14 @@ class EveryChoice {
 PipelinePlan check_best(const Case& c, const Question& question) {
   CAPTURE(question.microbatches);
   CAPTURE(question.memory);
-  CAPTURE(question.is_zero_bubble);
+  CAPTURE(std::string(pipeline::to_string(question.schedule)));
   PipelineOptions options;
   options.microbatches = question.microbatches;
   options.memory_budget = question.memory;
   options.pricing.whole_spans = true;
   options.pricing.budget_work = 6e10;
   options.submeshes = question.submeshes;
-  if (question.is_zero_bubble) options.schedule = pipeline::ScheduleKind::zero_bubble;
+  options.schedule = question.schedule;
   PipelinePlan found = plan::plan_pipeline(c.graph, c.layers, c.cluster, options);
   const std::optional<Wide> best = EveryChoice(c, question).run();
   CHECK(found.has_stages() == best.has_value());
@@ -354,13 +363,15 @@ TEST_CASE("stages are the best of all there are, within memory") {
     for (const pipeline::Crossing& crossing : program.span(layer, layer).sent)
       CHECK(crossing.part != pipeline::OpPart::update);
   bool any_infeasible = false, any_pipeline = false, any_within = false;
-  std::vector<Question> questions{{32, 100'000'000, false},
-                                  {32, 100'000'000, true},
-                                  {1, 400'000, false},
-                                  {2, 1'200'000, true},
-                                  {2, 1'000'000, true}};
+  std::vector<Question> questions{{32, 100'000'000},
+                                  {32, 100'000'000, Kind::zero_bubble},
+                                  {32, 100'000'000, Kind::eager_one_f_one_b},
+                                  {1, 400'000},
+                                  {2, 1'200'000, Kind::zero_bubble},
+                                  {2, 1'000'000, Kind::zero_bubble},
+                                  {2, 1'000'000, Kind::eager_one_f_one_b}};
   for (const Extent memory : {1'400'000, 1'200'000, 1'000'000, 850'000, 700'000})
-    questions.push_back({2, memory, false});
+    questions.push_back({2, memory});
   for (const Question& question : questions) {
     const PipelinePlan found = check_best(c, question);
     any_infeasible = any_infeasible || !found.has_stages();
@@ -378,7 +389,7 @@ TEST_CASE("stages of one device are the best of all there are, and recompute for
   const Case c(chain(4, 512, 64), "alpa-p3.16xlarge:2");
   std::vector<std::size_t> recomputing;
   for (const Extent memory : {900'000, 800'000, 700'000, 600'000}) {
-    const PipelinePlan found = check_best(c, {32, memory, false, {{1, 1}}});
+    const PipelinePlan found = check_best(c, {32, memory, Kind::one_f_one_b, {{1, 1}}});
     recomputing.push_back(static_cast<std::size_t>(
         std::count_if(found.stages.begin(), found.stages.end(),
                       [](const plan::PlannedStage& stage) { return stage.again > 0; })));
@@ -389,12 +400,12 @@ TEST_CASE("stages of one device are the best of all there are, and recompute for
 // Equal layers, free transfers: what stages are chosen by is what their schedule takes.
 TEST_CASE("each schedule's stages fit as it holds them, and the fastest is the one for auto") {
   const Case c(chain(8, 16, 512), "alpa-p3.16xlarge:4");
-  using Kind = pipeline::ScheduleKind;
   PipelineOptions options;
   options.microbatches = 8;
   options.submeshes = {{1, 1}};
   Cost least = infinite;
-  for (const Kind kind : {Kind::gpipe, Kind::one_f_one_b, Kind::zero_bubble, Kind::interleaved}) {
+  for (const Kind kind : {Kind::gpipe, Kind::one_f_one_b, Kind::eager_one_f_one_b,
+                          Kind::zero_bubble, Kind::interleaved}) {
     CAPTURE(std::string(pipeline::to_string(kind)));
     options.schedule = kind;
     for (const Extent memory : {Extent{100'000'000}, Extent{6'000'000}}) {
@@ -416,6 +427,7 @@ TEST_CASE("each schedule's stages fit as it holds them, and the fastest is the o
         CHECK(stage.bytes <= memory);
         if (kind == Kind::gpipe) CHECK(stage.in_flight == 8);
         if (kind == Kind::one_f_one_b) CHECK(stage.in_flight == 4 - static_cast<int>(i));
+        if (kind == Kind::eager_one_f_one_b) CHECK(stage.in_flight == 7 - 2 * static_cast<int>(i));
         if (kind == Kind::zero_bubble) CHECK(stage.in_flight == 4);
       }
       CHECK(next == 8);
@@ -492,7 +504,6 @@ TEST_CASE("progress is told view by view, and a cancelled pipeline has what ther
   options.pricing.on_progress = [&](const plan::PricingProgress&) {
     options.pricing.solver.cancellation.cancel();
   };
-  using Kind = pipeline::ScheduleKind;
   for (const Kind kind : {Kind::one_f_one_b, Kind::gpipe, Kind::zero_bubble}) {
     CAPTURE(std::string(pipeline::to_string(kind)));
     options.schedule = kind;

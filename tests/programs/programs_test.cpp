@@ -185,7 +185,7 @@ TEST_CASE("tessera-plan cuts a program into stages") {
   CHECK(gpipe.code == 0);
   CHECK(gpipe.out.find("as gpipe plays") != std::string::npos);
   CHECK(gpipe.err.find("views") != std::string::npos);
-  for (const std::string kind : {"zero-bubble", "interleaved"})
+  for (const std::string kind : {"eager-1f1b", "zero-bubble", "interleaved"})
     for (const std::string emit : {"table", "json", "hlo"}) {
       CAPTURE(kind);
       CAPTURE(emit);

@@ -20,6 +20,7 @@ enum class ScheduleKind : std::uint8_t {
   one_f_one_b,  // backward as soon as can be: PipeDream's order with a flush
   interleaved,  // 1F1B over several chunks of layers per stage, as in Megatron
   zero_bubble,  // 1F1B with the backward pass in two, the weights' half filling the gaps (ZB-H1)
+  eager_one_f_one_b,  // 1F1B with as many more in flight as hide transfers
 };
 
 constexpr const char* to_string(ScheduleKind kind) noexcept {
@@ -28,6 +29,7 @@ constexpr const char* to_string(ScheduleKind kind) noexcept {
     case ScheduleKind::one_f_one_b: return "1f1b";
     case ScheduleKind::interleaved: return "interleaved";
     case ScheduleKind::zero_bubble: return "zero-bubble";
+    case ScheduleKind::eager_one_f_one_b: return "eager-1f1b";
   }
   return "";
 }
@@ -40,6 +42,7 @@ inline std::int64_t in_flight(ScheduleKind kind, std::int64_t successors,
   switch (kind) {
     case ScheduleKind::gpipe: return microbatches;
     case ScheduleKind::one_f_one_b: return std::min(microbatches, successors + 1);
+    case ScheduleKind::eager_one_f_one_b: return std::min(microbatches, 2 * successors + 1);
     case ScheduleKind::interleaved:
     case ScheduleKind::zero_bubble: break;
   }
@@ -68,8 +71,11 @@ inline std::int64_t most_successors(StageMemory memory, std::int64_t limit, Sche
                                     std::int64_t microbatches) {
   if (fits(memory, in_flight(kind, microbatches - 1, microbatches), limit)) return any_successors;
   if (!fits(memory, in_flight(kind, 0, microbatches), limit)) return -1;
-  // Here the count in flight is successors + 1: other schedules hold the same wherever they are.
-  return std::min((limit - memory.fixed) / memory.per_microbatch - 1, any_successors - 1);
+  // What is in flight besides one rises with the successors: other schedules hold the same wherever
+  // they are.
+  const std::int64_t others = (limit - memory.fixed) / memory.per_microbatch - 1;
+  const std::int64_t each = kind == ScheduleKind::eager_one_f_one_b ? 2 : 1;
+  return std::min(others / each, any_successors - 1);
 }
 
 }  // namespace tessera::pipeline

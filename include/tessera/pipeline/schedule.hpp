@@ -81,6 +81,22 @@ std::vector<Pass> one_f_one_b_order(std::int64_t count, std::int64_t warm_up, Fo
   return order;
 }
 
+// A stage begins with `lead` forward passes for each stage after it.
+inline Schedule one_f_one_b_with(ScheduleKind kind, std::int64_t lead, std::int64_t stages,
+                                 std::int64_t microbatches) {
+  Schedule schedule = empty_schedule(kind, stages, microbatches, 1);
+  for (std::int64_t stage = 0; stage < stages; ++stage)
+    schedule.orders[static_cast<std::size_t>(stage)] = one_f_one_b_order(
+        microbatches, std::min(microbatches, lead * (stages - 1 - stage)),
+        [&](std::int64_t k) {
+          return Pass{PassKind::forward, k, stage};
+        },
+        [&](std::int64_t k) {
+          return Pass{PassKind::backward, k, stage};
+        });
+  return schedule;
+}
+
 }  // namespace detail
 
 // All forward passes, then all backward passes.  Throws std::invalid_argument where there are no
@@ -96,17 +112,14 @@ inline Schedule gpipe(std::int64_t stages, std::int64_t microbatches) {
 
 // A stage begins with as many forward passes as there are stages after it.
 inline Schedule one_f_one_b(std::int64_t stages, std::int64_t microbatches) {
-  Schedule schedule = detail::empty_schedule(ScheduleKind::one_f_one_b, stages, microbatches, 1);
-  for (std::int64_t stage = 0; stage < stages; ++stage)
-    schedule.orders[static_cast<std::size_t>(stage)] = detail::one_f_one_b_order(
-        microbatches, std::min(microbatches, stages - 1 - stage),
-        [&](std::int64_t k) {
-          return Pass{PassKind::forward, k, stage};
-        },
-        [&](std::int64_t k) {
-          return Pass{PassKind::backward, k, stage};
-        });
-  return schedule;
+  return detail::one_f_one_b_with(ScheduleKind::one_f_one_b, 1, stages, microbatches);
+}
+
+// Twice as many: a transfer is then on its way as a microbatch of its own, and nobody waits for it
+// who is not slower than it (Zhuang et al., "On Optimizing the Communication of Model Parallelism",
+// call it eager-1F1B).  Paid for by activations of almost twice as many microbatches.
+inline Schedule eager_one_f_one_b(std::int64_t stages, std::int64_t microbatches) {
+  return detail::one_f_one_b_with(ScheduleKind::eager_one_f_one_b, 2, stages, microbatches);
 }
 
 // 1F1B in which microbatches go in groups of as many as there are stages: a group through a stage's

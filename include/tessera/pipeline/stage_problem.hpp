@@ -19,6 +19,7 @@
 //
 // Transfers between stages run beside computing, on links of their own.  So a transfer is a station
 // of the pipeline like any other: it adds to the sum, and holds up the others only if it is slower.
+// Where a schedule has stages wait for transfers, these are part of the stage's time instead.
 //
 // stage_search.hpp finds the best choice, stage_proof.hpp checks the proof that it is the best, and
 // paper_stages.hpp is the paper's own algorithm.

@@ -18,6 +18,12 @@
 // flight. A transfer into a stage is priced as if the stage before it were alike and next to it;
 // the timeline has the real ones.
 //
+// The cheapest by a formula, that is: sum of latencies and slowest period (stage_problem.hpp).  How
+// long stages wait for transfers depends on the schedule (waited_for_under()).  Under 1F1B the
+// formula has them wait for all, which stages that are shorter than others do not: there stages
+// that play in less time are taken instead, if they are the best with half of the waits, or with
+// none.
+//
 // Budgets are asked for where memory is what is in the way.  A view that has none yet is hoped to
 // run its spans at their least time, with everything cut over all its devices.  If stages chosen so
 // rest on a hope, the views that they hope for are priced under budgets, and stages are chosen
@@ -141,7 +147,8 @@ class PipelinePlanner {
 
   std::vector<Kind> kinds() const {
     if (options_.schedule) return {*options_.schedule};
-    return {Kind::one_f_one_b, Kind::gpipe, Kind::zero_bubble, Kind::interleaved};
+    return {Kind::one_f_one_b, Kind::eager_one_f_one_b, Kind::gpipe, Kind::zero_bubble,
+            Kind::interleaved};
   }
 
   PipelinePlan empty_plan() const {
@@ -239,36 +246,41 @@ class PipelinePlanner {
     return {views.begin(), views.end()};
   }
 
-  Found find_without_hope(Extent capacity, Kind kind) {
+  Found find_without_hope(Extent capacity, Kind kind, int waits_percent = 100) {
     std::vector<char> hopes(spans_->views().size(), 0);
     std::swap(hopes, may_hope_);
-    Found found = find(capacity, kind);
+    Found found = find(capacity, kind, waits_percent);
     std::swap(hopes, may_hope_);
     return found;
   }
-  Found find(Extent capacity, Kind kind) {
+  Found find(Extent capacity, Kind kind, int waits_percent = 100) {
     if (kind == Kind::zero_bubble) return find_zero_bubble(capacity);
-    return find({.most_successors = [&](pipeline::StageMemory memory) {
-      return pipeline::most_successors(memory, capacity, kind, options_.microbatches);
-    }});
+    return find({kind,
+                 [&](pipeline::StageMemory memory) {
+                   return pipeline::most_successors(memory, capacity, kind, options_.microbatches);
+                 },
+                 waits_percent});
   }
 
-  // Under it every stage holds as many microbatches as there are stages.  So for each number of
-  // stages the best of at most so many that can hold so many, from the top, until not even memory
-  // without end would make fewer stages any better.
+  // Under it every stage holds as many microbatches as there are stages, or all there are.  So for
+  // each number held the best of at most so many stages that can hold so many, from the top, until
+  // not even memory without end would make fewer stages any better.
   Found find_zero_bubble(Extent capacity) {
     Found best;
-    for (std::int64_t count = most_stages(); count > 0; --count) {
+    pipeline::StageAnswer bound;  // in memory without end
+    for (std::int64_t count = most_stages(), held = 0; count > 0; count = held - 1) {
       if (is_over() || (is_late_ && best.answer.is_feasible)) {
         best.answer.is_cut_short = true;
         best.answer.lower_bound = 0;
         break;
       }
-      const std::int64_t held = std::min(count, options_.microbatches);
-      Rules rules{.most_successors = [&](pipeline::StageMemory) { return count - 1; },
-                  .splits_backward = true};
+      held = std::min(count, options_.microbatches);
+      Rules rules{Kind::zero_bubble, [&](pipeline::StageMemory) { return count - 1; }};
       if (best.answer.is_feasible) {
-        const pipeline::StageAnswer bound = find(rules).answer;
+        // What has no more stages than are allowed now is the best of these as well.
+        const bool still_holds = bound.is_feasible && !bound.is_cut_short &&
+                                 static_cast<std::int64_t>(bound.stages.size()) <= count;
+        if (!still_holds) bound = find(rules).answer;
         const bool is_none = !bound.is_feasible && !bound.is_cut_short;
         if (is_none || bound.lower_bound >= best.answer.cost) break;
       }
@@ -285,10 +297,27 @@ class PipelinePlanner {
 
   // What a schedule makes of a stage.
   struct Rules {
+    Kind kind;
     // How many stages may follow one with such memory; -1 where it fits nowhere.
     std::function<std::int64_t(pipeline::StageMemory)> most_successors;
-    bool splits_backward = false;  // into a half that others wait for, and one that fills gaps
+    int waits_percent = 100;  // of what waited_for_under() says
   };
+
+  // What of the transfers between a stage and the one before both wait for.  With as many
+  // microbatches in flight as there are stages from it on, a stage is handed one back just as it
+  // needs it, and each transfer on the way comes on top; unless the weights' half of a backward
+  // pass is there to be done meanwhile.
+  static Cost waited_for_under(Kind kind, const StagePrices::Run& run) {
+    switch (kind) {
+      case Kind::one_f_one_b: return run.receive.average;
+      case Kind::zero_bubble:
+        return std::max<Cost>(0, run.receive.average - run.sum.weight_backward);
+      case Kind::gpipe:
+      case Kind::interleaved:
+      case Kind::eager_one_f_one_b: break;
+    }
+    return 0;
+  }
 
   pipeline::StageProblem empty_problem() const {
     std::vector<Extent> sizes;
@@ -312,6 +341,24 @@ class PipelinePlanner {
     return found;
   }
 
+  // What of a run of layers the choice of stages sees; any memory will do.
+  static pipeline::StageOption option_of(const StagePrices::Run& run, Kind kind,
+                                         int waits_percent) {
+    pipeline::StageOption option;
+    const auto wait = static_cast<Cost>(Wide(waited_for_under(kind, run)) * waits_percent / 100);
+    option.time = saturating_add(run.sum.time(), wait);
+    option.receive = run.receive.dearest - wait;
+    option.per_step = run.sum.per_step;
+    if (kind == Kind::zero_bubble && is_finite(option.time)) {
+      // In equal stages a gap is forward and input backward less the weights': of each stage's
+      // time twice the weights' is nobody's latency, and at the end comes once.
+      option.overlap = std::min(run.sum.time(),
+                                saturating_add(run.sum.weight_backward, run.sum.weight_backward));
+      option.per_step = saturating_add(option.per_step, option.overlap);
+    }
+    return option;
+  }
+
   void add_options(const Way& way, const Rules& rules, pipeline::StageProblem& problem,
                    std::vector<Tagged>& tags) {
     const auto tag = static_cast<std::uint32_t>(tags.size());
@@ -320,17 +367,7 @@ class PipelinePlanner {
     const bool may_hope = may_hope_[way.view] != 0 && way.level == 0;
     const std::size_t size = prices_->view(way.view).size;
     prices_->for_each_run(way, [&](const StagePrices::Run& run) {
-      pipeline::StageOption option;
-      option.time = run.sum.time();
-      option.receive = run.receive;
-      option.per_step = run.sum.per_step;
-      if (rules.splits_backward && is_finite(option.time)) {
-        // In equal stages a gap is forward and input backward less the weights': of each stage's
-        // time twice the weights' is nobody's latency, and at the end comes once.
-        option.overlap =
-            std::min(option.time, saturating_add(run.sum.weight_backward, run.sum.weight_backward));
-        option.per_step = saturating_add(option.per_step, option.overlap);
-      }
+      pipeline::StageOption option = option_of(run, rules.kind, rules.waits_percent);
       option.max_successors = rules.most_successors(run.sum.memory());
       option.tag = tag;
       problem.add(run.first, run.last, size, option);
@@ -351,15 +388,19 @@ class PipelinePlanner {
     needs.in_flight = [this, kind](const View& view, bool recomputes) {
       const std::int64_t all = options_.microbatches;
       if (kind == Kind::gpipe) return std::vector<std::int64_t>{all};
+      const bool is_eager = kind == Kind::eager_one_f_one_b;
+      const auto on_the_first_of = [&](std::int64_t stages) {
+        return std::min(all, is_eager ? 2 * stages - 1 : stages);
+      };
       std::set<std::int64_t> counts;
       if (!spans_->is_layered()) {
-        for (std::int64_t count = 1; count <= std::min(all, most_stages()); ++count)
-          counts.insert(count);
+        const std::int64_t most = on_the_first_of(most_stages());
+        for (std::int64_t count = 1; count <= most; ++count) counts.insert(count);
       } else {
         const std::int64_t stages =
             std::min(most_stages(), cluster_.device_count() / view.mesh.device_count());
-        counts.insert(std::min(all, stages));
-        if (!recomputes) counts.insert({1, std::min(all, (stages + 1) / 2)});
+        counts.insert(on_the_first_of(stages));
+        if (!recomputes) counts.insert({1, on_the_first_of((stages + 1) / 2)});
       }
       return std::vector<std::int64_t>(counts.begin(), counts.end());
     };
@@ -394,18 +435,49 @@ class PipelinePlanner {
   }
 
   void settle(PipelinePlan& plan, Kind kind, const Found& found, Wide lower_bound) {
-    plan.cost = found.answer.cost;
     plan.work_bound = work_bound(kind);
+    const PipelinePlan empty = plan;
+    write(plan, kind, found, lower_bound);
+    if (kind != Kind::one_f_one_b || is_late_) return;
+    // Where some stages are shorter than others they make up for waits, wholly or in part: what is
+    // best then, among the prices there are, may play better.
+    for (const int waits_percent : {50, 0}) {
+      const Found known = find_without_hope(plan.memory_capacity, kind, waits_percent);
+      if (!known.answer.is_feasible) continue;
+      PipelinePlan next = empty;
+      write(next, kind, known, known.answer.lower_bound);
+      if (next.step_time >= plan.step_time) continue;
+      if (!is_large())
+        next.lower_bound = find(plan.memory_capacity, kind, waits_percent).answer.lower_bound;
+      plan = std::move(next);
+      plan.status = status_of(plan);
+    }
+  }
+
+  // On devices, and played.
+  void write(PipelinePlan& plan, Kind kind, const Found& found, Wide lower_bound) {
+    plan.cost = found.answer.cost;
     plan.lower_bound = lower_bound;
-    plan.status = plan.cost == lower_bound ? PipelineStatus::optimal : PipelineStatus::feasible;
+    plan.status = status_of(plan);
     std::vector<StageChoice> chosen;
     for (const pipeline::Stage& stage : found.answer.stages)
       chosen.push_back({stage.first, stage.last, found.tags[stage.option.tag].way});
     const auto count = static_cast<std::int64_t>(chosen.size());
-    StageWriter(*prices_, plan)
-        .run(chosen, kind == Kind::gpipe         ? pipeline::gpipe(count, plan.microbatches)
-                     : kind == Kind::zero_bubble ? pipeline::zero_bubble(count, plan.microbatches)
-                                                 : pipeline::one_f_one_b(count, plan.microbatches));
+    StageWriter(*prices_, plan).run(chosen, schedule_of(kind, count));
+  }
+  static PipelineStatus status_of(const PipelinePlan& plan) {
+    return plan.cost == plan.lower_bound ? PipelineStatus::optimal : PipelineStatus::feasible;
+  }
+  pipeline::Schedule schedule_of(Kind kind, std::int64_t stages) const {
+    switch (kind) {
+      case Kind::gpipe: return pipeline::gpipe(stages, options_.microbatches);
+      case Kind::zero_bubble: return pipeline::zero_bubble(stages, options_.microbatches);
+      case Kind::eager_one_f_one_b:
+        return pipeline::eager_one_f_one_b(stages, options_.microbatches);
+      case Kind::one_f_one_b:
+      case Kind::interleaved: break;  // the latter is not chosen here
+    }
+    return pipeline::one_f_one_b(stages, options_.microbatches);
   }
 
   static void add(pipeline::StageStatistics& to, const pipeline::StageStatistics& from) {

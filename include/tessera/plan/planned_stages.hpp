@@ -128,13 +128,12 @@ class StageWriter {
       stage.submesh = submeshes[i % stage_count()];
       stage.first_device = (*placement)[i % stage_count()];
       stage.mesh = prices_.view(stage.way.view).mesh;
-      const SpanSum sum = prices_.sum(stage.way, stage.first, stage.last);
+      const SpanSum sum = prices_.run(stage.way, stage.first, stage.last).sum;
       stage.forward = sum.forward;
       stage.backward = sum.backward;
       stage.again = sum.again;
       stage.weight_backward = sum.weight_backward;
-      stage.per_step =
-          saturating_add(sum.per_step, prices_.once_per_step(stage.way, stage.first, stage.last));
+      stage.per_step = sum.per_step;
       stage.memory = sum.memory();
       stage.roles = roles_of(stage);
       plan_.stages.push_back(std::move(stage));

@@ -5,7 +5,8 @@
 // A stage is run in one way: on a view, at one of the view's levels of prices (span_prices.hpp),
 // with all that its backward pass reads saved, or some of it computed again (span_reruns.hpp).
 // Where the stage before it will be is not known when stages are priced; a transfer into a stage is
-// priced as if the one before were alike and next to it.
+// priced as if the one before were alike and next to it.  In a row of stages that are parts of
+// hosts some have theirs on the next host: so there is a transfer on average, and the dearest.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -67,6 +68,16 @@ struct LeastMemory {
   pipeline::StageMemory memory() const { return {saturating_add(fixed, again), saved}; }
 };
 
+// What goes from one stage to the next, where some are neighbours on a host and some are not.
+struct Hop {
+  Cost average = 0, dearest = 0;
+
+  void add(const Hop& other) {
+    average = saturating_add(average, other.average);
+    dearest = saturating_add(dearest, other.dearest);
+  }
+};
+
 class StagePrices {
  public:
   // A run of layers, in some way.
@@ -74,7 +85,7 @@ class StagePrices {
     std::size_t first = 0, last = 0;
     SpanSum sum;                  // its per_step with what crosses once per step
     pipeline::StageMemory least;  // whatever the plan
-    Cost receive = 0;             // a microbatch, and the gradient of what came with it
+    Hop receive;                  // a microbatch, and the gradient of what came with it
   };
 
   // Keeps references to the first three.
@@ -103,21 +114,23 @@ class StagePrices {
   void for_each_run(const Way& way, Visit&& visit) {
     const std::vector<Ends>& ends = ends_of(way.view, way.level);
     const bool is_layered = prices_.is_layered();
-    const Extent devices = prices_.views()[way.view].mesh.device_count();
+    std::vector<Term> of_layers;
+    if (is_layered)
+      for (std::size_t layer = 0; layer < program_.layers(); ++layer)
+        of_layers.push_back(term(way, layer, layer));
     for (std::size_t first = 0; first < program_.layers(); ++first) {
       SpanSum sum;
       LeastMemory least;
       for (std::size_t last = first; last < program_.layers(); ++last) {
-        const std::size_t from = is_layered ? last : first;
-        const Rerun* rerun = prices_.rerun(way.view, from, last, way.level, way.rerun);
-        if (rerun == nullptr && is_layered) break;
-        if (rerun == nullptr) continue;
+        const Term next = is_layered ? of_layers[last] : term(way, first, last);
+        if (next.rerun == nullptr && is_layered) break;
+        if (next.rerun == nullptr) continue;
         if (!is_layered) {
           sum = {};
           least = {};
         }
-        sum.add(*prices_.price(way.view, from, last, way.level), *rerun);
-        least.add(prices_.least(from, last, devices), *rerun);
+        sum.add(*next.price, *next.rerun);
+        least.add(*next.least, *next.rerun);
         const Ends& at = ends[pipeline::StageProblem::span_number(first, last)];
         Run run{first, last, sum, least.memory(), at.receive};
         run.sum.per_step = saturating_add(sum.per_step, at.once_per_step);
@@ -127,13 +140,18 @@ class StagePrices {
   }
 
   // @pre it has prices
-  SpanSum sum(const Way& way, std::size_t first, std::size_t last) const {
-    SpanSum sum;
+  Run run(const Way& way, std::size_t first, std::size_t last) const {
+    Run run{first, last, {}, {}, {}};
+    LeastMemory least;
     prices_.for_each_span(first, last, [&](std::size_t from, std::size_t to) {
-      sum.add(*prices_.price(way.view, from, to, way.level),
-              *prices_.rerun(way.view, from, to, way.level, way.rerun));
+      const Term next = term(way, from, to);
+      run.sum.add(*next.price, *next.rerun);
+      least.add(*next.least, *next.rerun);
     });
-    return sum;
+    run.sum.per_step = saturating_add(run.sum.per_step, once_per_step(way, first, last));
+    run.least = least.memory();
+    run.receive = receive_time(way, first, prices_.is_layered() ? first : last);
+    return run;
   }
 
   // How many choices there are of what runs again, on a view at one of its levels.
@@ -160,6 +178,19 @@ class StagePrices {
   }
 
  private:
+  // What a span that is priced by itself adds to a run; no rerun where it has no price.
+  struct Term {
+    const SpanPrice* price = nullptr;
+    const SpanPrice* least = nullptr;
+    const Rerun* rerun = nullptr;
+  };
+  Term term(const Way& way, std::size_t first, std::size_t last) const {
+    const Rerun* rerun = prices_.rerun(way.view, first, last, way.level, way.rerun);
+    if (rerun == nullptr) return {};
+    return {prices_.price(way.view, first, last, way.level).get(),
+            &prices_.least(first, last, view(way.view).mesh.device_count()), rerun};
+  }
+
   Cost transfer(const graph::TensorType& type, const pipeline::Placed& from,
                 const pipeline::Placed& to, const cost::Cluster& cluster) const {
     const auto key = std::tuple(type.dims.size(), graph::byte_count(type), from.sharding.bits(),
@@ -174,16 +205,25 @@ class StagePrices {
     return at->second;
   }
   // As if the stage before were alike, and next to it.
-  Cost transfer_alike(const graph::TensorType& type, const View& view,
-                      DynamicSharding sharding) const {
+  Hop transfer_alike(const graph::TensorType& type, const View& view,
+                     DynamicSharding sharding) const {
     const Extent devices = view.mesh.device_count();
-    if (cluster_.device_count() == devices) return 0;
-    return transfer(type, {view.mesh, sharding, 0}, {view.mesh, sharding, devices}, enlarged_);
+    if (cluster_.device_count() == devices) return {};
+    const auto to = [&](Device first) {
+      return transfer(type, {view.mesh, sharding, 0}, {view.mesh, sharding, first}, enlarged_);
+    };
+    const Cost near = to(devices);
+    if (devices >= hosts_.per_host || hosts_.hosts == 1) return {near, near};
+    const Cost far = to(hosts_.per_host);
+    const Wide in_a_row = hosts_.per_host / devices;  // on one host
+    const Wide sum = Wide(near) * (in_a_row - 1) + far;
+    return {static_cast<Cost>((sum + in_a_row - 1) / in_a_row), std::max(near, far)};
   }
 
   // What goes in and out at the ends of a run of layers.
   struct Ends {
-    Cost receive = 0, once_per_step = 0;
+    Hop receive;
+    Cost once_per_step = 0;
   };
 
   // By number of the span.
@@ -196,7 +236,7 @@ class StagePrices {
     std::vector<Ends> ends(program_.layers() * (program_.layers() + 1) / 2);
     const bool is_layered = prices_.is_layered();
     for (std::size_t first = 0; first < program_.layers(); ++first) {
-      const Cost receive = is_layered ? receive_time(way, first, first) : 0;
+      const Hop receive = is_layered ? receive_time(way, first, first) : Hop{};
       for (std::size_t last = first; last < program_.layers(); ++last) {
         const bool has_price =
             prices_.price(way.view, is_layered ? last : first, last, way.level) != nullptr;
@@ -211,17 +251,17 @@ class StagePrices {
 
   // What it takes a stage that begins as this span does to be given a microbatch, and to give its
   // gradient back.
-  Cost receive_time(const Way& way, std::size_t first, std::size_t last) const {
+  Hop receive_time(const Way& way, std::size_t first, std::size_t last) const {
     const auto& price = prices_.price(way.view, first, last, way.level);
-    if (first == 0 || !price) return 0;
-    Cost total = 0;
+    if (first == 0 || !price) return {};
+    Hop total;
     const pipeline::SpanProgram& span = prices_.program(first, last);
     const auto add = [&](const std::vector<pipeline::Crossing>& crossings,
                          const std::vector<DynamicSharding>& shardings, pipeline::OpPart part) {
       for (std::size_t i = 0; i < crossings.size(); ++i)
         if (crossings[i].part == part && comes_from_before(crossings[i], first))
-          total = saturating_add(total, transfer_alike(span.graph.type_of(crossings[i].value),
-                                                       prices_.views()[way.view], shardings[i]));
+          total.add(transfer_alike(span.graph.type_of(crossings[i].value),
+                                   prices_.views()[way.view], shardings[i]));
     };
     add(span.received, price->received, pipeline::OpPart::forward);
     add(span.sent, price->sent, pipeline::OpPart::backward);
@@ -258,7 +298,8 @@ class StagePrices {
         if (crossings[i].part != pipeline::OpPart::update) continue;
         if (stays_inside(crossings[i].origin, first, last, is_received)) continue;
         total = saturating_add(total, transfer_alike(span.graph.type_of(crossings[i].value),
-                                                     prices_.views()[way.view], shardings[i]));
+                                                     prices_.views()[way.view], shardings[i])
+                                          .dearest);
       }
     };
     add(span.received, price.received, true);
