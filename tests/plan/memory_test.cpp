@@ -221,14 +221,33 @@ TEST_CASE("Megatron's distributed optimizer over eight: 7.5 bytes a parameter in
   }
 }
 
+// Bytes that a device sends in a step, by whatever ring or tree: of all but its own share, and
+// twice that for an all-reduce.
+double sent_by_a_device(const plan::Plan& plan) {
+  const auto devices = static_cast<double>(plan.mesh.device_count());
+  double bytes = 0;
+  for (const plan::PlannedOp& op : plan.ops)
+    for (const plan::PlannedStep& step : op.steps)
+      if (step.is_collective())
+        bytes += (step.step.kind == StepKind::all_reduce ? 2 : 1) *
+                 static_cast<double>(step.bytes()) * (devices - 1) / devices;
+  return bytes;
+}
+
 TEST_CASE("ZeRO's stages: of 7.5 billion parameters on 64 devices 105, 16.4, 16.4 and 1.6 GB") {
   // The authors' 120, 31.4, 16.6 and 1.9 GB but for gradients, which do not all live at once here:
   // two bytes for each parameter, from stage 2 on in shares.
   const double kept[] = {105, 16.40625, 16.40625, 1.640625};
   const double with_gradients[] = {120, 31.4, 16.6, 1.9};
+  // Per device and step, in section 7: of gradients that are reduced and weights that are gathered,
+  // which stage 3 does once more for the backward pass.  Here stages 0 and 1 have all gradients
+  // whole, which takes an all-reduce even where shares would do, and in stage 0 one for each of the
+  // two parts that an embedding's gradient has whose table makes the logits, too.
+  double sent[] = {30, 45, 30, 45};
   const std::string size = "gpt:layers=1,hidden=64,heads=64,seq=64,vocab=128,batch=64";
   const Graph graph = models::build(size);
   const auto count = static_cast<double>(parameter_count(size));
+  sent[0] *= 1 + 128 * 64 / count;
   const tessera_test::TrainingStep step(graph);
   for (int stage = 0; stage <= 3; ++stage) {
     CAPTURE(stage);
@@ -244,6 +263,8 @@ TEST_CASE("ZeRO's stages: of 7.5 billion parameters on 64 devices 105, 16.4, 16.
     const double gigabytes = 7.5 * static_cast<double>(bytes) / count;
     CHECK(gigabytes == doctest::Approx(kept[stage]));
     CHECK(gigabytes + 7.5 * (stage < 2 ? 2 : 2.0 / 64) == to_a_decimal(with_gradients[stage]));
+    CHECK(7.5 * sent_by_a_device(plan) / count ==
+          doctest::Approx(sent[stage] * 63 / 64).epsilon(0.02));
   }
 }
 

@@ -101,6 +101,7 @@ class ColumnMaker {
     options.passes = passes_;
     options.skip_unit_axes = pruning_ != Pruning::none;
     options.finish = pruning_ != Pruning::full || !is_finished_by_reader(needs);
+    gathers_late_ = gathers_late(graph, id, needs);
     Column column = allowed(op, options, needs);
     if (column.empty()) {
       options.use_every_axis = false;
@@ -125,14 +126,47 @@ class ColumnMaker {
 
   Column allowed(const graph::Op& op, const EnumerateOptions& options, const ColumnNeeds& needs) {
     Column column;
-    for_each_strategy(op.rule, resharding_.mesh(), options, [&](const Strategy& strategy) {
+    const auto add = [&](const Strategy& strategy) {
       check();
       Choice choice = priced(op, strategy, needs.workload);
       for (std::size_t r = 0; r < choice.results.size(); ++r)
         if (!may_hand_on(choice.results[r], r, needs)) return;
       column.push_back(std::move(choice));
+    };
+    for_each_strategy(op.rule, resharding_.mesh(), options, [&](const Strategy& strategy) {
+      add(strategy);
+      if (gathers_late_) for_each_gathered(strategy, 0, add);
     });
     return column;
+  }
+
+  // Whether a result may be handed on less split than it is computed.  Readers gather what they
+  // need, but nobody reads an output, whose sharding is given; and where it is smaller than what it
+  // is made of, it had better be gathered afterwards: by ZeRO, a weight once it is converted.
+  static bool gathers_late(const graph::Graph& graph, graph::OpId id, const ColumnNeeds& needs) {
+    const graph::Op& op = graph.op(id);
+    const bool is_given = needs.is_tied || !needs.annotations.empty();
+    if (op.results.size() != 1 || needs.uses[0] != 0 || !is_given) return false;
+    const auto is_larger = [&](std::size_t i) {
+      return graph::byte_count(graph.type_of(graph.operand(id, i))) >
+             graph::byte_count(op.results[0]);
+    };
+    for (std::size_t i = 0; i < graph.operand_count(id); ++i)
+      if (is_larger(i)) return true;
+    return false;
+  }
+  // Calls visit(strategy) for each way to gather the result before it is handed on: of every dim
+  // from `dim` on no, one or more of the minor axes that split it.
+  template<class Visit>
+  static void for_each_gathered(Strategy strategy, std::size_t dim, Visit&& visit) {
+    for (; dim < strategy.handed_on.rank(); ++dim) {
+      Strategy gathered = strategy;
+      for (AxisList axes = strategy.handed_on.axes(dim); !axes.empty(); axes.pop_back()) {
+        gathered.handed_on = gathered.handed_on.without(axes.back());
+        visit(gathered);
+        for_each_gathered(gathered, dim + 1, visit);
+      }
+    }
   }
 
   static bool is_finished_by_reader(const ColumnNeeds& needs) {
@@ -406,6 +440,7 @@ class ColumnMaker {
   graph::ReductionSet passes_;
   Pruning pruning_;
   std::function<void()> checkpoint_;
+  bool gathers_late_ = false;                                             // the op at hand
   std::vector<Table*> operands_, results_;                                // of the op at hand
   std::vector<BufferTable<Model, M>*> operand_buffers_, result_buffers_;  // where buffers count
   std::vector<Number> result_numbers_, operand_numbers_;  // of each of its strategies in turn
