@@ -267,7 +267,8 @@ TEST_CASE("a file is one microbatch of a pipeline") {
 
 TEST_CASE("tessera-plan executes a step of a pipeline") {
   const Ran ran = run("tessera-plan",
-                      "--model mlp:layers=4,width=16,classes=4 --cluster alpa-p3.16xlarge:16 "
+                      "--model gpt:layers=2,hidden=32,heads=2,seq=16,vocab=32 "
+                      "--cluster alpa-p3.16xlarge:16 "
                       "--pipeline --global-batch 16 --microbatches 4 --execute");
   CHECK(ran.code == 0);
   CHECK(ran.out.find("a step executed on 16 threads") != std::string::npos);

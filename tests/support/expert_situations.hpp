@@ -124,8 +124,9 @@ inline std::vector<Situation> situations(int layers) {
        0,
        megatron_experts(0),
        {"tensor", "vocabulary"}},
-      // The same with long sequences: what is not in blocks is cut by positions.
-      {gpt + "hidden=4096,seq=8192,batch=1",
+      // The same with long sequences: what is not in blocks is cut by positions.  The vocabulary is
+      // longer than a sequence: else the loss had better be cut by positions, too.
+      {gpt + "hidden=4096,seq=8192,vocab=16384,batch=1",
        a100,
        {8},
        0,

@@ -526,7 +526,7 @@ class Prover {
       std::vector<std::uint32_t> kept;
       const Component<Int> restricted = restrict_to(component(), node.domains, kept);
       const Weights<Int> weights(restricted);
-      Relaxation<Int> relaxation(weights, Pace{0.1, 0.9, 0.7, 10, 1e-4});
+      Relaxation<Int> relaxation(weights, Pace{0.1, 0.9, 0.7, 10, 1e-4, 4});
       load(relaxation, *node.guide, restricted, kept);
       relaxation.optimise(sweeps_a_round, target(), [this] { return deadline_.is_over(); });
       work_ += sweeps_a_round * sweep_work(weights.entries());

@@ -8,7 +8,7 @@
 // gradient: the usage of a soft minimum of the beliefs, smoothed over many steps, moves the bound
 // far better than the usage of a rounded solution does.  Steps follow the gap to the incumbent
 // (Polyak) and shrink when they stop helping, each time from the best multipliers seen: without
-// that return the ascent diverges.
+// that return the ascent diverges.  In a tree, of values that seem as good, the thrifty count more.
 //
 // Where no multiplier has to move, messages approach their limit a little less with every sweep,
 // and in the same direction.  Momentum (Nesterov, 1983), dropped whenever the bound falls
@@ -39,6 +39,10 @@ struct Pace {
   double shrink = 0.8;       // of the step, when patience is at its end
   int patience = 40;         // sweeps without notable progress
   double least_step = 2e-5;  // below it the ascent has converged
+  // How much less of what uses most, of values that seem as good, counts as used: e to this power.
+  // Where usage has no price yet, ties are many, and taken by halves they make rows seem short that
+  // nothing is short of.
+  double thrift = 0;
 };
 
 template<class Int>
@@ -334,11 +338,29 @@ class Relaxation {
     }
     for (std::uint32_t k = component_.first_item[v]; k < component_.first_item[v + 1]; ++k) {
       const auto& item = component_.items[k];
-      double expected = 0;
-      for (std::uint32_t y = 0; y < count; ++y) expected += belief_[y] * weights_.usage(k)[y];
-      usage_[item.begin] += expected / total;
-      usage_[item.end] -= expected / total;
+      const double expected = pace_.thrift > 0 ? thrifty_usage(weights_.usage(k), count)
+                                               : expected_usage(weights_.usage(k), count) / total;
+      usage_[item.begin] += expected;
+      usage_[item.end] -= expected;
     }
+  }
+  // By the weights in belief_, which do not add up to one.
+  double expected_usage(const double* usage, std::uint32_t count) const {
+    double expected = 0;
+    for (std::uint32_t y = 0; y < count; ++y) expected += belief_[y] * usage[y];
+    return expected;
+  }
+  // The mean, with what uses more counted for less.
+  double thrifty_usage(const double* usage, std::uint32_t count) const {
+    const double most = *std::max_element(usage, usage + count);
+    if (most <= 0) return 0;
+    double expected = 0, total = 0;
+    for (std::uint32_t y = 0; y < count; ++y) {
+      const double weight = belief_[y] * std::exp(-pace_.thrift * usage[y] / most);
+      expected += weight * usage[y];
+      total += weight;
+    }
+    return expected / total;
   }
 
   // What the ascent steps towards: the incumbent, or a guess where there is none.
