@@ -2,6 +2,7 @@
 // Memory: what takes it, for how long, and what for.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <string>
@@ -12,7 +13,9 @@
 #include "tessera/cost.hpp"
 #include "tessera/graph.hpp"
 #include "tessera/models.hpp"
+#include "tessera/pipeline.hpp"
 #include "tessera/plan.hpp"
+#include "tessera/plan/stage_memory.hpp"
 
 namespace {
 using namespace tessera;
@@ -362,6 +365,53 @@ TEST_CASE("the first stages of Korthikanti et al.: what they keep, however it is
     CHECK(gibibytes(whole + split, t) == to_a_decimal(row.selective_sequence));
     CHECK(gibibytes(2 * sbh, 1) == to_a_decimal(row.full));
   }
+}
+
+TEST_CASE("checkpoints of twelve layers of GPT-3: 26.2 would be best, and ours are near") {
+  // Megatron at SC'21, section 3.5: c of them take c A_input, and what is computed again between
+  // two, 12 / c A_intermediate.  As in the test above but for norms, dropout and scores.
+  constexpr Extent h = 12288, a = 96, s = 2048;
+  const std::string size = size_of_gpt(h, a, s, 1, 4 * h);
+  const BytesByDims kept = kept_by_a_layer(size);
+  const Wide sbh = s * h, dropout = 2 * sbh + Wide(3) * a * s * s;
+  Wide intermediate = dropout - kept.at({1, s}) - Wide(2) * a * s * s - kept.at({1, a, s});
+  for (const auto& [dims, bytes] : kept) intermediate += bytes;
+  CHECK(intermediate == 114 * sbh);
+  const auto bytes_with = [&](double checkpoints) {
+    return checkpoints * 2 * static_cast<double>(sbh) +
+           12 / checkpoints * static_cast<double>(intermediate);
+  };
+  constexpr double best = 26.2;
+  CHECK(bytes_with(best) < bytes_with(best - 0.1));
+  CHECK(bytes_with(best) < bytes_with(best + 0.1));
+
+  const Graph graph = models::build(size + ",layers=12");
+  const plan::SecondRuns runs = plan::second_runs_of(graph, cost::ops_in_memory(graph));
+  std::set<OpId> places;  // of a segment each
+  for (OpId id = 0; id < graph.op_count(); ++id)
+    if (runs.may_run[id] != 0) places.insert(runs.place[id]);
+  CHECK(places.size() >= 12);  // theirs is one for each layer
+  CHECK(bytes_with(static_cast<double>(places.size())) < 1.1 * bytes_with(best));
+}
+
+TEST_CASE("what a stage sends is let go: 2.73 GiB for the first of 35 stages of 530B") {
+  constexpr Extent stages = 35;
+  const Graph graph = models::build(size_of_gpt(20480, 128, 2048, 1, 4 * 20480) + ",layers=3");
+  const pipeline::Layers layers = *pipeline::named_layers(graph);
+  const pipeline::SpanProgram span = pipeline::LayeredProgram(graph, layers).span(0, 0);
+  const auto sent = std::find_if(span.sent.begin(), span.sent.end(), [](const auto& crossing) {
+    return crossing.part == pipeline::OpPart::forward;
+  });
+  REQUIRE(sent != span.sent.end());
+  const Wide bytes = pipeline::in_flight(pipeline::ScheduleKind::one_f_one_b, stages - 1, stages) *
+                     byte_count(span.graph.type_of(sent->value));
+  CHECK(static_cast<double>(bytes) / (1 << 30) == doctest::Approx(2.73).epsilon(0.002));
+  const plan::PassEnds ends(span, {}, false);
+  bool is_let_go = false;
+  for (OpId id = 0; id < span.graph.op_count(); ++id)
+    for (const Value& value : ends.after(id, false))
+      if (value == sent->value) is_let_go = ends.is_in(pipeline::PassKind::forward, id);
+  CHECK(is_let_go);
 }
 
 TEST_CASE("gradients are told from what the backward pass hands on") {
