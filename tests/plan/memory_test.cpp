@@ -271,6 +271,22 @@ TEST_CASE("ZeRO's stages: of 7.5 billion parameters on 64 devices 105, 16.4, 16.
   }
 }
 
+TEST_CASE("tensor parallelism of a layer of GPT-3 over eight: 352 MB from each device") {
+  // Four sums of 2 s b h bytes, two in each direction; by the authors of Megatron at SC'21.
+  double sent = 0;
+  for (const int layers : {2, 1}) {
+    const Graph graph = models::build(
+        "gpt:hidden=12288,heads=96,seq=2048,vocab=512,batch=1,layers=" + std::to_string(layers));
+    plan::Options options;
+    options.annotations = tessera_test::megatron(tessera_test::TrainingStep(graph), {}, 0);
+    const plan::Plan plan =
+        plan::plan(graph, DynamicMesh{8}, cost::Alpa::with_defaults(1), options);
+    REQUIRE(plan.status == solver::Status::optimal);
+    sent += layers == 2 ? sent_by_a_device(plan) : -sent_by_a_device(plan);
+  }
+  CHECK(sent / 1e6 == doctest::Approx(352.3).epsilon(0.001));
+}
+
 // What one layer more keeps until the loss is known: bytes by dims.
 using BytesByDims = std::map<std::vector<Extent>, Wide>;
 BytesByDims kept_by_a_layer(const std::string& size) {
