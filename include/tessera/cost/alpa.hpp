@@ -11,7 +11,7 @@
 //
 // The small constants break ties.  Prices are kept in thousandths, so they are integers, and the
 // floor is taken of an exact fraction.  (Zheng et al., Alpa, OSDI 2022, section 4; the constants
-// are those of its implementation.)
+// are those of its implementation in XLA; the older one in Python punishes all-to-all by n / 2.)
 #pragma once
 #include <boost/multiprecision/cpp_int.hpp>
 #include <cstddef>
