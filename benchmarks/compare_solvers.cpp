@@ -204,7 +204,7 @@ Outcome ask(Contender& contender, const Task& task) {
       outcome.remark = "its answer takes what is forbidden";
     else
       outcome.remark = "its answer uses more than the limit";
-  } catch (const std::invalid_argument& error) {
+  } catch (const tessera::InvalidArgument& error) {
     outcome.remark = std::string("its answer is none: ") + error.what();
   }
   if (!outcome.cost) return outcome;

@@ -355,9 +355,9 @@ ExitCode run(const Arguments& arguments) {
     benchmarks::describe(io::read_iopddl(io::read_file(arguments.describe), arguments.describe));
     return ExitCode::solved;
   }
-  if (arguments.output.empty()) throw std::invalid_argument("--output is missing");
+  if (arguments.output.empty()) throw tessera::InvalidArgument("--output is missing");
   if (arguments.nodes == 0 && arguments.layers == 0)
-    throw std::invalid_argument("say how large: --nodes or --layers");
+    throw tessera::InvalidArgument("say how large: --nodes or --layers");
   return generate(arguments);
 }
 

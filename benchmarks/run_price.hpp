@@ -50,7 +50,7 @@ class RunPricer {
   explicit RunPricer(const Run& run) : run_(run), stage_devices_(run.gpus / run.stages) {
     try {
       cluster_ = cost::find_cluster(run.cluster + ':' + std::to_string(run.gpus));
-    } catch (const std::invalid_argument& error) {
+    } catch (const tessera::InvalidArgument& error) {
       throw NotPriced(error.what());
     }
     std::vector<Extent> extents;

@@ -130,7 +130,7 @@ StageProblem read_problem(const Reader& read, const Place& instance) {
         add_options(problem, read, read.element(read.element(costs, first), last),
                     read.element(read.element(limits, first), last), first, last);
     return problem;
-  } catch (const std::invalid_argument& error) {
+  } catch (const tessera::InvalidArgument& error) {
     throw InputError(read.file(), instance.path + ": " + error.what());
   }
 }

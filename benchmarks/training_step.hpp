@@ -22,7 +22,7 @@ namespace tessera::benchmarks {
 
 class TrainingStep {
  public:
-  // Of exactly so many nodes, or as many as it takes if 0.  Throws std::invalid_argument where it
+  // Of exactly so many nodes, or as many as it takes if 0.  Throws tessera::InvalidArgument where it
   // takes more.
   static Program make(const Character& character, std::uint64_t seed, std::size_t layers,
                       std::size_t nodes) {
@@ -32,7 +32,7 @@ class TrainingStep {
     if (nodes == 0) return least;
     const std::size_t count = least.nodes().size();
     if (nodes < count)
-      throw std::invalid_argument(std::to_string(layers) + " layers of this family take at least " +
+      throw tessera::InvalidArgument(std::to_string(layers) + " layers of this family take at least " +
                                   std::to_string(count) + " nodes");
     Program program(character, seed);
     TrainingStep step(program, seed);

@@ -35,7 +35,7 @@ void read_inputs(const graph::Graph& graph, const std::string& folder,
     ++found;
     try {
       inputs[i] = executor::parse_numpy(io::read_file(path.string()), inputs[i].type());
-    } catch (const std::invalid_argument& error) {
+    } catch (const tessera::InvalidArgument& error) {
       throw InputError(path.string(), error.what());
     }
   }

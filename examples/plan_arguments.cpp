@@ -41,7 +41,7 @@ void report_reading(const io::hlo::Module& module, const io::hlo::Program& progr
 cost::Cluster cluster_of(const Arguments& arguments) {
   try {
     return cost::find_cluster(arguments.cluster);
-  } catch (const std::invalid_argument& error) {
+  } catch (const tessera::InvalidArgument& error) {
     throw InputError("--cluster", error.what());
   }
 }

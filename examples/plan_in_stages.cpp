@@ -36,7 +36,7 @@ pipeline::Layers layers_of(const Arguments& arguments, const graph::Graph& graph
   const auto cut = [&](Extent count) {
     try {
       return pipeline::cluster_layers(graph, {static_cast<std::size_t>(count)});
-    } catch (const std::invalid_argument& error) {
+    } catch (const tessera::InvalidArgument& error) {
       throw InputError("--layers", error.what());
     }
   };
@@ -99,7 +99,7 @@ Staged staged(const Arguments& arguments, const cost::Cluster& cluster, const st
   const pipeline::Layers layers = layers_of(arguments, result.program.graph);
   try {
     result.plan = plan::plan_pipeline(result.program.graph, layers, cluster, options);
-  } catch (const std::invalid_argument& error) {
+  } catch (const tessera::InvalidArgument& error) {
     throw InputError("--pipeline", error.what());
   }
   if (arguments.verbose)

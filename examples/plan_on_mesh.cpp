@@ -54,7 +54,7 @@ cost::ClusterModel cluster_model(const Arguments& arguments, const cost::Cluster
   const int hidden = hidden_percent_of(arguments);
   try {
     return {cluster, mesh, hidden};
-  } catch (const std::invalid_argument& error) {
+  } catch (const tessera::InvalidArgument& error) {
     throw InputError("--mesh", error.what());
   }
 }
@@ -78,10 +78,11 @@ plan::RecomputingPlan plan_or_blame(const io::hlo::Module& module, const io::hlo
                                     const plan::Options& options, plan::Recompute recompute) {
   try {
     return plan::plan_recomputing(program.graph, mesh, model, options, recompute);
-  } catch (const std::exception& error) {
-    const auto* const fault = dynamic_cast<const plan::OpFault*>(&error);
-    if (fault == nullptr) throw;
-    io::hlo::fail_at_op(module, program, fault->op(), error.what());
+  } catch (const Error& error) {
+    for (graph::OpId op = 0; op < program.graph.op_count(); ++op)
+      if (program.graph.op(op).name == error.op())
+        io::hlo::fail_at_op(module, program, op, error.what());
+    throw;
   }
 }
 

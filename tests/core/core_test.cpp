@@ -34,7 +34,7 @@ static_assert(FixedString("mk,kn->mn").view() == "mk,kn->mn");
 // --- Decided by running --------------------------------------------------------------------------
 TEST_CASE("an inline vector refuses to outgrow its capacity") {
   InlineVector<int, 2> vector{1, 2};
-  CHECK_THROWS_AS(vector.push_back(3), std::length_error);
+  CHECK_THROWS_AS(vector.push_back(3), tessera::CapacityExceeded);
   vector.resize(1);
   CHECK(vector.size() == 1);
 }
@@ -43,7 +43,7 @@ TEST_CASE("a product that does not fit is reported") {
   constexpr std::int64_t large = std::numeric_limits<std::int64_t>::max() / 2;
   CHECK(checked_mul(large, 2) == large * 2);
   CHECK(checked_mul(0, large) == 0);
-  CHECK_THROWS_AS(checked_mul(large, 3), std::overflow_error);
+  CHECK_THROWS_AS(checked_mul(large, 3), tessera::Overflow);
 }
 
 TEST_CASE("decimals are read exactly, or not at all") {

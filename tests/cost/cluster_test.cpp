@@ -368,7 +368,7 @@ TEST_CASE("every preset is what its source says") {
     if (known.max_devices != 0)
       CHECK_NOTHROW(make_cluster(*preset, is_torus ? known.max_devices : 1));
     if (known.max_devices != 0 && !is_torus)
-      CHECK_THROWS_AS(make_cluster(*preset, known.max_devices + 1), std::invalid_argument);
+      CHECK_THROWS_AS(make_cluster(*preset, known.max_devices + 1), tessera::InvalidArgument);
   }
 }
 
@@ -397,7 +397,7 @@ TEST_CASE("every preset takes as long as was reckoned by hand") {
             doctest::Approx(known.node_ms).epsilon(0.001));
     }
     if (known.network_ms == 0) {
-      CHECK_THROWS_AS(make_cluster(preset, 2 * in_node), std::invalid_argument);
+      CHECK_THROWS_AS(make_cluster(preset, 2 * in_node), tessera::InvalidArgument);
       continue;
     }
     const Cluster nodes = on_paper(make_cluster(preset, 2 * in_node));
@@ -471,7 +471,7 @@ TEST_CASE("clusters are asked for by name and number") {
   const std::string unknown = [] {
     try {
       cost::find_cluster("dgx-z:8");
-    } catch (const std::invalid_argument& error) {
+    } catch (const tessera::InvalidArgument& error) {
       return std::string(error.what());
     }
     return std::string();
@@ -541,7 +541,7 @@ TEST_CASE("times are exact, rounded up") {
   CHECK(time_of(Collective::all_gather, Algorithm::ring, Group{}, {6, 7}) == 0);
   CHECK_THROWS_AS(time_of(Collective::all_gather, Algorithm::ring, group,
                           {std::numeric_limits<Extent>::max(), 1}),
-                  std::overflow_error);
+                  tessera::Overflow);
 }
 
 }  // namespace

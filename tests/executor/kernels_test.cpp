@@ -220,7 +220,7 @@ TEST_CASE("what can not be computed is refused by name") {
                        "op 'fft.1' (fft): there is no kernel for it", executor::Unsupported);
   const std::vector<Tensor> none;
   CHECK_THROWS_WITH_AS(executor::interpret(b.graph(), none),
-                       "the program has 1 parameters, and was given 0", std::invalid_argument);
+                       "the program has 1 parameters, and was given 0", tessera::InvalidArgument);
 }
 
 TEST_CASE("random inputs are what the program can take") {

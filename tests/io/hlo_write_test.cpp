@@ -182,7 +182,7 @@ TEST_CASE("what has no text is refused by name") {
     graph.add(std::move(op), {});
     try {
       io::hlo::write_hlo(graph);
-    } catch (const std::invalid_argument& error) {
+    } catch (const tessera::InvalidArgument& error) {
       return std::string(error.what());
     }
     return std::string("none");

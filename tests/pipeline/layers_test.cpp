@@ -384,7 +384,7 @@ TEST_CASE("more layers than there are products to part are refused") {
                     "layers: 4 asked for, but the program can be cut into 1 to 3");
   CHECK_THROWS_WITH(cluster_layers(step.graph, {.count = 0}),
                     "layers: 0 asked for, but the program can be cut into 1 to 3");
-  CHECK_THROWS_AS(cluster_layers(step.graph, {.count = 1}, {}), std::invalid_argument);
+  CHECK_THROWS_AS(cluster_layers(step.graph, {.count = 1}, {}), tessera::InvalidArgument);
 }
 
 }  // namespace

@@ -39,7 +39,7 @@ TEST_CASE("experts: the ranks of a stage, split otherwise") {
   // With data outermost, two stages of eight ranks come out differently for experts of four.
   CHECK_THROWS_AS(
       megatron_expert_ranks({.tensor = 1, .data = 4, .stages = 2, .expert = 4}, "tp-cp-ep-pp-dp"),
-      std::invalid_argument);
+      tessera::InvalidArgument);
 }
 
 // Groups by their definition: ranks are together when they agree in every other role.

@@ -209,7 +209,7 @@ TEST_CASE("a model of another mesh is refused, and so is hiding more than there 
   CHECK_THROWS_WITH(model.price(StepKind::all_gather, 0, 4, {64, 1}),
                     "cluster model: it is of another mesh, without an axis 0 of 4 devices");
   const Graph graph = two_layers(64, 64, 64);
-  CHECK_THROWS_AS(plan::plan(graph, DynamicMesh{2, 2, 2}, model), std::invalid_argument);
+  CHECK_THROWS_AS(plan::plan(graph, DynamicMesh{2, 2, 2}, model), tessera::InvalidArgument);
 }
 
 TEST_CASE("memory: the device's capacity is told, and a budget is kept or refused") {

@@ -612,7 +612,7 @@ TEST_CASE("what can not be asked for is refused") {
   CHECK_THROWS_WITH(plan::plan_pipeline(c.graph, c.layers, c.cluster, {.microbatches = 0}),
                     "pipeline: 0 microbatches; there must be 1 at least");
   CHECK_THROWS_AS(plan::plan_pipeline(c.graph, c.layers, c.cluster, {.submeshes = {{3, 3}}}),
-                  std::invalid_argument);
+                  tessera::InvalidArgument);
 }
 
 }  // namespace

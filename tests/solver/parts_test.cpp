@@ -391,8 +391,8 @@ TEST_CASE("costs change, nodes are fixed, and the same problem is solved again")
   const Result fixed = solve(problem);
   CHECK(fixed.assignment[4] == 1);
   CHECK(fixed.cost == *brute_force(problem));
-  CHECK_THROWS_AS(problem.set_costs(0, edge_costs), std::invalid_argument);
-  CHECK_THROWS_AS(problem.fix(4, 2), std::invalid_argument);
+  CHECK_THROWS_AS(problem.set_costs(0, edge_costs), tessera::InvalidArgument);
+  CHECK_THROWS_AS(problem.fix(4, 2), tessera::InvalidArgument);
 }
 
 TEST_CASE("edges share costs that are equal, and each changes by itself") {
@@ -440,10 +440,10 @@ TEST_CASE("an edge may have the costs of another one, named by their number") {
   CHECK(problem.edge_costs_id(second) == problem.edge_costs_id(first));
   CHECK_THROWS_WITH_AS(problem.add_edge(unlike, problem.edge_costs_id(first)),
                        "edge 2 has 4 costs where its nodes' strategies need 6",
-                       std::invalid_argument);
+                       tessera::InvalidArgument);
   CHECK_THROWS_WITH_AS(problem.add_edge(ends, CostsId{7}),
                        "edge 2 is to have the costs of an edge that there is not",
-                       std::invalid_argument);
+                       tessera::InvalidArgument);
   // They part again where one of them changes.
   problem.set_edge_costs(first, others);
   CHECK(std::ranges::equal(problem.edge_costs(second), four));

@@ -387,8 +387,8 @@ TEST_CASE("every way in which a request can be wrong is named") {
     CAPTURE(message);
     Request request = example();
     change(request);
-    CHECK_THROWS_WITH_AS(validate(request), message, std::invalid_argument);
-    CHECK_THROWS_AS(make_problem(request), std::invalid_argument);
+    CHECK_THROWS_WITH_AS(validate(request), message, tessera::InvalidArgument);
+    CHECK_THROWS_AS(make_problem(request), tessera::InvalidArgument);
   };
   const double nan = std::numeric_limits<double>::quiet_NaN();
   const double inf = std::numeric_limits<double>::infinity();
@@ -441,12 +441,12 @@ TEST_CASE("strategies and assignments that are not of this request") {
   const Request request = example();
   const RequestProblem made = make_problem(request);
   CHECK_THROWS_WITH_AS(evaluate(request, Strategies{0, 0}), "there are 2 strategies for 5 nodes",
-                       std::invalid_argument);
+                       tessera::InvalidArgument);
   CHECK_THROWS_WITH_AS(compare(request, {0, 0, 0, 0, 0}, {0, 0, 3, 0, 0}),
-                       "node 2 (dot.3) has no strategy 3", std::invalid_argument);
-  CHECK_THROWS_AS(assignment_of(request, made.mapping, {2, 0, 0, 0, 0}), std::invalid_argument);
-  CHECK_THROWS_AS(strategies_of(request, made.mapping, {0, 0, 0, 0}), std::invalid_argument);
-  CHECK_THROWS_AS(strategies_of(request, made.mapping, {0, 0, 0, 2, 0, 0}), std::invalid_argument);
+                       "node 2 (dot.3) has no strategy 3", tessera::InvalidArgument);
+  CHECK_THROWS_AS(assignment_of(request, made.mapping, {2, 0, 0, 0, 0}), tessera::InvalidArgument);
+  CHECK_THROWS_AS(strategies_of(request, made.mapping, {0, 0, 0, 0}), tessera::InvalidArgument);
+  CHECK_THROWS_AS(strategies_of(request, made.mapping, {0, 0, 0, 2, 0, 0}), tessera::InvalidArgument);
   // Who follows is led.
   CHECK(assignment_of(request, made.mapping, {1, 0, 2, 0, 1}) == Assignment{1, 0, 2, 1, 2, 2});
 }

@@ -52,8 +52,8 @@ TEST_CASE("the contest's example") {
 }
 
 TEST_CASE("an assignment of another problem is refused") {
-  CHECK_THROWS_AS(evaluate(example(), {0, 0}), std::invalid_argument);
-  CHECK_THROWS_AS(evaluate(example(), {0, 0, 9, 0, 0}), std::invalid_argument);
+  CHECK_THROWS_AS(evaluate(example(), {0, 0}), tessera::InvalidArgument);
+  CHECK_THROWS_AS(evaluate(example(), {0, 0, 9, 0, 0}), tessera::InvalidArgument);
 }
 
 TEST_CASE("what is no problem is refused when it is built") {

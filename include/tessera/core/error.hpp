@@ -1,55 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is wrong with an input text, and where.
+// The exceptions of the library, all under one base, and positions in an input text.
 //
-// Mistakes in a caller's code are core/fault.hpp's affair; this is for files and command lines.
+// Infeasible problems and expired limits are statuses, never exceptions.  An exception means that a
+// caller passed something wrong, that an input text is wrong, or that a number grew too large; and
+// InternalError means a defect, in the library or in code that breaks a precondition.  A mistake
+// that types can show is also refused by the compiler, in the same words: core/fault.hpp.
 #pragma once
-#include <algorithm>
 #include <cstddef>
+#include <exception>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace tessera {
 
+/// A place in an input text.
 struct Position {
-  std::size_t line = 1;    // 1 is the first
-  std::size_t column = 1;  // in bytes, 1 is the first
+  std::size_t line = 1;    ///< 1 is the first
+  std::size_t column = 1;  ///< in bytes, 1 is the first
 
   friend bool operator==(const Position&, const Position&) = default;
 };
 
-// The position of a byte offset.  Linear in offset: meant for errors, not for loops.
-inline Position position_of(std::string_view text, std::size_t offset) {
-  offset = std::min(offset, text.size());
-  Position position;
-  for (std::size_t i = 0; i < offset; ++i) {
-    const bool newline = text[i] == '\n';
-    position.line += newline;
-    position.column = newline ? 1 : position.column + 1;
-  }
-  return position;
-}
-
-// Prints as "model.hlo:12:7: operand 'x' is not defined".
-class InputError : public std::runtime_error {
- public:
-  InputError(const std::string& source, Position position, const std::string& message)
-      : std::runtime_error(source + ':' + std::to_string(position.line) + ':' +
-                           std::to_string(position.column) + ": " + message),
-        position_(position) {}
-  // Where no single place is at fault: "--mesh: ...", "problem.json: ...".
-  InputError(const std::string& source, const std::string& message)
-      : std::runtime_error(source + ": " + message) {}
-
-  const std::optional<Position>& position() const noexcept { return position_; }
-
- private:
-  std::optional<Position> position_;
-};
-
-// Text from a file, made fit for an error message: short, on one line, printable.
+/// Text from a file, made fit for an error message: short, on one line, printable.
 inline std::string excerpt(std::string_view text, std::size_t limit = 40) {
   std::string shown = "'";
   for (std::size_t i = 0; i < text.size() && i < limit; ++i) {
@@ -58,6 +33,82 @@ inline std::string excerpt(std::string_view text, std::size_t limit = 40) {
     shown += c < 0x20 || c == 0x7f ? '?' : text[i];
   }
   return shown + (text.size() + 1 > shown.size() ? "...'" : "'");
+}
+
+/// The base of every exception that Tessera throws.  what() is a complete sentence; op() and
+/// position() repeat, for programs, the parts of it that are known.
+class Error : public std::exception {
+ public:
+  explicit Error(std::string message) : message_(std::move(message)) {}
+  const char* what() const noexcept override { return message_.c_str(); }
+
+  /// The name of the op that the error is about; empty where it is about none.
+  const std::string& op() const noexcept { return op_; }
+  /// Where in the input text the error is, where a single place is at fault.
+  const std::optional<Position>& position() const noexcept { return position_; }
+
+  /// Says which op the error is about, in op() and in front of what(), where that is not said yet.
+  void name_op(const std::string& name) {
+    if (!op_.empty()) return;
+    op_ = name;
+    message_ = "op " + excerpt(name, 100) + ": " + message_;
+  }
+
+ protected:
+  void set_position(Position position) { position_ = position; }
+
+ private:
+  std::string message_;
+  std::string op_;
+  std::optional<Position> position_;
+};
+
+/// An argument that the function does not take; the message says why.
+class InvalidArgument : public Error {
+ public:
+  using Error::Error;
+};
+
+/// A number that does not fit in 64 bits, or takes longer than a day where it is a time.
+class Overflow : public Error {
+ public:
+  using Error::Error;
+};
+
+/// More elements than a fixed capacity holds, or more steps than a stated limit allows.
+class CapacityExceeded : public Error {
+ public:
+  using Error::Error;
+};
+
+/// A broken precondition or invariant: a defect of the caller or of the library, never of an input.
+class InternalError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// What is wrong with an input text.  Prints as "model.hlo:12:7: operand 'x' is not defined".
+class InputError : public Error {
+ public:
+  InputError(const std::string& source, Position position, const std::string& message)
+      : Error(source + ':' + std::to_string(position.line) + ':' +
+              std::to_string(position.column) + ": " + message) {
+    set_position(position);
+  }
+  /// Where no single place is at fault: "--mesh: ...", "problem.json: ...".
+  InputError(const std::string& source, const std::string& message)
+      : Error(source + ": " + message) {}
+};
+
+/// The position of a byte offset.  Linear in offset: meant for errors, not for loops.
+inline Position position_of(std::string_view text, std::size_t offset) {
+  Position position;
+  for (std::size_t i = 0; i < offset && i < text.size(); ++i) {
+    const bool newline = text[i] == '\n';
+    position.line += newline;
+    position.column = newline ? 1 : position.column + 1;
+  }
+  return position;
 }
 
 }  // namespace tessera

@@ -11,8 +11,9 @@
 // itself.)
 #pragma once
 #include <cstdint>
-#include <stdexcept>
 #include <string>
+
+#include "tessera/core/error.hpp"
 
 namespace tessera {
 
@@ -36,10 +37,10 @@ struct Reject;
 
 // A caller's mistake, in the same words a compile error would use: "<where>: <sentence>".
 template<class Rule>
-class Misuse : public std::invalid_argument {
+class Misuse : public InvalidArgument {
  public:
   Misuse(const std::string& where, Fault<Rule> fault)
-      : std::invalid_argument(where + ": " + sentence(fault.rule)), fault_(fault) {}
+      : InvalidArgument(where + ": " + sentence(fault.rule)), fault_(fault) {}
   const Fault<Rule>& fault() const noexcept { return fault_; }
 
  private:

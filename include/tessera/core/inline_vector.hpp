@@ -8,8 +8,9 @@
 #pragma once
 #include <cstddef>
 #include <initializer_list>
-#include <stdexcept>
 #include <type_traits>
+
+#include "tessera/core/error.hpp"
 
 namespace tessera {
 
@@ -41,7 +42,7 @@ class InlineVector {
   constexpr const T& back() const noexcept { return items_[size_ - 1]; }
 
   constexpr void push_back(const T& value) {
-    if (size_ == Capacity) throw std::length_error("InlineVector: the capacity is used up");
+    if (size_ == Capacity) throw CapacityExceeded("InlineVector: the capacity is used up");
     items_[size_++] = value;
   }
   constexpr void pop_back() noexcept { --size_; }  // @pre !empty()

@@ -4,14 +4,15 @@
 #pragma once
 #include <cstdint>
 #include <limits>
-#include <stdexcept>
+
+#include "tessera/core/error.hpp"
 
 namespace tessera {
 
-// @pre a >= 0, b >= 0.  Throws std::overflow_error (in a constant expression: does not compile).
+// @pre a >= 0, b >= 0.  Throws Overflow (in a constant expression: does not compile).
 constexpr std::int64_t checked_mul(std::int64_t a, std::int64_t b) {
   if (a != 0 && b > std::numeric_limits<std::int64_t>::max() / a)
-    throw std::overflow_error("a product of sizes does not fit in 64 bits");
+    throw Overflow("a product of sizes does not fit in 64 bits");
   return a * b;
 }
 

@@ -16,9 +16,9 @@
 #include <boost/multiprecision/cpp_int.hpp>
 #include <cstddef>
 #include <limits>
-#include <stdexcept>
 #include <string>
 
+#include "tessera/core/error.hpp"
 #include "tessera/cost/model.hpp"
 
 namespace tessera::cost {
@@ -27,16 +27,16 @@ class Alpa {
  public:
   using Coefficients = InlineVector<Decimal, max_axes>;
 
-  // One coefficient of each kind per mesh axis, none negative.  Throws std::invalid_argument.
+  // One coefficient of each kind per mesh axis, none negative.  Throws InvalidArgument.
   Alpa(const Coefficients& alpha, const Coefficients& beta) : alpha_(alpha), beta_(beta) {
     if (alpha.size() != beta.size())
-      throw std::invalid_argument("Alpa: " + std::to_string(alpha.size()) + " alphas and " +
+      throw InvalidArgument("Alpa: " + std::to_string(alpha.size()) + " alphas and " +
                                   std::to_string(beta.size()) +
                                   " betas; give each axis one of each");
     for (const Coefficients* const coefficients : {&alpha, &beta})
       for (const Decimal& coefficient : *coefficients)
         if (coefficient.numerator < 0 || coefficient.denominator < 1)
-          throw std::invalid_argument("Alpa: a coefficient is negative, or divided by 0 or less");
+          throw InvalidArgument("Alpa: a coefficient is negative, or divided by 0 or less");
   }
 
   // Alpha 1 everywhere; beta 1, but 0.1 on the last axis, whose links are the fast ones.
@@ -47,7 +47,7 @@ class Alpa {
   }
 
   // For a mesh whose axis i is a part of axis origins[i] (mesh/refine.hpp): the same links.
-  // Throws std::invalid_argument where there are no coefficients for one of them.
+  // Throws InvalidArgument where there are no coefficients for one of them.
   Alpa refined(const AxisList& origins) const {
     Coefficients alpha, beta;
     for (const Axis origin : origins) {
@@ -61,7 +61,7 @@ class Alpa {
   // How many mesh axes there are coefficients for.
   std::size_t axis_count() const noexcept { return alpha_.size(); }
 
-  // Throws std::overflow_error where the price does not fit in 64 bits, std::invalid_argument where
+  // Throws Overflow where the price does not fit in 64 bits, InvalidArgument where
   // there are no coefficients for the axis.
   Cost price(StepKind kind, Axis axis, Extent devices, Message message) const {
     if (!is_collective(kind)) return 0;
@@ -77,7 +77,7 @@ class Alpa {
         (VeryWide(alpha.numerator) * denominator + numerator * alpha.denominator) /
         (denominator * alpha.denominator);
     if (total > std::numeric_limits<Cost>::max() / (4 * thousandths))
-      throw std::overflow_error(
+      throw Overflow(
           "the price of one collective does not fit in 64 bits; choose smaller alpha and beta");
     return static_cast<Cost>(total) * thousandths + terms.tie_break;
   }
@@ -91,7 +91,7 @@ class Alpa {
 
   void check_axis(Axis axis) const {
     if (axis >= axis_count())
-      throw std::invalid_argument("Alpa: no alpha and beta for mesh axis " + std::to_string(axis));
+      throw InvalidArgument("Alpa: no alpha and beta for mesh axis " + std::to_string(axis));
   }
 
   // The share of a message that one device's links carry, and the tie-breaking constant.

@@ -14,10 +14,10 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "tessera/core/error.hpp"
 #include "tessera/core/inline_vector.hpp"
 #include "tessera/cost/accelerator.hpp"
 #include "tessera/mesh/mesh.hpp"
@@ -99,10 +99,10 @@ struct Cluster {
 // So many devices of a cluster that lie next to each other, from the beginning of a unit on, as a
 // cluster of their own.  Where they are no whole number of a level's units, they are taken to
 // spread evenly over more of them, which is slower rather than faster.  Throws
-// std::invalid_argument where the cluster does not have so many.
+// InvalidArgument where the cluster does not have so many.
 inline Cluster part_of(const Cluster& cluster, Extent devices) {
   if (devices < 1 || devices > cluster.device_count())
-    throw std::invalid_argument("a part of " + std::to_string(devices) + " devices of cluster " +
+    throw InvalidArgument("a part of " + std::to_string(devices) + " devices of cluster " +
                                 cluster.name + ", which has " +
                                 std::to_string(cluster.device_count()));
   Cluster part{cluster.name, cluster.device, {}, cluster.collective_start};
@@ -237,12 +237,12 @@ class GroupFinder {
 }  // namespace detail
 
 // The groups that a collective over these mesh axes runs in; all are alike, or are taken to be.
-// O(devices).  Throws std::invalid_argument where mesh and cluster differ in size, InvalidMesh
+// O(devices).  Throws InvalidArgument where mesh and cluster differ in size, InvalidMesh
 // where the mesh has no such axis.
 template<MeshLike M>
 Group group_of(const Cluster& cluster, const M& mesh, AxisSet axes) {
   if (mesh.device_count() != cluster.device_count())
-    throw std::invalid_argument("mesh " + to_string(mesh) + " has " +
+    throw InvalidArgument("mesh " + to_string(mesh) + " has " +
                                 std::to_string(mesh.device_count()) + " devices, and cluster " +
                                 cluster.name + " has " + std::to_string(cluster.device_count()));
   return detail::GroupFinder(cluster).find(replica_groups(mesh, axes));

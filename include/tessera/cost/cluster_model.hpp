@@ -14,9 +14,9 @@
 // that his runtime reaches.
 #pragma once
 #include <optional>
-#include <stdexcept>
 #include <string>
 
+#include "tessera/core/error.hpp"
 #include "tessera/core/inline_vector.hpp"
 #include "tessera/cost/cluster.hpp"
 #include "tessera/cost/collective.hpp"
@@ -27,13 +27,13 @@ namespace tessera::cost {
 
 class ClusterModel {
  public:
-  // Throws std::invalid_argument where mesh and cluster differ in size, or where hidden_percent is
+  // Throws InvalidArgument where mesh and cluster differ in size, or where hidden_percent is
   // none from 0 to 100.
   template<MeshLike M>
   ClusterModel(const Cluster& cluster, const M& mesh, int hidden_percent = 0)
       : device_(cluster.device), start_(cluster.collective_start), shown_(100 - hidden_percent) {
     if (hidden_percent < 0 || hidden_percent > 100)
-      throw std::invalid_argument("of communication " + std::to_string(hidden_percent) +
+      throw InvalidArgument("of communication " + std::to_string(hidden_percent) +
                                   "% can not be hidden; say 0 to 100");
     for (std::size_t axis = 0; axis < mesh.rank(); ++axis)
       groups_.push_back(group_of(cluster, mesh, AxisSet{axis}));
@@ -41,12 +41,12 @@ class ClusterModel {
 
   std::size_t axis_count() const noexcept { return groups_.size(); }
 
-  // Throws std::overflow_error where it takes longer than a day, std::invalid_argument where the
+  // Throws Overflow where it takes longer than a day, InvalidArgument where the
   // mesh has no such axis, or one of another size.
   Cost price(StepKind kind, Axis axis, Extent devices, const Message& message) const {
     if (!is_collective(kind) || devices == 1) return 0;
     if (axis >= groups_.size() || groups_[axis].size != devices)
-      throw std::invalid_argument("cluster model: it is of another mesh, without an axis " +
+      throw InvalidArgument("cluster model: it is of another mesh, without an axis " +
                                   std::to_string(axis) + " of " + std::to_string(devices) +
                                   " devices");
     return price(collective_of(kind), groups_[axis], message);
@@ -63,7 +63,7 @@ class ClusterModel {
   // in FP8.  Operands are cast by kernels of their own, which read them and write them again.
   void multiply_in(graph::ElementType element) noexcept { products_ = element; }
 
-  // Throws std::overflow_error where it takes longer than a day.
+  // Throws Overflow where it takes longer than a day.
   Cost work_price(const Work& work) const {
     if (!products_ || work.product.batch != 1 || work.is_fused) return time_of(work, device_);
     Work product = work, cast;

@@ -232,7 +232,7 @@ class Timing {
 }  // namespace detail
 
 // What one algorithm takes, without what comes before the first message; infinite where it can not
-// do this collective in this group.  Throws std::overflow_error where it takes longer than a day.
+// do this collective in this group.  Throws Overflow where it takes longer than a day.
 inline Cost time_of(Collective collective, Algorithm algorithm, const Group& group,
                     const Message& message) {
   if (group.size == 1) return 0;

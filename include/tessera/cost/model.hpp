@@ -9,11 +9,11 @@
 #pragma once
 #include <concepts>
 #include <cstddef>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 
 #include "tessera/core/cost.hpp"
+#include "tessera/core/error.hpp"
 #include "tessera/core/wide.hpp"
 #include "tessera/cost/work.hpp"
 #include "tessera/mesh/mesh.hpp"
@@ -50,13 +50,13 @@ concept PricesWork = requires(const C& model, const Work& work) {
   { model.work_price(work) } -> std::same_as<Cost>;
 };
 
-// Throws std::invalid_argument where the model has no coefficients for some axis of the mesh.  A
+// Throws InvalidArgument where the model has no coefficients for some axis of the mesh.  A
 // model whose prices depend on the axis says for how many axes it has some, in axis_count().
 template<CostModel C, MeshLike M>
 constexpr void check_axis_count(const C& model, const M& mesh) {
   if constexpr (requires { model.axis_count(); }) {
     if (model.axis_count() < mesh.rank())
-      throw std::invalid_argument("the cost model has coefficients for " +
+      throw InvalidArgument("the cost model has coefficients for " +
                                   std::to_string(model.axis_count()) + " mesh axes, and mesh " +
                                   to_string(mesh) + " has " + std::to_string(mesh.rank()));
   }

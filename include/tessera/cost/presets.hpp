@@ -25,7 +25,6 @@
 #include <array>
 #include <charconv>
 #include <span>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 
@@ -241,7 +240,7 @@ class ClusterBuilder {
 
  private:
   [[noreturn]] void refuse(const std::string& why) const {
-    throw std::invalid_argument("cluster " + std::string(preset_.name) + " of " +
+    throw InvalidArgument("cluster " + std::string(preset_.name) + " of " +
                                 std::to_string(devices_) + " devices: " + why);
   }
 
@@ -350,13 +349,13 @@ inline const Preset* find_preset(std::string_view name) noexcept {
 }
 
 // So many devices of it, in as few nodes as can have equally many each.  Throws
-// std::invalid_argument where it does not have so many.
+// InvalidArgument where it does not have so many.
 inline Cluster make_cluster(const Preset& preset, Extent devices) {
   return detail::ClusterBuilder(preset, devices).build();
 }
 
 // "dgx-a100-80gb-selene:64": a preset's name, and the number of devices.  Throws
-// std::invalid_argument.
+// InvalidArgument.
 inline Cluster find_cluster(std::string_view text) {
   const std::size_t colon = text.rfind(':');
   const std::string_view name = text.substr(0, colon);
@@ -365,13 +364,13 @@ inline Cluster find_cluster(std::string_view text) {
     std::string known;
     for (const Preset& each : detail::presets)
       known += (known.empty() ? "" : ", ") + std::string(each.name);
-    throw std::invalid_argument("no cluster is called " + excerpt(name) + "; there are " + known);
+    throw InvalidArgument("no cluster is called " + excerpt(name) + "; there are " + known);
   }
   Extent devices = 0;
   const std::string_view count = colon == std::string_view::npos ? "" : text.substr(colon + 1);
   const auto [end, error] = std::from_chars(count.data(), count.data() + count.size(), devices);
   if (error != std::errc() || end != count.data() + count.size())
-    throw std::invalid_argument(excerpt(text) + " does not say how many devices; write " +
+    throw InvalidArgument(excerpt(text) + " does not say how many devices; write " +
                                 std::string(name) + ":8");
   return make_cluster(*preset, devices);
 }

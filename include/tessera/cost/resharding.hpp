@@ -20,13 +20,13 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <stdexcept>
 #include <string>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "tessera/core/cost.hpp"
+#include "tessera/core/error.hpp"
 #include "tessera/cost/interchange.hpp"
 #include "tessera/cost/model.hpp"
 #include "tessera/cost/relaxed.hpp"
@@ -47,7 +47,7 @@ struct PricedStep {
 template<CostModel Model, MeshLike M>
 class TensorResharding {
  public:
-  // Throws std::invalid_argument where the model has no coefficients for some axis.
+  // Throws InvalidArgument where the model has no coefficients for some axis.
   TensorResharding(const M& mesh, const Model& model, const Dims& dims, Extent element_bytes)
       : mesh_(mesh),
         model_(model),
@@ -66,9 +66,9 @@ class TensorResharding {
   }
 
   // The least price.  0 where the two place the tensor alike; `infinite` where the model forbids
-  // every path.  Throws std::invalid_argument where a sharding is none of this tensor's on this
-  // mesh (InvalidSharding where it is so by its rank or its axes), std::overflow_error where the
-  // price does not fit in 64 bits, std::length_error where a path is not found within max_settled.
+  // every path.  Throws InvalidArgument where a sharding is none of this tensor's on this
+  // mesh (InvalidSharding where it is so by its rank or its axes), Overflow where the
+  // price does not fit in 64 bits, CapacityExceeded where a path is not found within max_settled.
   Cost price(DynamicSharding from, DynamicSharding to) {
     from = admitted(from);
     to = admitted(to);
@@ -79,7 +79,7 @@ class TensorResharding {
   }
 
   // The steps of a cheapest path, slices and masks included.  Throws as price() does, and
-  // std::invalid_argument where there is no path.
+  // InvalidArgument where there is no path.
   std::vector<PricedStep> path(DynamicSharding from, DynamicSharding to) {
     from = admitted(from);
     to = admitted(to);
@@ -116,7 +116,7 @@ class TensorResharding {
     for (std::size_t dim = 0; dim < sharding.rank(); ++dim)
       for (const Axis axis : sharding.axes(dim)) {
         if (!can_split(result, mesh_, dims_, dim, axis))
-          throw std::invalid_argument("sharding " + to_string(sharding) +
+          throw InvalidArgument("sharding " + to_string(sharding) +
                                       " does not fit the tensor " + to_string(dims_) + " on mesh " +
                                       to_string(mesh_));
         if (mesh_.extent(axis) > 1) result = result.with_split(dim, axis);
@@ -249,7 +249,7 @@ class TensorResharding {
     if (known != step_prices_.end()) return known->second;
     const Cost price =
         model_.price(kind, axis, mesh_.extent(axis), Message{bytes_, extent_of(mesh_, others)});
-    if (price < 0) throw std::invalid_argument("a cost model gives a step a negative price");
+    if (price < 0) throw InvalidArgument("a cost model gives a step a negative price");
     step_prices_.emplace(key, price);
     return price;
   }
@@ -288,12 +288,12 @@ class TensorResharding {
     while (!run.is_settled(target)) {
       if (run.queue.empty()) {
         if (run.has_overflowed)
-          throw std::overflow_error("the price of a resharding " + ends_text(space, run, target) +
+          throw Overflow("the price of a resharding " + ends_text(space, run, target) +
                                     " does not fit in 64 bits; choose smaller prices");
         return infinite;  // every path is forbidden
       }
       if (run.settled_count++ == max_settled)
-        throw std::length_error("a resharding " + ends_text(space, run, target) +
+        throw CapacityExceeded("a resharding " + ends_text(space, run, target) +
                                 " was not found among " + std::to_string(max_settled) +
                                 " shardings on mesh " + to_string(mesh_) + "; merge mesh axes");
       const Vertex at = run.queue.top();
@@ -423,7 +423,7 @@ class TensorResharding {
   }
 
   [[noreturn]] static void refuse_forbidden(DynamicSharding from, DynamicSharding to) {
-    throw std::invalid_argument("the cost model forbids every path from " + to_string(from) +
+    throw InvalidArgument("the cost model forbids every path from " + to_string(from) +
                                 " to " + to_string(to));
   }
 
@@ -443,7 +443,7 @@ class TensorResharding {
 template<CostModel Model, MeshLike M>
 class Resharding {
  public:
-  // Throws std::invalid_argument where the model has no coefficients for some axis.
+  // Throws InvalidArgument where the model has no coefficients for some axis.
   Resharding(const M& mesh, const Model& model) : mesh_(mesh), model_(model) {
     check_axis_count(model, mesh);
   }

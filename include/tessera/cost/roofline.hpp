@@ -61,7 +61,7 @@ constexpr Wide fused_flops(const Work& work) noexcept {
   return features == 0 ? 0 : flops * (features + fused_margin) / features * 100 / fused_percent;
 }
 
-// Throws std::overflow_error where it takes longer than a day.
+// Throws Overflow where it takes longer than a day.
 inline Cost time_of(const Work& work, const Accelerator& device) {
   const Cost launch = work.launches ? device.launch : 0;
   const Wide flops = work.is_fused ? fused_flops(work)

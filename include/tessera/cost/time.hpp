@@ -3,9 +3,9 @@
 // Times as integers: picoseconds, from amounts and rates, exactly and rounded up.
 #pragma once
 #include <cstdint>
-#include <stdexcept>
 
 #include "tessera/core/cost.hpp"
+#include "tessera/core/error.hpp"
 #include "tessera/core/wide.hpp"
 
 namespace tessera::cost {
@@ -17,15 +17,15 @@ inline constexpr Cost nanosecond = 1'000, microsecond = 1'000'000, second = 1'00
 // No step may take longer: a day.  Sums of a few stay far from 64 bits.
 inline constexpr Wide longest_time = Wide(86'400) * second;
 
-// Throws std::overflow_error where it is longer.
+// Throws Overflow where it is longer.
 constexpr Cost checked_time(Wide picoseconds) {
   if (picoseconds > longest_time)
-    throw std::overflow_error("one step takes longer than a day; the tensor is too large");
+    throw Overflow("one step takes longer than a day; the tensor is too large");
   return static_cast<Cost>(picoseconds);
 }
 
 // The least number of picoseconds in which `amount` * numerator / denominator passes at `rate`.
-// Throws std::overflow_error where that is longer than a day.
+// Throws Overflow where that is longer than a day.
 // @pre none is negative, denominator and rate are not 0; amount * numerator < 2^126,
 // denominator * rate < 2^86
 constexpr Cost time_at(Wide amount, Wide numerator, Wide denominator, Rate rate) {

@@ -11,12 +11,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <vector>
 
+#include "tessera/core/error.hpp"
 #include "tessera/core/integer.hpp"
 #include "tessera/core/text.hpp"
 #include "tessera/graph/element_type.hpp"
@@ -176,9 +176,9 @@ inline std::string to_string(const Call& call) {
 }
 
 // Devices that do not agree on what they call, or wait for each other in a circle.
-class CommunicationError : public std::runtime_error {
+class CommunicationError : public Error {
  public:
-  using std::runtime_error::runtime_error;
+  using Error::Error;
 };
 
 // What is wrong when two devices meet in different calls.

@@ -15,12 +15,12 @@
 #include <cstring>
 #include <map>
 #include <span>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "tessera/core/error.hpp"
 #include "tessera/executor/call.hpp"
 #include "tessera/executor/combine.hpp"
 #include "tessera/executor/communicator.hpp"
@@ -132,7 +132,7 @@ class Collectives {
     const std::size_t n = party.size();
     check_size(call, "result", out.size(), in.size());
     if (in.size() % n != 0)
-      throw std::invalid_argument(to_string(call) + ": " + std::to_string(in.size()) +
+      throw InvalidArgument(to_string(call) + ": " + std::to_string(in.size()) +
                                   " elements are no " + std::to_string(n) + " equal blocks");
     if (n > 1)
       transport_.all_to_all(party, call, std::as_bytes(in), writable(out));
@@ -148,7 +148,7 @@ class Collectives {
     Party& party = party_of(group, call);
     const std::size_t root_number = number_in(party, root);
     if (root_number == detail::Role::nobody)
-      throw std::invalid_argument(to_string(call) + ": the root is not in the group");
+      throw InvalidArgument(to_string(call) + ": the root is not in the group");
     if (party.size() > 1) transport_.broadcast(party, call, root_number, writable(inout));
     tally(call, label, inout.size_bytes(),
           root == rank() ? (party.size() - 1) * inout.size_bytes() : 0);
@@ -228,7 +228,7 @@ class Collectives {
   static void check_size(const Call& call, const char* what, std::size_t given,
                          std::size_t wanted) {
     if (given != wanted)
-      throw std::invalid_argument(to_string(call) + ": its " + what + " has " +
+      throw InvalidArgument(to_string(call) + ": its " + what + " has " +
                                   std::to_string(given) + " elements instead of " +
                                   std::to_string(wanted));
   }
@@ -236,9 +236,9 @@ class Collectives {
   void check_partner(Call& call, Device partner, Tag tag) const {
     call.partner = partner;
     call.tag = tag;
-    if (tag < 0) throw std::invalid_argument(to_string(call) + ": a tag is 0 or more");
+    if (tag < 0) throw InvalidArgument(to_string(call) + ": a tag is 0 or more");
     if (partner < 0 || partner >= size() || partner == rank())
-      throw std::invalid_argument(to_string(call) + ": device " + std::to_string(partner) +
+      throw InvalidArgument(to_string(call) + ": device " + std::to_string(partner) +
                                   " is not another one of " + std::to_string(size()));
   }
 
@@ -251,9 +251,9 @@ class Collectives {
       const std::size_t target = number_in(party, arrow.target);
       const std::string text = std::to_string(arrow.source) + " -> " + std::to_string(arrow.target);
       if (source == nobody || target == nobody)
-        throw std::invalid_argument(to_string(call) + ": " + text + " leads out of the group");
+        throw InvalidArgument(to_string(call) + ": " + text + " leads out of the group");
       if (roles[source].target != nobody || roles[target].source != nobody)
-        throw std::invalid_argument(to_string(call) + ": at " + text +
+        throw InvalidArgument(to_string(call) + ": at " + text +
                                     " a device is a source or a target for the second time");
       roles[source].target = target;
       roles[target].source = source;
@@ -282,7 +282,7 @@ class Collectives {
   void check_group(Group group, Call& call) const {
     call.group = detail::Name<40>(joined(group, ","));
     const auto refuse = [&](Device device, const char* why) {
-      throw std::invalid_argument(to_string(call) + ": device " + std::to_string(device) + why);
+      throw InvalidArgument(to_string(call) + ": device " + std::to_string(device) + why);
     };
     std::vector<Device> sorted(group.begin(), group.end());
     std::sort(sorted.begin(), sorted.end());

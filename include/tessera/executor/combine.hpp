@@ -12,11 +12,11 @@
 #include <cstddef>
 #include <cstring>
 #include <span>
-#include <stdexcept>
 #include <string>
 #include <type_traits>
 #include <utility>
 
+#include "tessera/core/error.hpp"
 #include "tessera/executor/call.hpp"
 
 namespace tessera::executor::detail {
@@ -74,7 +74,7 @@ void combine_elements(void* into, const void* from, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) to[i] = combined<R>(to[i], of[i]);
 }
 
-// Throws std::invalid_argument where the call's elements can not be reduced so.
+// Throws InvalidArgument where the call's elements can not be reduced so.
 template<class T>
 Combiner combiner_of(const Call& call) {
   const auto try_one = [&]<Reduction R>(Combiner& found) {
@@ -88,7 +88,7 @@ Combiner combiner_of(const Call& call) {
   (std::integer_sequence<Reduction, Reduction::sum, Reduction::product, Reduction::max,
                          Reduction::min, Reduction::logical_and, Reduction::logical_or>());
   if (found.combine == nullptr)
-    throw std::invalid_argument(to_string(call) + ": " + std::string(to_string(call.element)) +
+    throw InvalidArgument(to_string(call) + ": " + std::string(to_string(call.element)) +
                                 " has no such reduction");
   return found;
 }

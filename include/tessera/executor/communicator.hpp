@@ -42,7 +42,7 @@ namespace tessera::executor {
 //                                       a device is a source once at most, and a target once
 //   barrier(group)                      returns when all members have called it
 //
-// Throw std::invalid_argument for what is wrong on this device alone (sizes, a group that it is not
+// Throw InvalidArgument for what is wrong on this device alone (sizes, a group that it is not
 // in), CommunicationError where devices do not agree, and what an implementation says where the run
 // was stopped elsewhere.  After any of these the communicator can not be used any more.
 template<class C>

@@ -11,11 +11,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <stdexcept>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "tessera/core/error.hpp"
 #include "tessera/executor/communicator.hpp"
 #include "tessera/executor/movement.hpp"
 #include "tessera/executor/reduction.hpp"
@@ -50,7 +50,7 @@ class Exchange {
       case StepKind::all_to_all: return redistributed(planned, part, label);
       case StepKind::halo_exchange: return with_halo(planned, rule, part, label, payload);
     }
-    throw std::logic_error("a step of no kind");
+    throw InternalError("a step of no kind");
   }
 
   Slice slice(DynamicSharding sharding, const Dims& dims, Device device) const {

@@ -3,19 +3,19 @@
 // How a run ends that does not end well: the first failure is the run's, and it says where.
 #pragma once
 #include <exception>
-#include <stdexcept>
 #include <string>
 #include <utility>
 
+#include "tessera/core/error.hpp"
 #include "tessera/executor/call.hpp"
 
 namespace tessera::executor {
 
 // A device's own exception, as the run reports it: "device 3: ...".
-class DeviceError : public std::runtime_error {
+class DeviceError : public Error {
  public:
   DeviceError(Device device, const std::string& what, std::exception_ptr cause)
-      : std::runtime_error("device " + std::to_string(device) + ": " + what),
+      : Error("device " + std::to_string(device) + ": " + what),
         device_(device),
         cause_(std::move(cause)) {}
 
@@ -28,16 +28,16 @@ class DeviceError : public std::runtime_error {
 };
 
 // The run was cancelled from outside.
-class Cancelled : public std::runtime_error {
+class Cancelled : public Error {
  public:
-  Cancelled() : std::runtime_error("the run was cancelled") {}
+  Cancelled() : Error("the run was cancelled") {}
 };
 
 // Thrown by the calls of a device that has to stop because another one failed, or because the run
 // was cancelled.  Let it pass: the run reports the reason.
-class Stopped : public std::runtime_error {
+class Stopped : public Error {
  public:
-  Stopped() : std::runtime_error("the run was stopped elsewhere") {}
+  Stopped() : Error("the run was stopped elsewhere") {}
 };
 
 namespace detail {

@@ -10,11 +10,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "tessera/core/error.hpp"
 #include "tessera/executor/kernels.hpp"
 #include "tessera/executor/order.hpp"
 #include "tessera/graph/graph.hpp"
@@ -29,16 +29,16 @@ inline std::vector<graph::OpId> parameters_of(const graph::Graph& graph) {
   return parameters;
 }
 
-// Throws std::invalid_argument where inputs are not those of the program's parameters.
+// Throws InvalidArgument where inputs are not those of the program's parameters.
 inline void check_inputs(const graph::Graph& graph, std::span<const Tensor> inputs) {
   const std::vector<graph::OpId> parameters = parameters_of(graph);
   if (inputs.size() != parameters.size())
-    throw std::invalid_argument("the program has " + std::to_string(parameters.size()) +
+    throw InvalidArgument("the program has " + std::to_string(parameters.size()) +
                                 " parameters, and was given " + std::to_string(inputs.size()));
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const graph::Op& op = graph.op(parameters[i]);
     if (inputs[i].type() != op.results[0])
-      throw std::invalid_argument("parameter " + excerpt(op.name, 100) + " is " +
+      throw InvalidArgument("parameter " + excerpt(op.name, 100) + " is " +
                                   to_string(op.results[0]) + ", and was given " +
                                   to_string(inputs[i].type()));
   }
@@ -128,7 +128,7 @@ class Interpreter {
 }  // namespace detail
 
 // The outputs, in order.  Throws Unsupported for an op that can not be computed, by name, and for a
-// loop that does not end; std::invalid_argument for inputs that do not fit.  O(what the ops
+// loop that does not end; InvalidArgument for inputs that do not fit.  O(what the ops
 // compute); tensors are let go after their last use.
 template<class Observe = Unobserved>
 std::vector<Tensor> interpret(const graph::Graph& graph, std::span<const Tensor> inputs,

@@ -15,7 +15,6 @@
 #include <cstdint>
 #include <iterator>
 #include <span>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -81,7 +80,7 @@ inline void run_reverse(const std::vector<Extent>& dims, const Part& x, OwnedPar
 // Shards of a reshape's operand and result have the same elements in the same order.
 inline void run_reshape(const Part& x, OwnedPart& result) {
   if (x.tensor->size() != result.tensor.size())
-    throw std::logic_error("a reshape's shards differ in size");
+    throw InternalError("a reshape's shards differ in size");
   std::copy_n(x.tensor->bytes(), result.tensor.byte_size(), result.tensor.bytes());
 }
 
@@ -382,7 +381,7 @@ inline std::string op_text(const graph::Op& op) {
 }  // namespace detail
 
 // The device's slices of an op's results.  Throws Unsupported where the op is none that can be
-// computed, std::logic_error where the device lacks what its slices need: both name the op.
+// computed, InternalError where the device lacks what its slices need: both name the op.
 // @pre the op is no parameter; one slice for each result
 //
 // A template for the reason that solver::solve() is.
@@ -396,10 +395,10 @@ std::vector<OwnedPart> compute(const O& op, std::span<const Part> operands,
     detail::run_op(op, operands, results);
   } catch (const Unsupported& error) {
     throw Unsupported(detail::op_text(op) + ": " + error.what());
-  } catch (const std::invalid_argument& error) {  // attributes that nobody understood
+  } catch (const InvalidArgument& error) {  // attributes that nobody understood
     throw Unsupported(detail::op_text(op) + ": " + error.what());
-  } catch (const std::logic_error& error) {
-    throw std::logic_error(detail::op_text(op) + ": " + error.what());
+  } catch (const InternalError& error) {
+    throw InternalError(detail::op_text(op) + ": " + error.what());
   }
   return results;
 }

@@ -123,7 +123,7 @@ inline pipeline::SpanProgram whole_span(const graph::Graph& graph) {
 
 class StepOnOneDevice {
  public:
-  // Throws std::invalid_argument for programs that can not be cut into stages either.
+  // Throws InvalidArgument for programs that can not be cut into stages either.
   explicit StepOnOneDevice(const graph::Graph& graph)
       : span_(detail::whole_span(graph)), means_(pipeline::read_afterwards(span_)) {
     check_straight(graph);

@@ -12,12 +12,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <stdexcept>
 #include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "tessera/core/error.hpp"
 #include "tessera/core/integer.hpp"
 #include "tessera/executor/tensor.hpp"
 
@@ -194,7 +194,7 @@ inline void copy_elements(std::size_t width, const Loops& loops, const std::byte
 
 // Whether elements that are written must all be there to be read.
 enum class Missing : std::uint8_t {
-  is_an_error,  // std::logic_error: the rule, or the sharding, is wrong
+  is_an_error,  // InternalError: the rule, or the sharding, is wrong
   is_left_out,  // others have them, or nobody: what is there stays
 };
 
@@ -203,7 +203,7 @@ inline void move(const Part& from, OwnedPart& to, std::span<const Walk> walks,
                  Missing missing = Missing::is_an_error) {
   const Loops loops = loops_of(walks, from.slice, to.slice);
   if (!loops.is_complete && missing == Missing::is_an_error)
-    throw std::logic_error("an element is read that the device does not hold");
+    throw InternalError("an element is read that the device does not hold");
   if (loops.empty()) return;
   detail::copy_elements(static_cast<std::size_t>(graph::bytes_of(from.element())), loops,
                         from.tensor->bytes(), to.tensor.bytes());

@@ -9,7 +9,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 
@@ -34,7 +33,7 @@ inline std::string numpy_type(ElementType element) {
 inline std::string_view numpy_field(std::string_view header, std::string_view key) {
   const std::size_t at = header.find("'" + std::string(key) + "':");
   if (at == std::string_view::npos)
-    throw std::invalid_argument("the header does not say its " + std::string(key));
+    throw InvalidArgument("the header does not say its " + std::string(key));
   header.remove_prefix(at + key.size() + 3);
   while (header.starts_with(' ')) header.remove_prefix(1);
   const std::size_t end = header.starts_with('(') ? header.find(')') : header.find(',');
@@ -51,7 +50,7 @@ inline Dims numpy_shape(std::string_view text) {  // "(2, 3" or "(5,"
     Extent size = 0;
     const auto [end, error] = std::from_chars(text.data() + at, text.data() + text.size(), size);
     if (error != std::errc() || dims.size() == max_dims)
-      throw std::invalid_argument("its shape is none that a tensor can have");
+      throw InvalidArgument("its shape is none that a tensor can have");
     dims.push_back(size);
     at = static_cast<std::size_t>(end - text.data());
   }
@@ -60,11 +59,11 @@ inline Dims numpy_shape(std::string_view text) {  // "(2, 3" or "(5,"
 
 }  // namespace detail
 
-// Throws std::invalid_argument, saying why, where the text is not a NumPy file of this type.
+// Throws InvalidArgument, saying why, where the text is not a NumPy file of this type.
 inline Tensor parse_numpy(std::string_view file, const TensorType& type) {
   constexpr std::string_view magic = "\x93NUMPY";
   if (!file.starts_with(magic) || file.size() < 12)
-    throw std::invalid_argument("it is no NumPy file");
+    throw InvalidArgument("it is no NumPy file");
   const auto byte = [&](std::size_t i) {
     return static_cast<std::size_t>(static_cast<unsigned char>(file[i]));
   };
@@ -72,7 +71,7 @@ inline Tensor parse_numpy(std::string_view file, const TensorType& type) {
   const std::size_t begin = is_old ? 10 : 12;
   std::size_t size = byte(8) | byte(9) << 8U;
   if (!is_old) size |= byte(10) << 16U | byte(11) << 24U;
-  if (file.size() < begin + size) throw std::invalid_argument("its header is cut off");
+  if (file.size() < begin + size) throw InvalidArgument("its header is cut off");
   const std::string_view header = file.substr(begin, size), data = file.substr(begin + size);
 
   std::string_view element = detail::numpy_field(header, "descr");
@@ -81,14 +80,14 @@ inline Tensor parse_numpy(std::string_view file, const TensorType& type) {
   const Dims dims = detail::numpy_shape(detail::numpy_field(header, "shape"));
   const bool has_type = element == wanted || (wanted == "<V2" && element == "|V2");
   if (!has_type || dims != type.dims)
-    throw std::invalid_argument("it holds " + excerpt(element) + ' ' + tessera::to_string(dims) +
+    throw InvalidArgument("it holds " + excerpt(element) + ' ' + tessera::to_string(dims) +
                                 ", and the parameter is " + to_string(type) + " ('" + wanted +
                                 "')");
   if (detail::numpy_field(header, "fortran_order") != "False")
-    throw std::invalid_argument("its elements are in Fortran's order; save a C-ordered copy");
+    throw InvalidArgument("its elements are in Fortran's order; save a C-ordered copy");
   Tensor tensor(type);
   if (data.size() != tensor.byte_size())
-    throw std::invalid_argument("it has " + std::to_string(data.size()) + " bytes of data where " +
+    throw InvalidArgument("it has " + std::to_string(data.size()) + " bytes of data where " +
                                 std::to_string(tensor.byte_size()) + " are due");
   if (!data.empty()) std::memcpy(tensor.bytes(), data.data(), data.size());
   return tensor;

@@ -11,11 +11,11 @@
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "tessera/core/error.hpp"
 #include "tessera/executor/exchange.hpp"
 #include "tessera/executor/kernels.hpp"
 #include "tessera/plan/plan.hpp"
@@ -51,7 +51,7 @@ struct RanOp {
 template<Communicator C>
 class OpRunner {
  public:
-  // Keeps references to all three.  Throws std::invalid_argument where the plan is none of this
+  // Keeps references to all three.  Throws InvalidArgument where the plan is none of this
   // graph, or of so many devices.
   OpRunner(const graph::Graph& graph, const plan::Plan& plan, C& comm)
       : graph_(graph),
@@ -79,7 +79,7 @@ class OpRunner {
   }
 
   // The op's results as it hands them on, from its operands as those before it do.  Throws what
-  // kernels and the communicator do, and std::logic_error where steps do not lead to what the op
+  // kernels and the communicator do, and InternalError where steps do not lead to what the op
   // needs.
   RanOp run(graph::OpId id, std::vector<Part> operands) {
     const graph::Op& op = graph_.op(id);
@@ -118,10 +118,10 @@ class OpRunner {
  private:
   static C& checked(const graph::Graph& graph, const plan::Plan& plan, C& comm) {
     if (plan.ops.size() != graph.op_count())
-      throw std::invalid_argument("the plan has " + std::to_string(plan.ops.size()) +
+      throw InvalidArgument("the plan has " + std::to_string(plan.ops.size()) +
                                   " ops, and the program " + std::to_string(graph.op_count()));
     if (plan.mesh.device_count() != comm.size())
-      throw std::invalid_argument("the plan is for " + std::to_string(plan.mesh.device_count()) +
+      throw InvalidArgument("the plan is for " + std::to_string(plan.mesh.device_count()) +
                                   " devices, and there are " + std::to_string(comm.size()));
     return comm;
   }
@@ -148,7 +148,7 @@ class OpRunner {
       for (std::size_t d = 0; d < wanted.size(); ++d)
         if (wanted[d].size() != 0 && (operands[i].slice[d].begin > wanted[d].begin ||
                                       operands[i].slice[d].end < wanted[d].end))
-          throw std::logic_error(detail::op_text(graph_.op(id)) + ": operand " + std::to_string(i) +
+          throw InternalError(detail::op_text(graph_.op(id)) + ": operand " + std::to_string(i) +
                                  " is not brought in the sharding " +
                                  to_string(plan_.ops[id].operands[i]) + " that the op needs");
     }

@@ -27,12 +27,12 @@
 #include <memory>
 #include <optional>
 #include <span>
-#include <stdexcept>
 #include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
 
+#include "tessera/core/error.hpp"
 #include "tessera/executor/microbatches.hpp"
 #include "tessera/executor/op_runner.hpp"
 #include "tessera/executor/pipeline_program.hpp"
@@ -45,7 +45,7 @@ namespace tessera::executor {
 template<Communicator C>
 class DevicePipeline {
  public:
-  // Keeps references to both.  Throws std::invalid_argument where there are not as many devices as
+  // Keeps references to both.  Throws InvalidArgument where there are not as many devices as
   // the pipeline has.
   DevicePipeline(const PipelineProgram& program, C& comm)
       : program_(program),
@@ -175,7 +175,7 @@ class DevicePipeline {
 
   static C& checked(const PipelineProgram& program, C& comm) {
     if (program.devices() != comm.size())
-      throw std::invalid_argument("the pipeline is for " + std::to_string(program.devices()) +
+      throw InvalidArgument("the pipeline is for " + std::to_string(program.devices()) +
                                   " devices, and there are " + std::to_string(comm.size()));
     return comm;
   }
@@ -195,7 +195,7 @@ class DevicePipeline {
   Span& span_at(std::size_t stage, std::size_t span) const {
     for (const auto& it : spans_)
       if (it->chunk == stage && it->number == span) return *it;
-    throw std::logic_error("a span of another stage's devices");
+    throw InternalError("a span of another stage's devices");
   }
 
   // Updates run in the order of the whole program, so that no stage waits for one that waits for

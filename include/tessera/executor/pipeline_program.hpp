@@ -15,12 +15,12 @@
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
 
+#include "tessera/core/error.hpp"
 #include "tessera/executor/interpret.hpp"
 #include "tessera/executor/microbatches.hpp"
 #include "tessera/pipeline/transfer.hpp"
@@ -136,7 +136,7 @@ class PipelinePreparer {
       const auto [at, is_new] =
           plans_.try_emplace(plan::detail::plan_key(*plan_.prices, way, first, last));
       if (is_new) at->second = plan_.prices->plan(way.view, first, last, way.level);
-      if (!at->second.has_ops()) throw std::runtime_error("the plan of a stage was cancelled");
+      if (!at->second.has_ops()) throw Error("the plan of a stage was cancelled");
       run.spans.push_back({first, last, plan_.prices->program(first, last), at->second,
                            plan_.prices->rerun(way.view, first, last, way.level, way.rerun)->ops});
       check_updates(run.spans.back().program);
@@ -296,7 +296,7 @@ class PipelinePreparer {
 }  // namespace detail
 
 // `graph` is the program that was planned.  Distinct spans are planned once more, as they were
-// priced.  Throws Unsupported for programs that can not be run; std::runtime_error
+// priced.  Throws Unsupported for programs that can not be run; Error
 // where planning is cancelled.  @pre plan.has_stages()
 inline PipelineProgram pipeline_program(const graph::Graph& graph, const plan::PipelinePlan& plan,
                                         const cost::Cluster& cluster) {

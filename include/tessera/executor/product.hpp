@@ -15,6 +15,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "tessera/core/error.hpp"
 #include "tessera/executor/elementwise.hpp"
 #include "tessera/executor/movement.hpp"
 #include "tessera/graph/attributes.hpp"
@@ -194,7 +195,7 @@ class Convolver {
     unroll(image, group, summed, rows, depth);
     const Range outputs = kernel_.slice[dims_.kernel_output];
     if (features.begin < outputs.begin || features.end > outputs.end)
-      throw std::logic_error("a convolution's kernel lacks output features of the device's");
+      throw InternalError("a convolution's kernel lacks output features of the device's");
     sums_.setZero(rows, features.size());
     const Extent stride = outputs.size();
     add_product<C>({unrolled_.data(), rows, depth, Eigen::OuterStride<>(depth)},
@@ -215,7 +216,7 @@ class Convolver {
                 held_features = input_.slice[dims_.input_feature];
     if (batch < held_images.begin || batch >= held_images.end || feature < held_features.begin ||
         feature + summed.size() > held_features.end)
-      throw std::logic_error("a convolution's input lacks images or features of the device's");
+      throw InternalError("a convolution's input lacks images or features of the device's");
     const C* const base = in_ + (batch - held_images.begin) * in_strides_[dims_.input_batch] +
                           (feature - held_features.begin) * in_strides_[dims_.input_feature];
     const Extent step = in_strides_[dims_.input_feature], count = summed.size();
@@ -246,7 +247,7 @@ class Convolver {
       if (at >= input_.whole[dim]) return -1;
       const Range held = input_.slice[dim];
       if (at < held.begin || at >= held.end)
-        throw std::logic_error("a convolution's input lacks elements that its window sees");
+        throw InternalError("a convolution's input lacks elements that its window sees");
       offset += (at - held.begin) * in_strides_[dim];
     }
     return offset;

@@ -8,9 +8,9 @@
 // forbidden pair stays forbidden, the solver finds the cheapest assignment.
 #pragma once
 #include <cstdint>
-#include <stdexcept>
 #include <utility>
 
+#include "tessera/core/error.hpp"
 #include "tessera/core/integer.hpp"
 #include "tessera/plan/free_choice.hpp"
 #include "tessera/plan/plan.hpp"
@@ -18,14 +18,14 @@
 
 namespace tessera::executor {
 
-// An assignment of the formulation's problem.  Throws std::invalid_argument where there is none.
+// An assignment of the formulation's problem.  Throws InvalidArgument where there is none.
 inline solver::Assignment random_assignment(const plan::Formulation& formulation,
                                             std::uint64_t seed) {
   std::uint64_t state = mix_bits(seed);
   const solver::Problem dice = plan::with_free_choice(
       formulation.problem, [&] { return static_cast<Cost>(mix_bits(++state) >> 40U); });
   solver::Result result = solver::solve(dice);
-  if (!result.has_assignment()) throw std::invalid_argument("the problem has no assignment at all");
+  if (!result.has_assignment()) throw InvalidArgument("the problem has no assignment at all");
   return std::move(result.assignment);
 }
 

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "tessera/core/error.hpp"
 #include "tessera/executor/combine.hpp"
 #include "tessera/executor/elementwise.hpp"
 #include "tessera/executor/movement.hpp"
@@ -237,7 +238,7 @@ inline std::vector<Walk> window_at(const std::vector<graph::WindowDim>& window, 
 // All that a device's windows see must be there.
 inline Loops checked_window(const std::vector<Walk>& walks, const Slice& held) {
   const Loops loops = loops_of(walks, held, {});
-  if (!loops.is_complete) throw std::logic_error("a window sees elements that are not held");
+  if (!loops.is_complete) throw InternalError("a window sees elements that are not held");
   return loops;
 }
 

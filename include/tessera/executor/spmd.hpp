@@ -51,7 +51,7 @@ struct HeldMemory {
 template<Communicator C>
 class DevicePlan {
  public:
-  // Throws std::invalid_argument where the plan is none of this graph, or of so many devices;
+  // Throws InvalidArgument where the plan is none of this graph, or of so many devices;
   // Unsupported where the program has loops whose condition is not known.
   DevicePlan(const graph::Graph& graph, const plan::Plan& plan, C& comm)
       : graph_(graph),
@@ -78,7 +78,7 @@ class DevicePlan {
   }
 
   // The outputs' shards, in order, from those of the parameters.  Throws what kernels and the
-  // communicator do, and std::logic_error where steps do not lead to what an op needs.  `observe`
+  // communicator do, and InternalError where steps do not lead to what an op needs.  `observe`
   // sees what every op hands on.
   template<class Observe = Unobserved>
   std::vector<OwnedPart> operator()(std::vector<OwnedPart> parameters,

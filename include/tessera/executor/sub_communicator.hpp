@@ -7,12 +7,12 @@
 #pragma once
 #include <cstddef>
 #include <span>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <vector>
 
+#include "tessera/core/error.hpp"
 #include "tessera/executor/communicator.hpp"
 
 namespace tessera::executor {
@@ -21,11 +21,11 @@ template<Communicator C>
 class SubCommunicator {
  public:
   // Devices first, first + 1, ... of `whole`, of which the caller is one.  Keeps a reference.
-  // Throws std::invalid_argument where it is none of them.
+  // Throws InvalidArgument where it is none of them.
   SubCommunicator(C& whole, Device first, Extent count)
       : whole_(whole), first_(first), count_(count) {
     if (rank() < 0 || rank() >= count)
-      throw std::invalid_argument("device " + std::to_string(whole.rank()) + " is none of " +
+      throw InvalidArgument("device " + std::to_string(whole.rank()) + " is none of " +
                                   std::to_string(count) + " devices from " + std::to_string(first) +
                                   " on");
   }

@@ -14,12 +14,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <stdexcept>
 #include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "tessera/core/error.hpp"
 #include "tessera/graph/tensor.hpp"
 #include "tessera/sharding/local.hpp"
 
@@ -29,9 +29,9 @@ using graph::ElementType;
 using graph::TensorType;
 
 // What can not be run: an op that no kernel computes, an element type that has no storage.
-class Unsupported : public std::runtime_error {
+class Unsupported : public Error {
  public:
-  using std::runtime_error::runtime_error;
+  using Error::Error;
 };
 
 // Calls use(std::type_identity<T>()) with the type that elements are stored as.  Throws
@@ -61,7 +61,7 @@ decltype(auto) with_storage(ElementType element, Use&& use) {
 class Tensor {
  public:
   Tensor() = default;
-  // All zeros.  Throws std::overflow_error where it is too large, std::bad_alloc.
+  // All zeros.  Throws Overflow where it is too large, std::bad_alloc.
   explicit Tensor(const TensorType& type)
       : type_(type), bytes_(static_cast<std::size_t>(byte_count(type))) {}
   Tensor(ElementType element, const Dims& dims) : Tensor(TensorType{element, dims}) {}

@@ -27,13 +27,13 @@
 #include <memory>
 #include <mutex>
 #include <span>
-#include <stdexcept>
 #include <stop_token>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "tessera/core/error.hpp"
 #include "tessera/executor/call.hpp"
 #include "tessera/executor/collectives.hpp"
 #include "tessera/executor/combine.hpp"
@@ -428,7 +428,7 @@ static_assert(Communicator<ThreadCommunicator>);
 // A device that makes no calls for a while notices neither until it does.
 template<class Body>
 std::vector<Traffic> run_on_threads(Extent devices, Body&& body, std::stop_token stop = {}) {
-  if (devices < 1) throw std::invalid_argument("a run needs one device at least");
+  if (devices < 1) throw InvalidArgument("a run needs one device at least");
   detail::Fabric fabric(devices);
   std::vector<Traffic> traffic(static_cast<std::size_t>(devices));
   const auto run_one = [&](Device device) {

@@ -25,13 +25,13 @@
 #include <bit>
 #include <cstdint>
 #include <memory>
-#include <stdexcept>
 #include <string>
 #include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
 
+#include "tessera/core/error.hpp"
 #include "tessera/graph/op_rules.hpp"
 #include "tessera/graph/window.hpp"
 
@@ -213,11 +213,11 @@ class Attributes {
   const T* find() const noexcept {
     return held_ == nullptr ? nullptr : std::get_if<T>(held_.get());
   }
-  // Throws std::invalid_argument where something else is held: the op is not fully known.
+  // Throws InvalidArgument where something else is held: the op is not fully known.
   template<class T>
   const T& get() const {
     if (const T* const found = find<T>()) return *found;
-    throw std::invalid_argument("an op lacks the attributes that its opcode needs");
+    throw InvalidArgument("an op lacks the attributes that its opcode needs");
   }
 
   // Calls look(const T&) with what is held.  @pre !empty()

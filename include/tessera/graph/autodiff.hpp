@@ -13,12 +13,12 @@
 #include <cstddef>
 #include <optional>
 #include <span>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "tessera/core/error.hpp"
 #include "tessera/graph/builder.hpp"
 
 namespace tessera::graph {
@@ -38,7 +38,7 @@ struct Backward {
   Tensor zero() const { return constant_like(slope, 0); }
   [[noreturn]] void fail(const std::string& why) const {
     const Op& op = builder.graph().op(id);
-    throw std::invalid_argument("gradients: op '" + op.name + "' (" + op.kind + ") " + why);
+    throw InvalidArgument("gradients: op '" + op.name + "' (" + op.kind + ") " + why);
   }
 };
 
@@ -342,7 +342,7 @@ inline std::vector<char> dependents(const Builder& builder, std::span<const Tens
 }  // namespace detail
 
 // The derivatives of `loss`, a scalar, by each of `sources`, which are results of ops with one
-// result; zeros where the loss does not depend on one.  Throws std::invalid_argument, naming the
+// result; zeros where the loss does not depend on one.  Throws InvalidArgument, naming the
 // op, where one on the way has no derivative here.  O(ops up to the loss) new ops at most.
 inline std::vector<Tensor> gradients(const Tensor& loss, std::span<const Tensor> sources) {
   detail::require(loss.dims().empty() && is_floating(loss.type().element),

@@ -22,12 +22,12 @@
 #include <optional>
 #include <set>
 #include <span>
-#include <stdexcept>
 #include <string>
 #include <unordered_set>
 #include <utility>
 #include <vector>
 
+#include "tessera/core/error.hpp"
 #include "tessera/graph/graph.hpp"
 #include "tessera/graph/op_passes.hpp"
 #include "tessera/graph/op_rules.hpp"
@@ -68,10 +68,10 @@ class Tensor {
 
 class Builder {
  public:
-  // Throws std::invalid_argument where the name is taken.
+  // Throws InvalidArgument where the name is taken.
   Tensor parameter(std::string name, ElementType element, const Dims& dims) {
     if (names_.contains(name))
-      throw std::invalid_argument("parameter: there is an op named '" + name + "' already");
+      throw InvalidArgument("parameter: there is an op named '" + name + "' already");
     Op op{std::move(name), "parameter", {{element, dims}}, source_rule(dims)};
     op.is_parameter = true;
     return add(std::move(op), {});
@@ -111,23 +111,23 @@ class Builder {
   // @pre the graph has the value
   Tensor tensor(Value value) { return {*this, value}; }
 
-  // Throws std::invalid_argument where the tensor is another builder's.
+  // Throws InvalidArgument where the tensor is another builder's.
   void output(const Tensor& tensor) {
     check_own(tensor, "output: the tensor");
     graph_.outputs.push_back(tensor.value());
   }
 
-  // An output that replaces a parameter in place.  Throws std::invalid_argument.
+  // An output that replaces a parameter in place.  Throws InvalidArgument.
   void update(const Tensor& parameter, const Tensor& next) {
     check_own(parameter, "update: the parameter");
     check_own(next, "update: the new value");
     if (!graph_.op(parameter.value().op).is_parameter)
-      throw std::invalid_argument("update: the first tensor is no parameter");
+      throw InvalidArgument("update: the first tensor is no parameter");
     if (parameter.type() != next.type())
-      throw std::invalid_argument("update: " + to_string(parameter.type()) + " can not become " +
+      throw InvalidArgument("update: " + to_string(parameter.type()) + " can not become " +
                                   to_string(next.type()));
     if (updated_.contains(parameter.value().op))
-      throw std::invalid_argument("update: parameter '" + graph_.op(parameter.value().op).name +
+      throw InvalidArgument("update: parameter '" + graph_.op(parameter.value().op).name +
                                   "' is updated already");
     output(next);
     updated_.insert(parameter.value().op);
@@ -139,15 +139,15 @@ class Builder {
  private:
   void check_own(const Tensor& tensor, const std::string& what) const {
     if (&tensor.builder() != this)
-      throw std::invalid_argument(what + " belongs to another builder");
+      throw InvalidArgument(what + " belongs to another builder");
   }
 
   static void check_size(const std::string& kind, const TensorType& type) {
     check_shape(kind.c_str(), type.dims);
     try {
       byte_count(type);
-    } catch (const std::overflow_error&) {
-      throw std::invalid_argument(kind + ": the size of " + to_string(type) +
+    } catch (const Overflow&) {
+      throw InvalidArgument(kind + ": the size of " + to_string(type) +
                                   " does not fit in 64 bits");
     }
   }
@@ -194,7 +194,7 @@ inline TensorType Tensor::type() const { return builder_->graph().type_of(value_
 namespace detail {
 
 inline void require(bool holds, const std::string& message) {
-  if (!holds) throw std::invalid_argument(message);
+  if (!holds) throw InvalidArgument(message);
 }
 
 // Throws where `list` names a dim that is none of `dims`, or one of them twice.

@@ -16,11 +16,11 @@
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "tessera/core/error.hpp"
 #include "tessera/graph/attributes.hpp"
 #include "tessera/graph/rule.hpp"
 #include "tessera/graph/tensor.hpp"
@@ -78,7 +78,7 @@ class Graph {
       boost::adjacency_list<boost::vecS, boost::vecS, boost::bidirectionalS, Op, Use>;
 
   // @pre the operands exist, and the rule fits the shapes: an internal error, reported as
-  // std::logic_error
+  // InternalError
   // @post the result is one more than the last op's
   OpId add(Op op, std::span<const Value> operands) {
     check_rule(op, operands);
@@ -91,12 +91,12 @@ class Graph {
 
   // Names the value that a loop state takes in the next round.  @pre the value exists and is of the
   // state's type, op(state).is_loop_state, and it has no operand 1 yet: an internal error, reported
-  // as std::logic_error
+  // as InternalError
   void close_loop(OpId state, Value next) {
     if (state >= op_count() || !op(state).is_loop_state || operand_count(state) != 1)
-      throw std::logic_error("op " + std::to_string(state) + " is no loop state to be closed");
+      throw InternalError("op " + std::to_string(state) + " is no loop state to be closed");
     if (!has(next) || type_of(next) != op(state).results[0])
-      throw std::logic_error("op '" + op(state).name + "': its next value is none of its type");
+      throw InternalError("op '" + op(state).name + "': its next value is none of its type");
     boost::add_edge(next.op, state, Use{next.result, 1, true}, graph_);
   }
 
@@ -133,7 +133,7 @@ class Graph {
   void check_rule(const Op& op, std::span<const Value> operands) const {
     for (const Value operand : operands)
       if (!has(operand))
-        throw std::logic_error("op '" + op.name + "': an operand is no result of an earlier op");
+        throw InternalError("op '" + op.name + "': an operand is no result of an earlier op");
     const auto fits = [&](std::size_t tensor, const TensorType& type) {
       return op.rule.dims(tensor) == type.dims;
     };
@@ -144,7 +144,7 @@ class Graph {
     for (std::size_t i = 0; ok && i < operands.size(); ++i) ok = fits(i, type_of(operands[i]));
     for (std::size_t r = 0; ok && r < op.results.size(); ++r)
       ok = fits(op.rule.operand_count() + r, op.results[r]);
-    if (!ok) throw std::logic_error("op '" + op.name + "': its rule does not fit its tensors");
+    if (!ok) throw InternalError("op '" + op.name + "': its rule does not fit its tensors");
   }
 
   BoostGraph graph_;

@@ -15,12 +15,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "tessera/core/error.hpp"
 #include "tessera/core/fixed_string.hpp"
 #include "tessera/core/inline_vector.hpp"
 #include "tessera/core/integer.hpp"
@@ -126,7 +126,7 @@ class BasicRule {
   constexpr std::size_t pass_count() const noexcept { return passes_.size(); }
   constexpr const PartialPass& pass(std::size_t p) const noexcept { return passes_[p]; }
 
-  // The dims of a tensor.  Throws std::overflow_error where a merged one does not fit in 64 bits.
+  // The dims of a tensor.  Throws Overflow where a merged one does not fit in 64 bits.
   // @pre every factor in it has a known size
   constexpr Dims dims(std::size_t tensor) const {
     Dims result;
@@ -141,9 +141,9 @@ class BasicRule {
   friend constexpr bool operator==(const BasicRule&, const BasicRule&) = default;
 
   // --- Building ----------------------------------------------------------------------------------
-  // Throws std::length_error where the factors outnumber what a FactorId can tell apart.
+  // Throws CapacityExceeded where the factors outnumber what a FactorId can tell apart.
   constexpr FactorId add_factor(Factor factor) {
-    if (factors_.size() == max_factors) throw std::length_error("a rule has too many factors");
+    if (factors_.size() == max_factors) throw CapacityExceeded("a rule has too many factors");
     factors_.push_back(factor);
     return static_cast<FactorId>(factors_.size() - 1);
   }

@@ -16,7 +16,7 @@ struct TensorType {
   friend constexpr bool operator==(const TensorType&, const TensorType&) = default;
 };
 
-// Throws std::overflow_error where the size does not fit in 64 bits.
+// Throws Overflow where the size does not fit in 64 bits.
 constexpr Extent byte_count(const TensorType& type) {
   return checked_mul(element_count(type.dims), bytes_of(type.element));
 }

@@ -22,12 +22,12 @@
 #include <map>
 #include <optional>
 #include <span>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "tessera/core/error.hpp"
 #include "tessera/graph/graph.hpp"
 #include "tessera/graph/op_rules.hpp"
 #include "tessera/io/hlo_hints.hpp"
@@ -208,9 +208,7 @@ class Importer {
       return add(site);
     } catch (const InputError&) {
       throw;
-    } catch (const std::logic_error& error) {
-      module_.fail(instruction.at, shown_name(site.name) + ": " + error.what());
-    } catch (const std::runtime_error& error) {
+    } catch (const Error& error) {
       module_.fail(instruction.at, shown_name(site.name) + ": " + error.what());
     }
   }
@@ -290,7 +288,7 @@ class Importer {
   Leaves marker(const Site& site) {
     Leaves leaves = flattened(site);
     if (leaves.size() != site.instruction.shape.leaf_count())
-      throw std::invalid_argument("a marker has to hand on what it is given");
+      throw InvalidArgument("a marker has to hand on what it is given");
     if (!is_end_of_layer(metadata(site.instruction, "op_type")))
       marked_ = "marker" + std::to_string(++markers_);
     return leaves;

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tessera/core/error.hpp"
 #include "tessera/io/hlo_module.hpp"
 #include "tessera/notation/hlo_sharding.hpp"
 
@@ -276,7 +277,7 @@ class Scanner {
   void check_size(const Shape& shape, std::size_t begin) const {
     try {
       byte_count(shape.array);
-    } catch (const std::overflow_error&) {
+    } catch (const Overflow&) {
       fail_at(begin, "the size of this tensor does not fit in 64 bits");
     }
   }

@@ -11,12 +11,12 @@
 #include <cstdint>
 #include <limits>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "tessera/core/error.hpp"
 #include "tessera/core/integer.hpp"
 #include "tessera/core/wide.hpp"
 #include "tessera/io/hlo_attribute_access.hpp"
@@ -787,9 +787,9 @@ inline void settle_shape(const Module& module, const Computation& computation,
   try {
     inferred = rules.infer(declared ? &*declared : nullptr);
     if (inferred) inferred->for_each_leaf([](const Shape& leaf) { byte_count(leaf.array); });
-  } catch (const std::length_error&) {
+  } catch (const CapacityExceeded&) {
     rules.fail("the result has more than " + std::to_string(max_dims) + " dims");
-  } catch (const std::overflow_error& error) {
+  } catch (const Overflow& error) {
     rules.fail(error.what());
   }
   if (!inferred && !declared) rules.fail("the result shape must be given");

@@ -14,12 +14,12 @@
 #include <cstdint>
 #include <map>
 #include <set>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "tessera/core/error.hpp"
 #include "tessera/core/text.hpp"
 #include "tessera/graph/graph.hpp"
 #include "tessera/io/hlo_hints.hpp"
@@ -141,10 +141,10 @@ class Writer {
             ")\n";
   }
 
-  // Throws std::invalid_argument.
+  // Throws InvalidArgument.
   static void check_writable(const graph::Op& op) {
     const auto refuse = [&](const std::string& why) {
-      throw std::invalid_argument("op '" + op.name + "' can not be written as HLO: " + why);
+      throw InvalidArgument("op '" + op.name + "' can not be written as HLO: " + why);
     };
     if (op.is_loop_state) refuse("it is what a loop carries");
     bool is_name = !op.name.empty() && Scanner::is_name_start(op.name[0]);
@@ -445,7 +445,7 @@ class Writer {
 
 }  // namespace detail
 
-// The program as a HLO module of this name.  Throws std::invalid_argument, naming the op, where one
+// The program as a HLO module of this name.  Throws InvalidArgument, naming the op, where one
 // has no text: its attributes are not known, or it was part of a loop or a fusion.  O(size), and
 // constants are written in full.
 inline std::string write_hlo(const graph::Graph& graph, const std::string& name = "program") {

@@ -21,7 +21,6 @@
 #include <functional>
 #include <limits>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -325,7 +324,7 @@ class IopddlBuilder {
       fail(read_.intervals, v, "the interval of node " + std::to_string(v) + " begins before 0");
     try {
       problem.add_node(costs_of(read_.node_costs[v]), read_.usages[v], {interval[0], interval[1]});
-    } catch (const std::invalid_argument& error) {
+    } catch (const InvalidArgument& error) {
       fail(read_.usages, v, error.what());
     }
   }
@@ -341,7 +340,7 @@ class IopddlBuilder {
     }
     try {
       problem.add_edge(nodes, costs_of(read_.edge_costs[e]));
-    } catch (const std::invalid_argument& error) {
+    } catch (const InvalidArgument& error) {
       fail(read_.edge_costs, e, error.what());
     }
   }
@@ -354,8 +353,8 @@ class IopddlBuilder {
 }  // namespace detail
 
 // Thrown when reading was asked to stop.
-struct ReadingStopped : std::runtime_error {
-  ReadingStopped() : std::runtime_error("reading was stopped") {}
+struct ReadingStopped : Error {
+  ReadingStopped() : Error("reading was stopped") {}
 };
 
 // `source` is what errors call the text.  `stop`, if given, is asked now and then.

@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "tessera/core/error.hpp"
 #include "tessera/io/file.hpp"
 #include "tessera/plan/span_prices.hpp"
 
@@ -85,7 +86,7 @@ class PriceReader {
     price.is_proven = next() != 0;
     price.received = shardings();
     price.sent = shardings();
-    if (at_ != numbers_.size()) throw std::out_of_range("price");
+    if (at_ != numbers_.size()) throw InvalidArgument("price");
     return price;
   }
 
@@ -97,7 +98,7 @@ class PriceReader {
   }
   std::int64_t next_below(std::int64_t limit) {
     const std::int64_t number = next();
-    if (number < 0 || number >= limit) throw std::out_of_range("price");
+    if (number < 0 || number >= limit) throw InvalidArgument("price");
     return number;
   }
 
@@ -111,7 +112,7 @@ class PriceReader {
       for (std::int64_t ops = next(); ops > 0; --ops)
         rerun.ops.push_back(static_cast<graph::OpId>(next()));
     }
-    if (result.empty()) throw std::out_of_range("price");
+    if (result.empty()) throw InvalidArgument("price");
     return result;
   }
 

@@ -15,7 +15,7 @@ struct Gpt {
   Extent ffn = 0;  // 0: four times `hidden`
 };
 
-// Throws std::invalid_argument where the heads do not divide `hidden`.
+// Throws InvalidArgument where the heads do not divide `hidden`.
 inline Graph build(const Gpt& size, const StepOptions& step) {
   graph::detail::require(size.heads > 0 && size.hidden % size.heads == 0,
                          "gpt: hidden is no multiple of heads");

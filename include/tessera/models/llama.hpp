@@ -46,7 +46,7 @@ inline Tensor gated_feed_forward(Network& net, const std::string& name, const Te
 
 }  // namespace detail
 
-// Throws std::invalid_argument where heads do not divide `hidden`, or key heads `heads`.
+// Throws InvalidArgument where heads do not divide `hidden`, or key heads `heads`.
 inline Graph build(const Llama& size, const StepOptions& step) {
   graph::detail::require(size.heads > 0 && size.hidden % size.heads == 0,
                          "llama: hidden is no multiple of heads");

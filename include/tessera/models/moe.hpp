@@ -50,7 +50,7 @@ inline Mixture mixture(Network& net, const std::string& name, const Tensor& x, c
 
 }  // namespace detail
 
-// Throws std::invalid_argument where heads do not divide `hidden`, or groups the batch.
+// Throws InvalidArgument where heads do not divide `hidden`, or groups the batch.
 inline Graph build(const Moe& size, const StepOptions& step) {
   graph::detail::require(size.heads > 0 && size.hidden % size.heads == 0,
                          "moe: hidden is no multiple of heads");

@@ -25,7 +25,7 @@ inline Tensor level(Network& net, const std::string& name, Tensor x, Extent feat
 
 }  // namespace detail
 
-// Throws std::invalid_argument where the image can not be halved `depth` times.
+// Throws InvalidArgument where the image can not be halved `depth` times.
 inline Graph build(const UNet& size, const StepOptions& step) {
   graph::detail::require(
       size.depth >= 0 && size.depth < 30 && size.image % (Extent{1} << size.depth) == 0,

@@ -35,7 +35,7 @@ inline Tensor bottleneck(Network& net, const std::string& name, const Tensor& x,
 
 }  // namespace detail
 
-// Throws std::invalid_argument where `layers` is none of 50, 101 and 152.
+// Throws InvalidArgument where `layers` is none of 50, 101 and 152.
 inline Graph build(const WideResNet& size, const StepOptions& step) {
   std::array<Extent, 4> blocks{3, 4, 6, 3};
   if (size.layers == 101) blocks = {3, 4, 23, 3};

@@ -11,13 +11,13 @@
 #include <cstdint>
 #include <numeric>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <unordered_set>
 #include <utility>
 #include <vector>
 
+#include "tessera/core/error.hpp"
 #include "tessera/core/text.hpp"
 #include "tessera/sharding/dynamic_sharding.hpp"
 #include "tessera/sharding/local.hpp"
@@ -272,10 +272,10 @@ std::string hlo_text(const S& sharding, const M& mesh) {
 }
 
 // What is wrong with a sharding's text, and at which offset.
-class HloShardingError : public std::runtime_error {
+class HloShardingError : public Error {
  public:
   HloShardingError(std::size_t offset, const std::string& message)
-      : std::runtime_error(message), offset_(offset) {}
+      : Error(message), offset_(offset) {}
   std::size_t offset() const noexcept { return offset_; }
 
  private:

@@ -8,9 +8,9 @@
 #pragma once
 #include <algorithm>
 #include <cstdint>
-#include <stdexcept>
 #include <string>
 
+#include "tessera/core/error.hpp"
 #include "tessera/core/wide.hpp"
 
 namespace tessera::pipeline {
@@ -35,7 +35,7 @@ constexpr const char* to_string(ScheduleKind kind) noexcept {
 }
 
 // The most microbatches that a stage with `successors` stages after it holds at once.
-// Throws std::invalid_argument for the two schedules where it depends on the stages before it too.
+// Throws InvalidArgument for the two schedules where it depends on the stages before it too.
 // @pre successors >= 0, microbatches >= 1
 inline std::int64_t in_flight(ScheduleKind kind, std::int64_t successors,
                               std::int64_t microbatches) {
@@ -46,7 +46,7 @@ inline std::int64_t in_flight(ScheduleKind kind, std::int64_t successors,
     case ScheduleKind::interleaved:
     case ScheduleKind::zero_bubble: break;
   }
-  throw std::invalid_argument(std::string("in_flight: ") + to_string(kind) +
+  throw InvalidArgument(std::string("in_flight: ") + to_string(kind) +
                               ": depends on all stages; simulate the schedule");
 }
 

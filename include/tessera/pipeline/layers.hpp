@@ -25,12 +25,12 @@
 #include <map>
 #include <optional>
 #include <set>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "tessera/core/error.hpp"
 #include "tessera/core/wide.hpp"
 #include "tessera/graph/graph.hpp"
 
@@ -60,7 +60,7 @@ struct LayerOptions {
   std::int64_t tolerance = 10;
 };
 
-// The multiplications of a heavy op, by its rule; 0 for others.  Throws std::overflow_error.
+// The multiplications of a heavy op, by its rule; 0 for others.  Throws Overflow.
 inline std::vector<Wide> heavy_work(const graph::Graph& graph) {
   std::vector<Wide> work(graph.op_count(), 0);
   for (graph::OpId id = 0; id < graph.op_count(); ++id) {
@@ -590,17 +590,17 @@ inline graph::OpId forward_end(const graph::Graph& graph) {
 }
 
 // Cuts a program into layers.  `work`: of each op; only forward ops' counts.  Loops stay whole.
-// Throws std::invalid_argument where there are fewer heavy ops to part than layers asked for.
+// Throws InvalidArgument where there are fewer heavy ops to part than layers asked for.
 // O(ops + heavy^2 * (layers + reads)).
 inline Layers cluster_layers(const graph::Graph& graph, const LayerOptions& options,
                              const std::vector<Wide>& work) {
   if (work.size() != graph.op_count())
-    throw std::invalid_argument("layers: the work of " + std::to_string(work.size()) +
+    throw InvalidArgument("layers: the work of " + std::to_string(work.size()) +
                                 " ops for a program of " + std::to_string(graph.op_count()));
   const detail::ForwardPart forward(graph);
   const detail::Units units(graph, forward, work);
   if (options.count < 1 || options.count > units.size())
-    throw std::invalid_argument("layers: " + std::to_string(options.count) +
+    throw InvalidArgument("layers: " + std::to_string(options.count) +
                                 " asked for, but the program can be cut into 1 to " +
                                 std::to_string(units.size()));
   const std::vector<std::size_t> begins =

@@ -16,12 +16,12 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "tessera/core/error.hpp"
 #include "tessera/mesh/mesh.hpp"
 #include "tessera/mesh/replica_groups.hpp"
 
@@ -56,16 +56,16 @@ struct RankBlock {
 
 class Ranks {
  public:
-  // One mesh for all.  Throws std::invalid_argument where axes and roles differ in number.
+  // One mesh for all.  Throws InvalidArgument where axes and roles differ in number.
   explicit Ranks(RankBlock block) : Ranks(std::vector<RankBlock>{std::move(block)}, false) {}
 
   // A mesh for each stage, in the order of stages; none has an axis of stages.  The blocks must
-  // tile the ranks from 0 on.  Throws std::invalid_argument where they do not.
+  // tile the ranks from 0 on.  Throws InvalidArgument where they do not.
   static Ranks of_stages(std::vector<RankBlock> stages) { return Ranks(std::move(stages), true); }
 
   Device count() const noexcept { return count_; }
 
-  // Throws std::invalid_argument where there is no such rank.
+  // Throws InvalidArgument where there is no such rank.
   std::int64_t coordinate(Device rank, Role role) const {
     const std::size_t at = block_of(rank);
     if (are_stages_ && role == Role::stage) return static_cast<std::int64_t>(at);
@@ -79,7 +79,7 @@ class Ranks {
   }
 
   // The groups of ranks that differ only in these roles, by their first ranks, and in them by rank.
-  // Throws std::invalid_argument for groups over stages that are not alike: there the ranks of one
+  // Throws InvalidArgument for groups over stages that are not alike: there the ranks of one
   // stage have no counterparts in another, and neighbours() is what there is.
   Groups groups(const Roles& roles) const {
     const bool spans_stages = are_stages_ &&
@@ -138,7 +138,7 @@ class Ranks {
   }
 
   [[noreturn]] static void refuse(const std::string& what) {
-    throw std::invalid_argument("ranks: " + what);
+    throw InvalidArgument("ranks: " + what);
   }
 
   std::size_t block_of(Device rank) const {
@@ -208,7 +208,7 @@ inline Roles parse_order(std::string_view order) {
     const auto role = std::find_if(all_roles.begin(), all_roles.end(),
                                    [&](Role r) { return name == to_string(r); });
     if (role == all_roles.end() || std::find(roles.begin(), roles.end(), *role) != roles.end())
-      throw std::invalid_argument("rank order '" + whole + "': '" + std::string(name) +
+      throw InvalidArgument("rank order '" + whole + "': '" + std::string(name) +
                                   "' is none of tp, cp, ep, dp, pp, or is there twice");
     roles.push_back(*role);
     if (at == std::string_view::npos) return roles;
@@ -228,7 +228,7 @@ inline Ranks megatron_ranks(const Roles& order,
   for (const Role role : all_roles)
     if (degrees[static_cast<std::size_t>(role)] > 1 &&
         std::find(order.begin(), order.end(), role) == order.end())
-      throw std::invalid_argument(std::string("rank order: ") + to_string(role) +
+      throw InvalidArgument(std::string("rank order: ") + to_string(role) +
                                   " has several ranks, but no place in the order");
   block.mesh = DynamicMesh(extents);
   return Ranks(std::move(block));
@@ -238,7 +238,7 @@ inline Ranks megatron_ranks(const Roles& order,
 
 inline constexpr std::string_view megatron_order = "tp-cp-ep-dp-pp";
 
-// The ranks as layers without experts see them.  Throws std::invalid_argument for an order that is
+// The ranks as layers without experts see them.  Throws InvalidArgument for an order that is
 // none, InvalidMesh for degrees that are none.
 inline Ranks megatron_ranks(const MegatronDegrees& degrees,
                             std::string_view order = megatron_order) {
@@ -246,7 +246,7 @@ inline Ranks megatron_ranks(const MegatronDegrees& degrees,
                                 {degrees.tensor, degrees.context, 1, degrees.data, degrees.stages});
 }
 
-// The same ranks as layers of experts see them.  Throws std::invalid_argument also where the ranks
+// The same ranks as layers of experts see them.  Throws InvalidArgument also where the ranks
 // can not be split so, or a rank would be in another stage than without experts.
 inline Ranks megatron_expert_ranks(const MegatronDegrees& degrees,
                                    std::string_view order = megatron_order) {
@@ -254,7 +254,7 @@ inline Ranks megatron_expert_ranks(const MegatronDegrees& degrees,
   const Extent split =
       checked_mul(checked_mul(degrees.expert, degrees.expert_tensor), degrees.stages);
   if (split < 1 || dense.count() % split != 0)
-    throw std::invalid_argument("ranks: " + std::to_string(dense.count()) +
+    throw InvalidArgument("ranks: " + std::to_string(dense.count()) +
                                 " can not be split over " + std::to_string(degrees.expert) +
                                 " experts, " + std::to_string(degrees.expert_tensor) +
                                 " ways each, and " + std::to_string(degrees.stages) + " stages");
@@ -262,7 +262,7 @@ inline Ranks megatron_expert_ranks(const MegatronDegrees& degrees,
       detail::parse_order(order),
       {degrees.expert_tensor, 1, degrees.expert, dense.count() / split, degrees.stages});
   if (ranks.groups({Role::stage}) != dense.groups({Role::stage}))
-    throw std::invalid_argument(
+    throw InvalidArgument(
         "ranks: stages of layers with experts and without would be on different ranks; let 'pp' "
         "come last in the order");
   return ranks;

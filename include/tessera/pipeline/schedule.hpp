@@ -10,10 +10,10 @@
 #pragma once
 #include <algorithm>
 #include <cstdint>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "tessera/core/error.hpp"
 #include "tessera/pipeline/in_flight.hpp"
 
 namespace tessera::pipeline {
@@ -58,7 +58,7 @@ inline Schedule empty_schedule(ScheduleKind kind, std::int64_t stages, std::int6
                                std::int64_t chunks_per_stage) {
   const auto check = [](const char* what, std::int64_t count) {
     if (count < 1)
-      throw std::invalid_argument("schedule: " + std::to_string(count) + ' ' + what +
+      throw InvalidArgument("schedule: " + std::to_string(count) + ' ' + what +
                                   ", must be at least 1");
   };
   check("stages", stages);
@@ -99,7 +99,7 @@ inline Schedule one_f_one_b_with(ScheduleKind kind, std::int64_t lead, std::int6
 
 }  // namespace detail
 
-// All forward passes, then all backward passes.  Throws std::invalid_argument where there are no
+// All forward passes, then all backward passes.  Throws InvalidArgument where there are no
 // stages or no microbatches, as do all of these.
 inline Schedule gpipe(std::int64_t stages, std::int64_t microbatches) {
   Schedule schedule = detail::empty_schedule(ScheduleKind::gpipe, stages, microbatches, 1);
@@ -124,13 +124,13 @@ inline Schedule eager_one_f_one_b(std::int64_t stages, std::int64_t microbatches
 
 // 1F1B in which microbatches go in groups of as many as there are stages: a group through a stage's
 // first chunk, then the same group through its second, and so on; so a gap costs a chunk's time and
-// not a stage's.  Throws std::invalid_argument also where groups would not come out even.
+// not a stage's.  Throws InvalidArgument also where groups would not come out even.
 inline Schedule interleaved(std::int64_t stages, std::int64_t microbatches,
                             std::int64_t chunks_per_stage) {
   Schedule schedule =
       detail::empty_schedule(ScheduleKind::interleaved, stages, microbatches, chunks_per_stage);
   if (microbatches % stages != 0)
-    throw std::invalid_argument("schedule: interleaving " + std::to_string(microbatches) +
+    throw InvalidArgument("schedule: interleaving " + std::to_string(microbatches) +
                                 " microbatches over " + std::to_string(stages) +
                                 " stages: must be a multiple");
   const std::int64_t count = microbatches * chunks_per_stage;

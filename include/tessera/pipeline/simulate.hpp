@@ -9,11 +9,11 @@
 #pragma once
 #include <algorithm>
 #include <cstdint>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "tessera/core/cost.hpp"
+#include "tessera/core/error.hpp"
 #include "tessera/core/wide.hpp"
 #include "tessera/pipeline/schedule.hpp"
 
@@ -54,13 +54,13 @@ class Simulation {
   Simulation(const Schedule& schedule, const std::vector<ChunkTimes>& times)
       : schedule_(schedule), times_(times) {
     if (static_cast<std::int64_t>(times.size()) != schedule.chunks)
-      throw std::invalid_argument("simulate: times of " + std::to_string(times.size()) +
+      throw InvalidArgument("simulate: times of " + std::to_string(times.size()) +
                                   " chunks for a schedule of " + std::to_string(schedule.chunks));
     for (std::size_t chunk = 0; chunk < times.size(); ++chunk) {
       const ChunkTimes& t = times[chunk];
       if (std::min({t.forward, t.input_backward, t.weight_backward, t.send_forward, t.send_backward,
                     Cost{t.bytes}}) < 0)
-        throw std::invalid_argument("simulate: chunk " + std::to_string(chunk) +
+        throw InvalidArgument("simulate: chunk " + std::to_string(chunk) +
                                     " has a negative time or size");
     }
     const std::size_t count = times.size() * static_cast<std::size_t>(schedule.microbatches);
@@ -121,7 +121,7 @@ class Simulation {
       if (!is_finite(arrived)) return;
       const Cost begin = std::max(arrived, events.empty() ? Cost{0} : events.back().end);
       const Cost end = saturating_add(begin, duration(pass));
-      if (!is_finite(end)) throw std::invalid_argument("simulate: the step is too long to be told");
+      if (!is_finite(end)) throw InvalidArgument("simulate: the step is too long to be told");
       events.push_back({pass, begin, end});
       hand_on(pass, end, to_look_at);
     }
@@ -151,7 +151,7 @@ class Simulation {
 
   [[noreturn]] void refuse(std::size_t stage) const {
     const Pass& pass = schedule_.orders[stage][next_[stage]];
-    throw std::invalid_argument("simulate: stage " + std::to_string(stage) +
+    throw InvalidArgument("simulate: stage " + std::to_string(stage) +
                                 " waits for ever for " + to_string(pass.kind) + " of microbatch " +
                                 std::to_string(pass.microbatch) + ", chunk " +
                                 std::to_string(pass.chunk));
@@ -188,7 +188,7 @@ class Simulation {
 
 }  // namespace detail
 
-// `times`: one entry for each chunk of the model.  Throws std::invalid_argument for a schedule that
+// `times`: one entry for each chunk of the model.  Throws InvalidArgument for a schedule that
 // can not run to its end, and for times that are not such.  O(stages * microbatches * chunks).
 inline Timeline simulate(const Schedule& schedule, const std::vector<ChunkTimes>& times) {
   return detail::Simulation(schedule, times).run();

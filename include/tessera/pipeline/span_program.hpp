@@ -22,11 +22,11 @@
 #include <cstdint>
 #include <limits>
 #include <map>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "tessera/core/error.hpp"
 #include "tessera/graph/graph.hpp"
 #include "tessera/graph/op_passes.hpp"
 #include "tessera/graph/op_rules.hpp"
@@ -151,14 +151,14 @@ inline std::vector<OpPart> parts_of(const graph::Graph& graph, const ForwardPart
 // A program, cut into layers, from which spans are taken.
 class LayeredProgram {
  public:
-  // Keeps references to both.  Throws std::invalid_argument for programs with loops, whose states
+  // Keeps references to both.  Throws InvalidArgument for programs with loops, whose states
   // layers can not hand on.
   LayeredProgram(const graph::Graph& graph, const Layers& layers)
       : graph_(graph), layers_(layers), forward_(graph), parts_(detail::parts_of(graph, forward_)) {
     if (!graph.loops.empty())
-      throw std::invalid_argument("a program with loops can not be cut into stages; unroll them");
+      throw InvalidArgument("a program with loops can not be cut into stages; unroll them");
     if (layers.of_op.size() != graph.op_count())
-      throw std::invalid_argument("layers of " + std::to_string(layers.of_op.size()) +
+      throw InvalidArgument("layers of " + std::to_string(layers.of_op.size()) +
                                   " ops for a program of " + std::to_string(graph.op_count()));
   }
 

@@ -28,11 +28,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "tessera/core/cost.hpp"
+#include "tessera/core/error.hpp"
 #include "tessera/core/wide.hpp"
 #include "tessera/mesh/mesh.hpp"
 #include "tessera/pipeline/in_flight.hpp"
@@ -76,7 +76,7 @@ class StageProblem {
     std::uint32_t size = 0;
   };
 
-  // `sizes`: the device counts of the submeshes, each at least 1.  Throws std::invalid_argument.
+  // `sizes`: the device counts of the submeshes, each at least 1.  Throws InvalidArgument.
   StageProblem(std::size_t layers, Extent devices, std::int64_t microbatches,
                std::vector<Extent> sizes)
       : layers_(layers), devices_(devices), microbatches_(microbatches), sizes_(std::move(sizes)) {
@@ -91,7 +91,7 @@ class StageProblem {
   // One more way to run layers first..last on a submesh of the size with number `size`.  What can
   // never be used is not kept: an infinite time, more devices than there are, memory that never
   // suffices, and what another option of the span and size is as good as in everything.
-  // Throws std::invalid_argument for numbers out of range.
+  // Throws InvalidArgument for numbers out of range.
   void add(std::size_t first, std::size_t last, std::size_t size, const StageOption& option) {
     if (first > last || last >= layers_ || size >= sizes_.size())
       refuse("span " + std::to_string(first) + ".." + std::to_string(last) + " on size " +
@@ -134,7 +134,7 @@ class StageProblem {
            a.max_successors >= b.max_successors;
   }
   [[noreturn]] static void refuse(const std::string& what) {
-    throw std::invalid_argument("stage problem: " + what);
+    throw InvalidArgument("stage problem: " + what);
   }
   [[noreturn]] static void refuse(const std::string& what, std::int64_t given,
                                   const std::string& wanted) {
@@ -178,7 +178,7 @@ inline bool has_option(const StageProblem& problem, const Stage& stage) {
 
 }  // namespace detail
 
-// The definition, plainly: what the stages come to.  Throws std::invalid_argument where they are no
+// The definition, plainly: what the stages come to.  Throws InvalidArgument where they are no
 // choice of this problem: layers left out, devices idle, an option that is not the problem's.
 inline StageValue evaluate(const StageProblem& problem, const Stages& stages) {
   StageValue value;
@@ -188,22 +188,22 @@ inline StageValue evaluate(const StageProblem& problem, const Stages& stages) {
     const Stage& stage = stages[i];
     const std::string where = "stage " + std::to_string(i);
     if (stage.first != next || stage.last < stage.first || stage.last >= problem.layers())
-      throw std::invalid_argument(where + " does not begin where the one before ends");
+      throw InvalidArgument(where + " does not begin where the one before ends");
     if (stage.size >= problem.sizes().size())
-      throw std::invalid_argument(where + " has a submesh that is none of the problem's");
+      throw InvalidArgument(where + " has a submesh that is none of the problem's");
     if (!detail::has_option(problem, stage))
-      throw std::invalid_argument(where + " is run in a way that is none of the problem's");
+      throw InvalidArgument(where + " is run in a way that is none of the problem's");
     if (stage.option.max_successors < static_cast<std::int64_t>(stages.size() - 1 - i))
-      throw std::invalid_argument(where + " has more stages after it than its memory allows");
+      throw InvalidArgument(where + " has more stages after it than its memory allows");
     next = stage.last + 1;
     used += problem.sizes()[stage.size];
     value.latency += stage.option.latency();
     value.largest_period = std::max(value.largest_period, stage.option.period());
     value.largest_per_step = std::max(value.largest_per_step, stage.option.per_step);
   }
-  if (next != problem.layers()) throw std::invalid_argument("stages leave layers out");
+  if (next != problem.layers()) throw InvalidArgument("stages leave layers out");
   if (used != problem.devices())
-    throw std::invalid_argument("stages use " + std::to_string(used) + " devices of " +
+    throw InvalidArgument("stages use " + std::to_string(used) + " devices of " +
                                 std::to_string(problem.devices()));
   return value;
 }

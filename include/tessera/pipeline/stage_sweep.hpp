@@ -22,6 +22,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "tessera/core/error.hpp"
 #include "tessera/pipeline/stage_problem.hpp"
 
 namespace tessera::pipeline {
@@ -351,7 +352,7 @@ class StageSweep {
         if (is_admitted(entry, end - 1) &&
             before_[first].at(devices - devices_of(entry)) + entry.option.latency() == sum)
           return {first, end - 1, entry.size, entry.option};
-    throw std::logic_error("stage sweep: a sum that no stage explains");
+    throw InternalError("stage sweep: a sum that no stage explains");
   }
 
   // after_[l][k].at(d): the least sum over exactly k stages for layers l and on, on exactly d
@@ -427,7 +428,7 @@ class StageSweep {
             from.at(devices - devices_of(entry)) + entry.option.latency() == sum)
           return {first, last, entry.size, entry.option};
     }
-    throw std::logic_error("stage sweep: a sum that no stage explains");
+    throw InternalError("stage sweep: a sum that no stage explains");
   }
 
   const StageProblem& problem_;

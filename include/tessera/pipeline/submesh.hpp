@@ -16,10 +16,10 @@
 #include <cstddef>
 #include <numeric>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "tessera/core/error.hpp"
 #include "tessera/mesh/mesh.hpp"
 
 namespace tessera::pipeline {
@@ -40,13 +40,13 @@ inline std::string to_string(const Submesh& submesh) {
 
 namespace detail {
 
-// Throws std::invalid_argument where the submesh is no part of a cluster like this.
+// Throws InvalidArgument where the submesh is no part of a cluster like this.
 inline void check_part(const Submesh& cluster, const Submesh& submesh) {
   const bool is_positive = submesh.hosts >= 1 && submesh.per_host >= 1;
   const bool is_inside = submesh.hosts <= cluster.hosts && submesh.per_host <= cluster.per_host;
   const bool is_run = submesh.hosts == 1 || submesh.per_host == cluster.per_host;
   if (!is_positive || !is_inside || !is_run)
-    throw std::invalid_argument("submesh " + to_string(submesh) + " of a cluster " +
+    throw InvalidArgument("submesh " + to_string(submesh) + " of a cluster " +
                                 to_string(cluster) +
                                 ": must be part of one host, or a number of whole hosts");
 }
@@ -143,7 +143,7 @@ class Packing {
 // Where the submeshes go so that they use every device of the cluster once: in their order where
 // that is possible, else whole hosts first and parts after them.  Nothing where there is no
 // placement.  Parts that are no powers of two are packed by search: exponential at worst.
-// Throws std::invalid_argument for a submesh that is no part of the cluster, and where the
+// Throws InvalidArgument for a submesh that is no part of the cluster, and where the
 // submeshes do not have as many devices as the cluster.
 inline std::optional<Placement> place(const Submesh& cluster, const Submeshes& submeshes) {
   Extent used = 0;
@@ -152,7 +152,7 @@ inline std::optional<Placement> place(const Submesh& cluster, const Submeshes& s
     used += submesh.devices();
   }
   if (used != cluster.devices())
-    throw std::invalid_argument("placement: submeshes of " + std::to_string(used) +
+    throw InvalidArgument("placement: submeshes of " + std::to_string(used) +
                                 " devices on a cluster of " + std::to_string(cluster.devices()));
   if (auto placement = detail::place_in_order(cluster, submeshes)) return placement;
 

@@ -16,12 +16,12 @@
 #include <algorithm>
 #include <cstddef>
 #include <map>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "tessera/core/cost.hpp"
+#include "tessera/core/error.hpp"
 #include "tessera/core/integer.hpp"
 #include "tessera/core/wide.hpp"
 #include "tessera/cost/cluster.hpp"
@@ -205,13 +205,13 @@ class TransferPlanner {
 }  // namespace detail
 
 // Which device sends what to which, so that every device of `target` holds what its sharding says.
-// Throws std::invalid_argument for partial results, which are to be finished first; InvalidSharding
+// Throws InvalidArgument for partial results, which are to be finished first; InvalidSharding
 // for a sharding that is none of such a tensor.  @pre per_host >= 1
 inline Transfer transfer_between(const Dims& dims, const Placed& source, const Placed& target,
                                  Extent per_host) {
   for (const Placed* placed : {&source, &target})
     if (!placed->sharding.partial_axes().empty())
-      throw std::invalid_argument("transfer: sharding " + tessera::to_string(placed->sharding) +
+      throw InvalidArgument("transfer: sharding " + tessera::to_string(placed->sharding) +
                                   " holds partial results; reduce them before they are sent");
   element_count(dims);  // throws where that does not fit in 64 bits
   const detail::Blocks blocks(dims, source, target);
@@ -250,7 +250,7 @@ class PhaseTiming {
     std::size_t level = 0;
     while (level < sizes_.size() && send.from / sizes_[level] != send.to / sizes_[level]) ++level;
     if (level == sizes_.size())
-      throw std::invalid_argument("transfer: from device " + std::to_string(send.from) + " to " +
+      throw InvalidArgument("transfer: from device " + std::to_string(send.from) + " to " +
                                   std::to_string(send.to) + ", but cluster " + cluster_.name +
                                   " has " + std::to_string(cluster_.device_count()));
     const Wide bytes = Wide(send.elements.size()) * bytes_per_element;
@@ -288,8 +288,8 @@ class PhaseTiming {
 }  // namespace detail
 
 // How long a transfer takes, in picoseconds: first what crosses, then what stays within hosts.  A
-// device has of a link what it has while all others send too.  Throws std::invalid_argument for
-// devices that the cluster does not have, std::overflow_error where it takes longer than a day.
+// device has of a link what it has while all others send too.  Throws InvalidArgument for
+// devices that the cluster does not have, Overflow where it takes longer than a day.
 inline Cost transfer_time(const Transfer& transfer, std::int64_t bytes_per_element,
                           const cost::Cluster& cluster) {
   return saturating_add(detail::PhaseTiming(transfer.across, bytes_per_element, cluster).run(),

@@ -20,11 +20,11 @@
 #include <memory>
 #include <optional>
 #include <set>
-#include <stdexcept>
 #include <tuple>
 #include <utility>
 #include <vector>
 
+#include "tessera/core/error.hpp"
 #include "tessera/cost/resharding.hpp"
 #include "tessera/cost/resharding_buffers.hpp"
 #include "tessera/graph/graph.hpp"
@@ -404,7 +404,7 @@ class BufferBudget {
       if (is_node_[u] == 0 && matters && bytes_of(uses_[u], found.assignment) > 0) count(u);
     }
     if (nodes_.size() == before)
-      throw std::logic_error("a plan takes more than its problem says: this is a defect");
+      throw InternalError("a plan takes more than its problem says: this is a defect");
     return false;
   }
   void count(std::size_t u) {

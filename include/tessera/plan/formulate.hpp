@@ -19,7 +19,6 @@
 #include <memory>
 #include <optional>
 #include <span>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -72,45 +71,23 @@ struct FormulateOptions {
 };
 
 // An annotation that can not be satisfied.
-class InvalidAnnotation : public std::invalid_argument {
+class InvalidAnnotation : public InvalidArgument {
  public:
-  explicit InvalidAnnotation(const std::string& message) : std::invalid_argument(message) {}
+  explicit InvalidAnnotation(const std::string& message) : InvalidArgument(message) {}
   InvalidAnnotation(const strategy::Annotation& annotation, const std::string& why)
-      : std::invalid_argument("annotation " + annotation.text + " can not be satisfied: " + why) {}
-};
-
-// Which op an exception is about: those that formulate() throws for an op are derived from it, and
-// from the standard exception that says what is wrong.
-class OpFault {
- public:
-  explicit OpFault(graph::OpId op) : op_(op) {}
-  virtual ~OpFault() = default;
-  graph::OpId op() const noexcept { return op_; }
-
- private:
-  graph::OpId op_;
+      : InvalidArgument("annotation " + annotation.text + " can not be satisfied: " + why) {}
 };
 
 namespace detail {
-
-template<class Error>
-class OpError : public Error, public OpFault {
- public:
-  OpError(const graph::Graph& graph, graph::OpId op, const Error& error)
-      : Error("op " + excerpt(graph.op(op).name, 100) + ": " + error.what()), OpFault(op) {}
-};
 
 // Runs what concerns one op, and names the op in what it throws for the caller's sake.
 template<class Run>
 void with_op(const graph::Graph& graph, graph::OpId op, Run&& run) {
   try {
     run();
-  } catch (const std::overflow_error& error) {
-    throw OpError<std::overflow_error>(graph, op, error);
-  } catch (const std::length_error& error) {
-    throw OpError<std::length_error>(graph, op, error);
-  } catch (const InvalidAnnotation& error) {
-    throw OpError<InvalidAnnotation>(graph, op, error);
+  } catch (Error& error) {
+    error.name_op(graph.op(op).name);
+    throw;
   }
 }
 
@@ -218,10 +195,10 @@ class Formulator {
         mesh_(resharding.mesh()),
         maker_(resharding, reductions_of(graph), pruning_of(options), options.checkpoint) {
     if (!options.runs.empty() && options.runs.size() != graph.op_count())
-      throw std::invalid_argument("runs of " + std::to_string(options.runs.size()) +
+      throw InvalidArgument("runs of " + std::to_string(options.runs.size()) +
                                   " ops for a program of " + std::to_string(graph.op_count()));
     if (!options.holdings.empty() && options.holdings.size() != graph.op_count())
-      throw std::invalid_argument("holdings of " + std::to_string(options.holdings.size()) +
+      throw InvalidArgument("holdings of " + std::to_string(options.holdings.size()) +
                                   " ops for a program of " + std::to_string(graph.op_count()));
   }
 
@@ -266,7 +243,7 @@ class Formulator {
     Cost product = 0;
     if (!is_finite(price)) return infinite;
     if (__builtin_mul_overflow(price, runs, &product) || !is_finite(product))
-      throw std::overflow_error("its price, counted " + std::to_string(runs) +
+      throw Overflow("its price, counted " + std::to_string(runs) +
                                 " times, does not fit in 64 bits");
     return product;
   }
@@ -401,7 +378,7 @@ class Formulator {
           throw InvalidAnnotation(annotation, "parameter " + graph_.op(alias.parameter).name +
                                                   " and the output in its place share a sharding");
         });
-    throw std::logic_error("an aliased output has no sharding in common with its parameter");
+    throw InternalError("an aliased output has no sharding in common with its parameter");
   }
 
   const graph::Graph& graph_;
@@ -417,7 +394,7 @@ class Formulator {
 
 }  // namespace detail
 
-// Throws what the model and the mesh give reason for (cost/resharding.hpp), about an op: OpFault.
+// Throws what the model and the mesh give reason for (cost/resharding.hpp), and names the op in Error::op().
 template<cost::CostModel Model, MeshLike M>
 Formulation formulate(const graph::Graph& graph, cost::Resharding<Model, M>& resharding,
                       const FormulateOptions& options = {}) {

@@ -42,11 +42,11 @@
 #include <memory>
 #include <optional>
 #include <set>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "tessera/core/error.hpp"
 #include "tessera/pipeline/stage_search.hpp"
 #include "tessera/plan/interleaved_stages.hpp"
 #include "tessera/plan/planned_stages.hpp"
@@ -503,7 +503,7 @@ class PipelinePlanner {
 }  // namespace detail
 
 // The best stages for a step of `options.microbatches` microbatches, of which the program is one
-// (forward and backward ops) and the update after the last.  Throws std::invalid_argument for
+// (forward and backward ops) and the update after the last.  Throws InvalidArgument for
 // submeshes that the cluster does not have, for programs with loops; and what plan() throws.
 //
 // A template for the reason that solver::solve() is.
@@ -511,7 +511,7 @@ template<std::same_as<pipeline::Layers> L = pipeline::Layers>
 PipelinePlan plan_pipeline(const graph::Graph& graph, const L& layers, const cost::Cluster& cluster,
                            const PipelineOptions& options) {
   if (options.microbatches < 1)
-    throw std::invalid_argument("pipeline: " + std::to_string(options.microbatches) +
+    throw InvalidArgument("pipeline: " + std::to_string(options.microbatches) +
                                 " microbatches; there must be 1 at least");
   return detail::PipelinePlanner(graph, layers, cluster, options, plan_span).run();
 }

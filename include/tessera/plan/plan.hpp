@@ -13,11 +13,11 @@
 #include <memory>
 #include <optional>
 #include <set>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "tessera/core/error.hpp"
 #include "tessera/cost/resharding.hpp"
 #include "tessera/cost/workload.hpp"
 #include "tessera/graph/graph.hpp"
@@ -76,13 +76,13 @@ class Planner {
 
   // All but the search: the plan of an assignment of somebody else's.
   void formulate_only() {
-    if (!formulate_in_time()) throw std::invalid_argument("the time for a formulation is over");
+    if (!formulate_in_time()) throw InvalidArgument("the time for a formulation is over");
   }
   const Formulation& formulation() const noexcept { return formulation_; }
   Plan plan_of(const solver::Assignment& assignment) {
     const solver::Evaluation evaluation = evaluate(formulation_.problem, assignment);
     if (!evaluation.is_feasible())
-      throw std::invalid_argument("the assignment breaks a limit, or ties between ops");
+      throw InvalidArgument("the assignment breaks a limit, or ties between ops");
     Plan plan = plan_;
     std::swap(plan, plan_);
     plan_.status = solver::Status::feasible;
@@ -318,7 +318,7 @@ Plan plan_within(const graph::Graph& graph, const M& mesh, const Model& model,
 template<cost::CostModel Model, MeshLike M>
 class PlanSpace {
  public:
-  // Throws what plan() does, and std::invalid_argument where the time limit ends it.
+  // Throws what plan() does, and InvalidArgument where the time limit ends it.
   PlanSpace(const graph::Graph& graph, const M& mesh, const Model& model, Options options = {})
       : options_(std::move(options)), planner_(graph, mesh, model, options_) {
     planner_.formulate_only();
@@ -327,7 +327,7 @@ class PlanSpace {
   PlanSpace& operator=(const PlanSpace&) = delete;
 
   const Formulation& formulation() const noexcept { return planner_.formulation(); }
-  // Throws std::invalid_argument where the assignment is infeasible, or is none of the problem's.
+  // Throws InvalidArgument where the assignment is infeasible, or is none of the problem's.
   // @post status is feasible, lower_bound 0: nothing is known about others
   Plan plan_of(const solver::Assignment& assignment) { return planner_.plan_of(assignment); }
 
@@ -336,9 +336,9 @@ class PlanSpace {
   detail::Planner<Model, M> planner_;
 };
 
-// The cheapest plan, or the best found within the limits.  Throws std::invalid_argument where the
+// The cheapest plan, or the best found within the limits.  Throws InvalidArgument where the
 // model lacks coefficients for an axis, InvalidAnnotation where a result can not have the sharding
-// that is asked for, std::overflow_error where a price does not fit in 64 bits.
+// that is asked for, Overflow where a price does not fit in 64 bits.
 // @post the prices of all collectives and of all work, each as often as its op runs, add up to
 // plan.cost
 template<cost::CostModel Model, MeshLike M>

@@ -12,11 +12,11 @@
 #include <memory>
 #include <optional>
 #include <set>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "tessera/core/error.hpp"
 #include "tessera/cost/utilisation.hpp"
 #include "tessera/pipeline/ranks.hpp"
 #include "tessera/pipeline/simulate.hpp"
@@ -116,7 +116,7 @@ class StageWriter {
     const std::optional<pipeline::Placement> placement =
         pipeline::place(prices_.hosts(), submeshes);
     if (!placement)
-      throw std::invalid_argument("stages of " + std::to_string(submeshes.size()) +
+      throw InvalidArgument("stages of " + std::to_string(submeshes.size()) +
                                   " submeshes can not be placed on hosts of " +
                                   std::to_string(prices_.hosts().per_host) +
                                   " devices; allow submeshes that divide a host");

@@ -11,6 +11,7 @@
 #include <tuple>
 #include <vector>
 
+#include "tessera/core/error.hpp"
 #include "tessera/plan/pipeline_plan.hpp"
 
 namespace tessera::plan {
@@ -36,7 +37,7 @@ inline PlanKey plan_key(const SpanPrices& prices, const Way& way, std::size_t fi
 }  // namespace detail
 
 // By op of the program; distinct layers are planned once more, as they were priced.  Throws
-// std::runtime_error where that is cancelled.  @pre plan.has_stages()
+// Error where that is cancelled.  @pre plan.has_stages()
 inline std::vector<StagedOp> staged_ops(const PipelinePlan& plan, std::size_t op_count) {
   std::vector<StagedOp> ops(op_count);
   std::vector<char> is_known(op_count, 0);
@@ -47,7 +48,7 @@ inline std::vector<StagedOp> staged_ops(const PipelinePlan& plan, std::size_t op
     plan.prices->for_each_span(stage.first, stage.last, [&](std::size_t first, std::size_t last) {
       const auto [at, is_new] = plans.try_emplace(detail::plan_key(*plan.prices, way, first, last));
       if (is_new) at->second = plan.prices->plan(way.view, first, last, way.level);
-      if (!at->second.has_ops()) throw std::runtime_error("the plan of a stage was cancelled");
+      if (!at->second.has_ops()) throw Error("the plan of a stage was cancelled");
       const pipeline::SpanProgram& span = plan.prices->program(first, last);
       const std::vector<graph::OpId>& again =
           plan.prices->rerun(way.view, first, last, way.level, way.rerun)->ops;

@@ -17,7 +17,7 @@ inline constexpr std::size_t max_dims = 14;
 
 using Dims = InlineVector<Extent, max_dims>;
 
-// The number of elements; 1 for a scalar, 0 where a dim is empty.  Throws std::overflow_error.
+// The number of elements; 1 for a scalar, 0 where a dim is empty.  Throws Overflow.
 constexpr Extent element_count(const Dims& dims) {
   Extent count = 1;
   for (const Extent dim : dims) count = checked_mul(count, dim);

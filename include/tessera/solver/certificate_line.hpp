@@ -7,16 +7,16 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdint>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 
+#include "tessera/core/error.hpp"
 #include "tessera/core/wide.hpp"
 
 namespace tessera::solver::detail {
 
-struct CertificateFault : std::runtime_error {
-  using std::runtime_error::runtime_error;
+struct CertificateFault : Error {
+  using Error::Error;
 };
 
 // One line of a certificate, word by word.

@@ -4,9 +4,9 @@
 // integers.  The solver's answers are judged here, by code that shares nothing with the search.
 #pragma once
 #include <map>
-#include <stdexcept>
 #include <string>
 
+#include "tessera/core/error.hpp"
 #include "tessera/core/wide.hpp"
 #include "tessera/solver/problem.hpp"
 
@@ -22,11 +22,11 @@ struct Evaluation {
   bool is_feasible() const noexcept { return forbidden == 0 && within_limit; }
 };
 
-// Throws std::invalid_argument where the assignment is not one of this problem.
+// Throws InvalidArgument where the assignment is not one of this problem.
 // O(nodes log nodes + edges).
 inline Evaluation evaluate(const Problem& problem, const Assignment& assignment) {
   if (assignment.size() != problem.node_count())
-    throw std::invalid_argument("the assignment has " + std::to_string(assignment.size()) +
+    throw InvalidArgument("the assignment has " + std::to_string(assignment.size()) +
                                 " entries for " + std::to_string(problem.node_count()) + " nodes");
   Evaluation result;
   const auto pay = [&](Cost cost) {
@@ -39,7 +39,7 @@ inline Evaluation evaluate(const Problem& problem, const Assignment& assignment)
   for (NodeId v = 0; v < problem.node_count(); ++v) {
     const std::uint32_t strategy = assignment[v];
     if (strategy >= problem.strategy_count(v))
-      throw std::invalid_argument("node " + std::to_string(v) + " has no strategy " +
+      throw InvalidArgument("node " + std::to_string(v) + " has no strategy " +
                                   std::to_string(strategy));
     pay(problem.costs(v)[strategy]);
     const Interval interval = problem.interval(v);

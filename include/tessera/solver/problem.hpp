@@ -19,12 +19,12 @@
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "tessera/core/cost.hpp"
+#include "tessera/core/error.hpp"
 #include "tessera/solver/pool.hpp"
 
 namespace tessera::solver {
@@ -63,19 +63,19 @@ class Problem {
   }
 
   // One cost and one usage per strategy; a cost may be `infinite`.  Usages are not negative.
-  // Throws std::invalid_argument.
+  // Throws InvalidArgument.
   NodeId add_node(std::span<const Cost> costs, std::span<const Usage> usages,
                   Interval interval = {}) {
     const auto id = static_cast<NodeId>(node_count());
     if (costs.empty())
-      throw std::invalid_argument("node " + std::to_string(id) + " has no strategies");
+      throw InvalidArgument("node " + std::to_string(id) + " has no strategies");
     if (costs.size() != usages.size())
-      throw std::invalid_argument("node " + std::to_string(id) + " has " +
+      throw InvalidArgument("node " + std::to_string(id) + " has " +
                                   std::to_string(costs.size()) + " costs but " +
                                   std::to_string(usages.size()) + " usages");
     for (const Usage usage : usages)
       if (usage < 0)
-        throw std::invalid_argument("node " + std::to_string(id) + " has a negative usage");
+        throw InvalidArgument("node " + std::to_string(id) + " has a negative usage");
     costs_.insert(costs_.end(), costs.begin(), costs.end());
     usages_.insert(usages_.end(), usages.begin(), usages.end());
     node_begin_.push_back(costs_.size());
@@ -85,16 +85,16 @@ class Problem {
 
   // One cost per combination of the nodes' strategies, the first node's varying slowest; usually
   // two nodes, but any number may be listed, also the same one twice.  Edges over the same nodes
-  // add up. Throws std::invalid_argument.
+  // add up. Throws InvalidArgument.
   EdgeId add_edge(std::span<const NodeId> nodes, std::span<const Cost> costs) {
     check_edge(nodes, costs.size());
     return place_edge(nodes, use(costs));
   }
   // At the costs of an edge that there is, by their number: nobody looks at them again, which for
-  // wide columns is most of the work.  Throws std::invalid_argument.
+  // wide columns is most of the work.  Throws InvalidArgument.
   EdgeId add_edge(std::span<const NodeId> nodes, CostsId costs) {
     if (costs >= uses_.size() || uses_[costs] == 0)
-      throw std::invalid_argument("edge " + std::to_string(edge_count()) +
+      throw InvalidArgument("edge " + std::to_string(edge_count()) +
                                   " is to have the costs of an edge that there is not");
     check_edge(nodes, distinct_costs_[costs].size());
     ++uses_[costs];
@@ -102,7 +102,7 @@ class Problem {
   }
 
   // New costs in place of the old ones, for the same problem solved again; solve() can begin with
-  // the old answer (Options::start).  Throws std::invalid_argument where the sizes differ.
+  // the old answer (Options::start).  Throws InvalidArgument where the sizes differ.
   void set_costs(NodeId v, std::span<const Cost> costs) {
     check_size(costs, strategy_count(v));
     std::copy(costs.begin(), costs.end(),
@@ -113,10 +113,10 @@ class Problem {
     const CostsId old = std::exchange(edge_costs_[e], use(costs));
     if (--uses_[old] == 0) distinct_costs_.remove(old);
   }
-  // Leaves a node one strategy only.  Throws std::invalid_argument.
+  // Leaves a node one strategy only.  Throws InvalidArgument.
   void fix(NodeId v, std::uint32_t strategy) {
     if (v >= node_count() || strategy >= strategy_count(v))
-      throw std::invalid_argument("node " + std::to_string(v) + " has no strategy " +
+      throw InvalidArgument("node " + std::to_string(v) + " has no strategy " +
                                   std::to_string(strategy));
     for (std::size_t s = 0; s < strategy_count(v); ++s)
       if (s != strategy) costs_[node_begin_[v] + s] = infinite;
@@ -149,23 +149,23 @@ class Problem {
  private:
   static void check_size(std::span<const Cost> costs, std::size_t expected) {
     if (costs.size() != expected)
-      throw std::invalid_argument(std::to_string(costs.size()) + " costs in place of " +
+      throw InvalidArgument(std::to_string(costs.size()) + " costs in place of " +
                                   std::to_string(expected));
   }
 
   void check_edge(std::span<const NodeId> nodes, std::size_t costs) const {
     const auto where = [this] { return "edge " + std::to_string(edge_count()); };
-    if (nodes.empty()) throw std::invalid_argument(where() + " has no nodes");
+    if (nodes.empty()) throw InvalidArgument(where() + " has no nodes");
     std::size_t expected = 1;
     for (const NodeId node : nodes) {
       if (node >= node_count())
-        throw std::invalid_argument(where() + " names node " + std::to_string(node) + " of " +
+        throw InvalidArgument(where() + " names node " + std::to_string(node) + " of " +
                                     std::to_string(node_count()));
       if (__builtin_mul_overflow(expected, strategy_count(node), &expected))
-        throw std::invalid_argument(where() + " needs more costs than can be counted");
+        throw InvalidArgument(where() + " needs more costs than can be counted");
     }
     if (costs != expected)
-      throw std::invalid_argument(where() + " has " + std::to_string(costs) +
+      throw InvalidArgument(where() + " has " + std::to_string(costs) +
                                   " costs where its nodes' strategies need " +
                                   std::to_string(expected));
   }

@@ -26,10 +26,10 @@
 #include <cstdint>
 #include <limits>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "tessera/core/error.hpp"
 #include "tessera/solver/problem.hpp"
 
 namespace tessera::solver {
@@ -104,9 +104,9 @@ class RequestValidator {
 
   void run() const {
     if (!(request_.infinity > 0 && request_.infinity <= 1e100))
-      throw std::invalid_argument("the cost taken for infinity is not between 0 and 1e100");
+      throw InvalidArgument("the cost taken for infinity is not between 0 and 1e100");
     if (request_.memory_budget && *request_.memory_budget < 0)
-      throw std::invalid_argument(
+      throw InvalidArgument(
           "the memory budget is negative; where there is none, leave it out");
     for (NodeId v = 0; v < request_.nodes.size(); ++v) check_node(v);
     for (NodeId v = 0; v < request_.nodes.size(); ++v) check_follower(v);
@@ -122,7 +122,7 @@ class RequestValidator {
           check_pair("alias ", a, alias, "entries", alias.incompatible.size());
       for (std::size_t i = 0; i < alias.incompatible.size(); ++i)
         if (std::isnan(alias.incompatible[i]))
-          throw std::invalid_argument(where + ": entry " + std::to_string(i) + " is not a number");
+          throw InvalidArgument(where + ": entry " + std::to_string(i) + " is not a number");
     }
     check_liveness();
   }
@@ -131,10 +131,10 @@ class RequestValidator {
   void check_node(NodeId v) const {
     const Request::Node& node = request_.nodes[v];
     const std::string where = full_name(request_, v);
-    if (node.strategy_count == 0) throw std::invalid_argument(where + " has no strategies");
+    if (node.strategy_count == 0) throw InvalidArgument(where + " has no strategies");
     const auto check_size = [&](const char* what, std::size_t size) {
       if (size != node.strategy_count)
-        throw std::invalid_argument(where + " has " + std::to_string(size) + " " + what +
+        throw InvalidArgument(where + " has " + std::to_string(size) + " " + what +
                                     " costs for " + std::to_string(node.strategy_count) +
                                     " strategies");
     };
@@ -145,14 +145,14 @@ class RequestValidator {
     check_costs(where, "communication", node.communication_costs);
     for (std::size_t s = 0; s < node.strategy_count; ++s)
       if (node.memory_costs[s] < 0)
-        throw std::invalid_argument(where + ": memory cost " + std::to_string(s) + " is negative");
+        throw InvalidArgument(where + ": memory cost " + std::to_string(s) + " is negative");
   }
 
   void check_costs(const std::string& where, const char* what,
                    const std::vector<double>& costs) const {
     for (std::size_t i = 0; i < costs.size(); ++i) {
       const auto fail = [&](const char* fault) {
-        throw std::invalid_argument(where + ": " + what + " cost " + std::to_string(i) + fault);
+        throw InvalidArgument(where + ": " + what + " cost " + std::to_string(i) + fault);
       };
       if (std::isnan(costs[i])) fail(" is not a number");
       if (costs[i] <= -request_.infinity) fail(" is minus infinity");
@@ -164,12 +164,12 @@ class RequestValidator {
     const NodeId followed = *request_.nodes[v].follower;
     const std::string where = full_name(request_, v);
     if (followed >= request_.nodes.size())
-      throw std::invalid_argument(where + " follows node " + std::to_string(followed) + " of " +
+      throw InvalidArgument(where + " follows node " + std::to_string(followed) + " of " +
                                   std::to_string(request_.nodes.size()));
     const std::size_t own = request_.nodes[v].strategy_count;
     const std::size_t other = request_.nodes[followed].strategy_count;
     if (own != other)
-      throw std::invalid_argument(where + " has " + std::to_string(own) + " strategies, but " +
+      throw InvalidArgument(where + " has " + std::to_string(own) + " strategies, but " +
                                   full_name(request_, followed) + ", which it follows, has " +
                                   std::to_string(other));
   }
@@ -192,7 +192,7 @@ class RequestValidator {
         w = *request_.nodes[w].follower;
         cycle += " -> " + full_name(request_, w);
       } while (w != v);
-      throw std::invalid_argument("nodes follow each other in a cycle: " + cycle);
+      throw InvalidArgument("nodes follow each other in a cycle: " + cycle);
     }
   }
 
@@ -202,14 +202,14 @@ class RequestValidator {
     std::string where = kind + std::to_string(index);
     for (const NodeId v : {pair.first, pair.second})
       if (v >= request_.nodes.size())
-        throw std::invalid_argument(where + " names node " + std::to_string(v) + " of " +
+        throw InvalidArgument(where + " names node " + std::to_string(v) + " of " +
                                     std::to_string(request_.nodes.size()));
     where += " (" + short_name(request_, pair.first) + " -> " + short_name(request_, pair.second) +
              ")";
     const std::size_t expected = request_.nodes[pair.first].strategy_count *
                                  request_.nodes[pair.second].strategy_count;
     if (size != expected)
-      throw std::invalid_argument(where + " has " + std::to_string(size) + " " + entries +
+      throw InvalidArgument(where + " has " + std::to_string(size) + " " + entries +
                                   " where its nodes' strategies need " + std::to_string(expected));
     return where;
   }
@@ -219,7 +219,7 @@ class RequestValidator {
     for (std::size_t point = 0; point < request_.liveness.size(); ++point)
       for (const NodeId v : request_.liveness[point]) {
         const auto fail = [&](const std::string& what) {
-          throw std::invalid_argument("program point " + std::to_string(point) + " lists " + what);
+          throw InvalidArgument("program point " + std::to_string(point) + " lists " + what);
         };
         if (v >= request_.nodes.size())
           fail("node " + std::to_string(v) + " of " + std::to_string(request_.nodes.size()));
@@ -233,18 +233,18 @@ class RequestValidator {
 
 inline void check_strategies(const Request& request, const Strategies& strategies) {
   if (strategies.size() != request.nodes.size())
-    throw std::invalid_argument("there are " + std::to_string(strategies.size()) +
+    throw InvalidArgument("there are " + std::to_string(strategies.size()) +
                                 " strategies for " + std::to_string(request.nodes.size()) +
                                 " nodes");
   for (NodeId v = 0; v < strategies.size(); ++v)
     if (strategies[v] >= request.nodes[v].strategy_count)
-      throw std::invalid_argument(full_name(request, v) + " has no strategy " +
+      throw InvalidArgument(full_name(request, v) + " has no strategy " +
                                   std::to_string(strategies[v]));
 }
 
 }  // namespace detail
 
-// Throws std::invalid_argument, naming the node, edge, alias or program point, unless:
+// Throws InvalidArgument, naming the node, edge, alias or program point, unless:
 //   - every node has strategies, and as many costs of each kind; follows none, or one with as many
 //     strategies, and never in a cycle; and uses no negative memory
 //   - every edge and alias has an entry for each pair of its nodes' strategies

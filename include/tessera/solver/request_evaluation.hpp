@@ -181,7 +181,7 @@ class RequestEvaluator {
 }  // namespace detail
 
 // What a choice costs and breaks in the request itself.  @pre validate(request) does not throw.
-// Throws std::invalid_argument where the strategies are not of this request.  O(nodes + edges +
+// Throws InvalidArgument where the strategies are not of this request.  O(nodes + edges +
 // aliases + all that is listed live).
 inline RequestEvaluation evaluate(const Request& request, const Strategies& strategies) {
   detail::check_strategies(request, strategies);
@@ -244,7 +244,7 @@ struct Comparison {
   double difference = 0;
 };
 
-// @pre validate(request) does not throw.  Throws std::invalid_argument where the strategies are not
+// @pre validate(request) does not throw.  Throws InvalidArgument where the strategies are not
 // of this request.  O(n log n) in what evaluate() looks at.
 inline Comparison compare(const Request& request, const Strategies& chosen,
                           const Strategies& instead) {

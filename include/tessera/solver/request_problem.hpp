@@ -17,12 +17,12 @@
 #include <cstdint>
 #include <limits>
 #include <map>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "tessera/core/cost.hpp"
+#include "tessera/core/error.hpp"
 #include "tessera/core/wide.hpp"
 #include "tessera/solver/problem.hpp"
 #include "tessera/solver/request.hpp"
@@ -327,7 +327,7 @@ class RequestFormulation {
 // for rounding.  A node and all that follow it, through however many others, are one node of it;
 // where they are live at different points, further nodes tied to that one use their memory.
 // Memory is there even where there is no budget, so that one can be set later.
-// Throws std::invalid_argument as validate() does.  O(size of the request + ties), times the
+// Throws InvalidArgument as validate() does.  O(size of the request + ties), times the
 // logarithm of the lifetimes in a group.
 inline RequestProblem make_problem(const Request& request) {
   validate(request);
@@ -335,12 +335,12 @@ inline RequestProblem make_problem(const Request& request) {
 }
 
 // An answer to the problem, by node of the request.  @pre the mapping is this request's.  Throws
-// std::invalid_argument where the assignment is not one of its problem.  O(nodes).
+// InvalidArgument where the assignment is not one of its problem.  O(nodes).
 inline Strategies strategies_of(const Request& request, const RequestMapping& mapping,
                                 const Assignment& assignment) {
   if (assignment.size() != mapping.leader_of.size() ||
       mapping.node_of.size() != request.nodes.size())
-    throw std::invalid_argument("the assignment has " + std::to_string(assignment.size()) +
+    throw InvalidArgument("the assignment has " + std::to_string(assignment.size()) +
                                 " entries for " + std::to_string(mapping.leader_of.size()) +
                                 " nodes of the problem, which stand for " +
                                 std::to_string(mapping.node_of.size()) + " of " +
@@ -353,7 +353,7 @@ inline Strategies strategies_of(const Request& request, const RequestMapping& ma
 
 // The way there, for Options::start.  Those who follow take the strategy of the node that they
 // follow, whatever was chosen for them.  @pre the mapping is this request's.  Throws
-// std::invalid_argument where the strategies are not of this request.  O(nodes).
+// InvalidArgument where the strategies are not of this request.  O(nodes).
 inline Assignment assignment_of(const Request& request, const RequestMapping& mapping,
                                 const Strategies& strategies) {
   detail::check_strategies(request, strategies);

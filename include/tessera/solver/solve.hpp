@@ -10,11 +10,11 @@
 #include <concepts>
 #include <map>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "tessera/core/error.hpp"
 #include "tessera/solver/evaluate.hpp"
 #include "tessera/solver/options.hpp"
 #include "tessera/solver/presolve.hpp"
@@ -178,12 +178,12 @@ class Solve {
     result.assignment = assignment();
     const Evaluation evaluation = evaluate(problem_, result.assignment);
     if (!evaluation.is_feasible())
-      throw std::logic_error("the solver's answer is not feasible: this is a defect");
+      throw InternalError("the solver's answer is not feasible: this is a defect");
     result.cost = evaluation.cost;
     result.status = is_complete || result.lower_bound == result.cost ? Status::optimal
                                                                      : Status::feasible;
     if (result.status == Status::optimal && result.lower_bound != result.cost)
-      throw std::logic_error("the solver's answer does not cost what it proved: this is a defect");
+      throw InternalError("the solver's answer does not cost what it proved: this is a defect");
     return result;
   }
 
