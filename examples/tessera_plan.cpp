@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 
 #include "plan_arguments.hpp"
+#include "tessera/version.hpp"
 
 namespace {
 
@@ -174,7 +175,7 @@ void describe_execution(CLI::App& app, Arguments& arguments) {
 void describe(CLI::App& app, Arguments& arguments) {
   app.description(about);
   app.footer(epilogue);
-  app.set_version_flag("--version", "tessera " TESSERA_VERSION);
+  app.set_version_flag("--version", "tessera " TESSERA_VERSION_STRING);
   describe_program(app, arguments);
   describe_devices(app, arguments);
   describe_memory(app, arguments);

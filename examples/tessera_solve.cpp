@@ -15,6 +15,7 @@
 #include "tessera/report/solve_log.hpp"
 #include "tessera/solver/check.hpp"
 #include "tessera/solver/solve.hpp"
+#include "tessera/version.hpp"
 
 namespace {
 
@@ -47,7 +48,7 @@ is none (proven), 3 none found in time.)";
 void describe(CLI::App& app, Arguments& arguments) {
   app.description(about);
   app.footer(epilogue);
-  app.set_version_flag("--version", "tessera " TESSERA_VERSION);
+  app.set_version_flag("--version", "tessera " TESSERA_VERSION_STRING);
   app.add_option("PROBLEM", arguments.problem, "JSON file; - reads standard input")->required();
   app.add_option("SECONDS", arguments.seconds,
                  "wall clock allowed, reading included; with --check, the certificate's file")

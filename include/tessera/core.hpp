@@ -6,6 +6,7 @@
 #include "tessera/core/error.hpp"
 #include "tessera/core/fault.hpp"
 #include "tessera/core/fixed_string.hpp"
+#include "tessera/core/inline.hpp"
 #include "tessera/core/inline_vector.hpp"
 #include "tessera/core/integer.hpp"
 #include "tessera/core/text.hpp"
