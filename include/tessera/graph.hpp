@@ -12,6 +12,7 @@
 #include "tessera/graph/liveness.hpp"
 #include "tessera/graph/op_passes.hpp"
 #include "tessera/graph/op_rules.hpp"
+#include "tessera/graph/opcode.hpp"
 #include "tessera/graph/optimizer.hpp"
 #include "tessera/graph/rule.hpp"
 #include "tessera/graph/rules.hpp"

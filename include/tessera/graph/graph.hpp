@@ -22,6 +22,7 @@
 
 #include "tessera/core/error.hpp"
 #include "tessera/graph/attributes.hpp"
+#include "tessera/graph/opcode.hpp"
 #include "tessera/graph/rule.hpp"
 #include "tessera/graph/tensor.hpp"
 
@@ -50,6 +51,7 @@ struct Op {
   // The part of the program that it is said to be in, outermost first, as "encoder/layer3"; empty
   // where nothing is said.  Parts whose names end in numbers tell of layers.
   std::string scope = {};
+  Opcode opcode = Opcode::unknown;  // Graph::add finds it by `kind`
 };
 
 // One use of a result: an edge from the op that computes it to the op that reads it.
@@ -82,6 +84,7 @@ class Graph {
   // @post the result is one more than the last op's
   OpId add(Op op, std::span<const Value> operands) {
     check_rule(op, operands);
+    op.opcode = opcode_named(op.kind);
     const OpId id = boost::add_vertex(std::move(op), graph_);
     for (std::size_t i = 0; i < operands.size(); ++i)
       boost::add_edge(operands[i].op, id, Use{operands[i].result, static_cast<std::uint32_t>(i)},
