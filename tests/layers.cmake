@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # cmake -DINCLUDE=... -P layers.cmake
 #
-# A header includes only from its own folder and from those that include/tessera/README.md allows it.
+# A header includes only from its own folder and from those that include/tessera/README.md allows it,
+# and never from another folder's detail/.
 cmake_minimum_required(VERSION 3.22)
 set(core_may "")
 set(mesh_may core)
@@ -18,7 +19,9 @@ set(executor_may core mesh sharding notation graph cost strategy solver pipeline
 set(io_may core mesh sharding notation graph cost strategy solver pipeline plan)
 set(report_may core mesh sharding notation graph cost strategy solver pipeline plan executor)
 
-file(GLOB_RECURSE headers RELATIVE ${INCLUDE}/tessera ${INCLUDE}/tessera/*/*.hpp)
+file(GLOB_RECURSE headers RELATIVE ${INCLUDE}/tessera ${INCLUDE}/tessera/*/*.hpp
+  ${INCLUDE}/tessera/*/*.ipp)
+list(FILTER headers EXCLUDE REGEX "^src/")  # lists the bodies of all folders
 set(faults)
 foreach(header ${headers})
   string(REGEX REPLACE "/.*" "" folder ${header})
@@ -32,6 +35,8 @@ foreach(header ${headers})
       list(APPEND faults "${header}: ${line}")
     elseif(NOT CMAKE_MATCH_1 STREQUAL folder AND NOT CMAKE_MATCH_1 IN_LIST ${folder}_may)
       list(APPEND faults "${header} may not include from ${CMAKE_MATCH_1}")
+    elseif(NOT CMAKE_MATCH_1 STREQUAL folder AND line MATCHES "/detail/")
+      list(APPEND faults "${header} includes what is internal to another folder: ${line}")
     endif()
   endforeach()
 endforeach()
