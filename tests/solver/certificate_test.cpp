@@ -154,12 +154,13 @@ Certified certified_with(const std::string& word, bool hard) {
 }
 
 TEST_CASE("every kind of step occurs, and checks") {
-  for (const char* word : {"lonely", "dominated", "crowded", "least", "rows", "fix", "fold",
-                           "eliminate", "component", "bound"}) {
+  for (const char* word : {"unsupported", "dominated", "over_capacity", "subtract_minimum_usage",
+                           "keep_rows", "fix", "merge", "eliminate", "component", "lower_bound"}) {
     CAPTURE(word);
     CHECK(certified_with(word, false).check().is_valid);
   }
-  for (const char* word : {"costly", "tree", "node", "split", "profile", "overfull"}) {
+  for (const char* word :
+       {"reduced_cost_fixing", "tree", "node", "branch", "profile", "oversubscribed"}) {
     CAPTURE(word);
     const Certified made = certified_with(word, true);
     const Verdict verdict = made.check();
@@ -175,7 +176,7 @@ TEST_CASE("property: what is long and narrow is minimised out") {
     CAPTURE(seed);
     const Certified made = certified(layered_problem(seed, 8, 4, {}), false);
     CHECK(made.result.status == Status::optimal);
-    if (find(made.lines, "minimise") < made.lines.size()) ++minimised_out;
+    if (find(made.lines, "bucket_elimination") < made.lines.size()) ++minimised_out;
     const Verdict verdict = made.check();
     INFO(verdict.line, ": ", verdict.fault);
     CHECK(verdict.is_valid);
@@ -196,7 +197,7 @@ TEST_CASE("property: what falls apart is proven part by part") {
     INFO(verdict.line, ": ", verdict.fault);
     CHECK(verdict.is_valid);
     CHECK(verdict.lower_bound == to_string(made.result.cost));
-    if (find(made.lines, "part") < made.lines.size()) ++fallen_apart;
+    if (find(made.lines, "subcomponent") < made.lines.size()) ++fallen_apart;
   }
   CHECK(fallen_apart > 0);  // the others hold together to the end
 }
@@ -243,14 +244,14 @@ TEST_CASE("a table that is a sum of two vectors is folded away") {
   problem.add_edge(ends, sums);
   problem.usage_limit = 6;
   const Certified made = certified(problem, true);
-  CHECK(find(made.lines, "separate") < made.lines.size());
+  CHECK(find(made.lines, "separable") < made.lines.size());
   CHECK(made.check().is_valid);
   CHECK(made.check().lower_bound == to_string(*brute_force(problem)));
 }
 
 TEST_CASE("a claim that is one too high is rejected, and says what is proven") {
   for (const bool hard : {false, true}) {
-    Certified made = certified_with(hard ? "split" : "bound", hard);
+    Certified made = certified_with(hard ? "branch" : "lower_bound", hard);
     made.lines.back() = "claim " + to_string(made.result.cost + 1);
     const Verdict verdict = made.check();
     CHECK_FALSE(verdict.is_valid);
@@ -261,7 +262,7 @@ TEST_CASE("a claim that is one too high is rejected, and says what is proven") {
 }
 
 TEST_CASE("a leaf that is left out is rejected, and the line that made it is named") {
-  Certified made = certified_with("split", true);
+  Certified made = certified_with("branch", true);
   // The last node of the tree goes, with all that is said of it.
   std::size_t node = made.lines.size();
   while (!begins(made.lines[node - 1], "node")) --node;
@@ -270,7 +271,7 @@ TEST_CASE("a leaf that is left out is rejected, and the line that made it is nam
                    made.lines.end() - 1);
   std::size_t split = 0;
   for (std::size_t i = 0; i < made.lines.size(); ++i)
-    if (begins(made.lines[i], "split") &&
+    if (begins(made.lines[i], "branch") &&
         made.lines[i].find(' ' + number + ' ') != std::string::npos)
       split = i + 1;
   const Verdict verdict = made.check();
@@ -298,12 +299,12 @@ TEST_CASE("a wrong witness of dominance is rejected where it stands") {
 }
 
 TEST_CASE("a multiplier that is moved is rejected where it stands") {
-  Certified made = certified_with("split", true);
+  Certified made = certified_with("branch", true);
   int tried = 0, rejected = 0;
   for (std::size_t i = 0; i < made.lines.size(); ++i) {
     const std::size_t colon = made.lines[i].find(':');
     const std::size_t table = made.lines[i].find("| ", made.lines[i].find('|') + 1);
-    if (!begins(made.lines[i], "bound") || colon > table) continue;
+    if (!begins(made.lines[i], "lower_bound") || colon > table) continue;
     Certified changed = made;
     changed.lines[i].insert(colon + 1, "9");  // a much larger one
     const Verdict verdict = changed.check();
@@ -318,14 +319,14 @@ TEST_CASE("a multiplier that is moved is rejected where it stands") {
 }
 
 TEST_CASE("a certificate that is cut off is rejected, wherever it is cut") {
-  const Certified made = certified_with("split", true);
+  const Certified made = certified_with("branch", true);
   const std::string text = text_of(made.lines);
   for (std::size_t length = 0; length + 1 < text.size(); length += 1 + text.size() / 200) {
     CAPTURE(length);
     CHECK_FALSE(check_certificate(made.problem, text.substr(0, length)).is_valid);
   }
   CHECK_FALSE(check_certificate(made.problem, text.substr(0, text.size() - 1)).is_valid);
-  CHECK_FALSE(check_certificate(made.problem, text + "least\n").is_valid);
+  CHECK_FALSE(check_certificate(made.problem, text + "subtract_minimum_usage\n").is_valid);
 }
 
 // Written by hand to deceive: every step is one that a certificate may hold.
@@ -344,9 +345,9 @@ TEST_CASE("components do not take room from each other") {
   problem.usage_limit = 5;
   REQUIRE(brute_force(problem) == Wide(0));
   const Verdict verdict = check_lines(
-      problem,
-      {"certificate 1 scale 0", "component 0", "bound 0 0 |", "costly 0 0:0", "bound 5 0 |",
-       "least", "component 1", "profile", "crowded 1 0 0", "bound 3 0 |", "claim 3"});
+      problem, {"certificate 2 scale 0", "component 0", "lower_bound 0 0 |",
+                "reduced_cost_fixing 0 0:0", "lower_bound 5 0 |", "subtract_minimum_usage",
+                "component 1", "profile", "over_capacity 1 0 0", "lower_bound 3 0 |", "claim 3"});
   CHECK_FALSE(verdict.is_valid);
   CHECK(verdict.line == 9);
 }
@@ -362,9 +363,10 @@ TEST_CASE("no message is large enough to pass for a forbidden pair") {
     CAPTURE(bits);
     const std::string message = to_string(-(Wide(1) << bits) + 1);
     const Verdict verdict = check_lines(
-        problem, {"certificate 1 scale 0", "component 0 1",
-                  "bound -999999999999999999999999999999 0 | | 0 1 : " + message + " : " + message,
-                  "claim infeasible"});
+        problem,
+        {"certificate 2 scale 0", "component 0 1",
+         "lower_bound -999999999999999999999999999999 0 | | 0 1 : " + message + " : " + message,
+         "claim infeasible"});
     CHECK_FALSE(verdict.is_valid);
   }
 }
@@ -374,18 +376,33 @@ TEST_CASE("nothing is done to a variable that has no value left") {
   const Cost costs[] = {infinite};
   const Usage usages[] = {0};
   problem.add_node(costs, usages);
-  for (const char* step : {"fix 0", "eliminate 0", "least", "profile"}) {
+  for (const char* step : {"fix 0", "eliminate 0", "subtract_minimum_usage", "profile"}) {
     CAPTURE(step);
-    const Verdict verdict =
-        check_lines(problem, {"certificate 1 scale 0", "lonely 0 0 0", step, "claim infeasible"});
+    const Verdict verdict = check_lines(
+        problem, {"certificate 2 scale 0", "unsupported 0 0 0", step, "claim infeasible"});
     INFO(verdict.fault);
     CHECK(verdict.is_valid);
     CHECK(verdict.is_infeasible);
   }
 }
 
+TEST_CASE("a certificate of another version is rejected, and says what to do") {
+  Problem problem;
+  const Cost costs[] = {1};
+  const Usage usages[] = {0};
+  problem.add_node(costs, usages);
+  const Verdict verdict = check_lines(problem, {"certificate 1 scale 0", "claim 0"});
+  CHECK_FALSE(verdict.is_valid);
+  CHECK(verdict.line == 1);
+  CHECK(
+      verdict.fault ==
+      "the certificate has version 1 of the format, but this program reads version 2; solve again "
+      "to write a new one");
+  CHECK(check_lines(problem, {"deed 2 scale 0"}).fault == "this is not a certificate");
+}
+
 TEST_CASE("a certificate proves nothing of another problem") {
-  const Certified made = certified_with("split", true);
+  const Certified made = certified_with("branch", true);
   Problem cheaper = hard_problem(77);
   const Verdict verdict = check_certificate(cheaper, text_of(made.lines));
   CHECK_FALSE(verdict.is_valid);

@@ -211,7 +211,7 @@ Bound<Int> exact_bound(const Component<Int>& component, const std::vector<Int>& 
 template<class Int>
 void write_bound(Proof& proof, const Component<Int>& component, const Multipliers& multipliers,
                  const Messages<Int>& messages, Wide value) {
-  proof.step("bound") << value << multipliers.shift << "|";
+  proof.step("lower_bound") << value << multipliers.shift << "|";
   for (std::size_t t = 0; t < component.capacity.size(); ++t)
     if (multipliers.numerators[t] != 0)
       proof.pair(component.row_name[t], multipliers.numerators[t]);

@@ -2,7 +2,7 @@
 //
 // A line of a certificate as text: words and numbers, and what is wrong where they are not.
 //
-// What lines there are is proof.hpp's; what they mean, check.hpp's.
+// detail/certificate/README.md lists the lines; check.hpp verifies them.
 #pragma once
 #include <algorithm>
 #include <charconv>

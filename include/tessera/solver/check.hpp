@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Verifies a certificate (proof.hpp has its grammar): replays every step on the problem as the
-// steps before it left it, and adds up what they prove.
+// Verifies a certificate (detail/certificate/README.md has its format): replays every step on the
+// problem as the steps before it left it, and adds up what they prove.
 //
 // Nothing here is shared with the solver but Problem.  Where the solver rounds, shares out and
 // hurries, this code does the plain thing: a bound is the sum of every variable's and every table's
@@ -80,45 +80,45 @@ class CertificateChecker : CheckedProblem {
     const std::string_view word = line.word();
     if (line_ == 1)
       begin(word, line);
-    else if (word == "lonely")
+    else if (word == "unsupported")
       lonely(line);
     else if (word == "dominated")
       dominated(line);
     else if (word == "profile")
       note_profile();
-    else if (word == "crowded")
+    else if (word == "over_capacity")
       crowded(line);
-    else if (word == "least")
+    else if (word == "subtract_minimum_usage")
       take_least();
-    else if (word == "rows")
+    else if (word == "keep_rows")
       keep_rows(line);
     else if (word == "fix")
       fix(variable(line));
-    else if (word == "fold")
+    else if (word == "merge")
       fold(line);
-    else if (word == "separate")
+    else if (word == "separable")
       separate(line);
     else if (word == "eliminate")
       eliminate(variable(line));
     else if (word == "component")
       begin_component(line);
-    else if (word == "part")
+    else if (word == "subcomponent")
       begin_part(line);
-    else if (word == "whole")
+    else if (word == "end_subcomponent")
       end_part();
-    else if (word == "bound")
+    else if (word == "lower_bound")
       bound(line);
-    else if (word == "minimise")
+    else if (word == "bucket_elimination")
       minimise(line);
-    else if (word == "costly")
+    else if (word == "reduced_cost_fixing")
       costly(line);
     else if (word == "tree")
       begin_tree();
     else if (word == "node")
       visit_node(line);
-    else if (word == "split")
+    else if (word == "branch")
       split(line);
-    else if (word == "overfull")
+    else if (word == "oversubscribed")
       overfull(line);
     else if (word == "claim")
       claim(line);
@@ -128,7 +128,11 @@ class CertificateChecker : CheckedProblem {
   }
 
   void begin(std::string_view word, CertificateLine& line) {
-    require(word == "certificate" && line.number() == 1, "this is no certificate of version 1");
+    require(word == "certificate", "this is not a certificate");
+    const Wide version = line.number();
+    if (version != 2)
+      fault("the certificate has version " + tessera::to_string(version) +
+            " of the format, but this program reads version 2; solve again to write a new one");
     require(line.word() == "scale", "expected the scale");
     const Wide scale = line.number();
     require(scale >= 0 && scale <= 40, "the scale is out of range");

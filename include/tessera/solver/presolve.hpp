@@ -172,7 +172,8 @@ class Presolve {
       if (problem_.finite(here.cost[x]))
         for (const EdgeId e : here.edges)
           if (!has_partner(w, x, problem_.tables[e])) witness = problem_.tables[e].other(w);
-      (problem_.proof->step("lonely") << here.name << here.label[x] << node(witness).name).end();
+      (problem_.proof->step("unsupported") << here.name << here.label[x] << node(witness).name)
+          .end();
     });
   }
   bool has_partner(Variable w, Value x, const Table& table) const {
@@ -210,7 +211,7 @@ class Presolve {
 
   // What a variable uses whatever its value is certain: it comes off the capacity.
   void shift_minima() {
-    if (problem_.proof != nullptr) problem_.proof->step("least").end();
+    if (problem_.proof != nullptr) problem_.proof->step("subtract_minimum_usage").end();
     for_each_alive([&](Variable w) {
       for (UsageItem& item : node(w).items) {
         const Usage least = *std::min_element(item.usage.begin(), item.usage.end());
@@ -263,7 +264,7 @@ class Presolve {
         const auto tightest = std::min_element(begin + item.begin, begin + item.end);
         if (item.usage[x] <= *tightest) continue;
         const auto row = problem_.row_name[static_cast<std::size_t>(tightest - begin)];
-        (problem_.proof->step("crowded") << here.name << here.label[x] << row).end();
+        (problem_.proof->step("over_capacity") << here.name << here.label[x] << row).end();
         return;
       }
     });
@@ -335,7 +336,7 @@ class Presolve {
     if (problem_.proof != nullptr) {
       std::vector<std::uint32_t> rows;
       for (const std::uint32_t row : kept) rows.push_back(problem_.row_name[row]);
-      problem_.proof->step("rows").ranges(rows).end();
+      problem_.proof->step("keep_rows").ranges(rows).end();
     }
     const auto row_of = [&](std::uint32_t old) {
       return static_cast<std::uint32_t>(std::lower_bound(kept.begin(), kept.end(), old) -

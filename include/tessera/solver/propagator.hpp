@@ -75,7 +75,7 @@ class Propagator {
           changed = true;
           domains[first + x] = 0;
           if (proof != nullptr)
-            (proof->step("lonely")
+            (proof->step("unsupported")
              << component_.name[w] << component_.label[first + x] << component_.name[other])
                 .end();
         }
@@ -93,7 +93,7 @@ class Propagator {
     std::vector<UsageSum> room = room_beside(least);
     for (std::size_t row = 0; row < room.size(); ++row)
       if (room[row] < 0) {
-        if (proof != nullptr) (proof->step("overfull") << component_.row_name[row]).end();
+        if (proof != nullptr) (proof->step("oversubscribed") << component_.row_name[row]).end();
         return false;
       }
     const RangeMinimum<UsageSum> range(std::move(room));
@@ -148,8 +148,8 @@ class Propagator {
                        const RangeMinimum<UsageSum>& room) const {
     std::uint32_t row = item.begin;
     while (room(row, row + 1) != room(item.begin, item.end)) ++row;
-    (proof.step("crowded") << component_.name[i] << component_.label[component_.first[i] + y]
-                           << component_.row_name[row])
+    (proof.step("over_capacity") << component_.name[i] << component_.label[component_.first[i] + y]
+                                 << component_.row_name[row])
         .end();
   }
 

@@ -144,7 +144,7 @@ class Prover {
     for (std::uint32_t i = 0; i < component().size(); ++i)
       for (std::uint32_t x = component().first[i]; x < component().first[i + 1]; ++x)
         if (domains[x] == 0)
-          (proof_->step("lonely") << component().name[i] << component().label[x]
+          (proof_->step("unsupported") << component().name[i] << component().label[x]
                                   << component().name[i])
               .end();
   }
@@ -194,7 +194,7 @@ class Prover {
     elimination.minimise(weights_->costs(), choice);
     work_ += elimination.work();
     if (proof_ != nullptr) {
-      proof_->step("minimise");
+      proof_->step("bucket_elimination");
       for (const std::uint32_t i : elimination.order()) *proof_ << restricted_.name[i];
       proof_->end();
     }
@@ -390,7 +390,7 @@ class Prover {
       part.incumbent = std::make_unique<Incumbent<Int>>(
           part.component, incumbent_.unit(), easy_bound(part.component), nullptr, limit_of_part());
       part.prover = std::make_unique<Prover>(part.component, *part.incumbent, deadline_, seed_,
-                                             may_presolve_, proof_, "part");
+                                             may_presolve_, proof_, "subcomponent");
       part.prover->start_from(part.lambda);
     }
     const double work = part.prover->work();
@@ -402,7 +402,7 @@ class Prover {
       incumbent_.raise_bound(bounded_by_incumbent(divided_->constant - constant() + settled_ +
                                                   part.incumbent->bound()));
     if (!part.prover->is_done()) return;
-    if (proof_ != nullptr) proof_->step("whole").end();
+    if (proof_ != nullptr) proof_->step("end_subcomponent").end();
     part.prover.reset();
     ++part_;
     if (part.incumbent->best_below(std::nullopt))
@@ -588,7 +588,7 @@ class Prover {
     return incumbent ? *incumbent - incumbent_.unit() + 1 : ceiling_ - constant() + 1;
   }
   void write_costly(Wide limit, const std::vector<std::uint32_t>& costly) const {
-    proof_->step("costly") << limit;
+    proof_->step("reduced_cost_fixing") << limit;
     std::uint32_t i = 0;
     for (const std::uint32_t x : costly) {
       while (component().first[i + 1] <= x) ++i;
@@ -600,7 +600,7 @@ class Prover {
   // The sum of all minima; of single values, what they cost.
   Wide bound_without_guide(const Component<Int>& restricted) const {
     const Wide bound = easy_bound(restricted);
-    if (proof_ != nullptr) (proof_->step("bound") << bound << 0 << "|").end();
+    if (proof_ != nullptr) (proof_->step("lower_bound") << bound << 0 << "|").end();
     return bound;
   }
 
@@ -727,7 +727,7 @@ class Prover {
                        const std::vector<std::uint32_t>& kept) {
     for (Node& child : children) child.number = ++last_number_;
     if (proof_ == nullptr) return;
-    proof_->step("split") << name << children[0].number << children[1].number << ":";
+    proof_->step("branch") << name << children[0].number << children[1].number << ":";
     for (const std::uint32_t x : first) *proof_ << component().label[kept[x]];
     proof_->end();
   }

@@ -176,7 +176,7 @@ class Reduced {
   // Folds a table a(x) + b(y) into the two variables' own costs.
   void split_table(EdgeId e, const std::vector<Int>& a, const std::vector<Int>& b) {
     if (proof != nullptr)
-      (proof->step("separate") << nodes[tables[e].u].name << nodes[tables[e].v].name).end();
+      (proof->step("separable") << nodes[tables[e].u].name << nodes[tables[e].v].name).end();
     add_to_costs(tables[e].u, a);
     add_to_costs(tables[e].v, b);
     drop_table(e);
@@ -214,7 +214,7 @@ class Reduced {
   // @pre the table's finite entries are exactly (x, image[x])
   void fold(EdgeId e, Variable into, std::vector<Value> image) {
     const Variable from = tables[e].other(into);
-    if (proof != nullptr) (proof->step("fold") << nodes[into].name << nodes[from].name).end();
+    if (proof != nullptr) (proof->step("merge") << nodes[into].name << nodes[from].name).end();
     const bool into_is_u = tables[e].u == into;
     const std::size_t columns = nodes[tables[e].v].size();
     Node& node = nodes[into];

@@ -34,7 +34,7 @@ class Solve {
   Result run() {
     if (options_.on_proof) {
       proof_.emplace(options_.on_proof);
-      (proof_->step("certificate 1 scale") << shift_).end();
+      (proof_->step("certificate 2 scale") << shift_).end();
     }
     row_times_ = detail::row_times(problem_);
     reduced_ = make_reduced<Int>(problem_, shift_);
