@@ -10,9 +10,9 @@
 
 #include "tessera/cost.hpp"
 #include "tessera/graph.hpp"
-#include "tessera/io/hlo_import.hpp"
-#include "tessera/io/hlo_parser.hpp"
-#include "tessera/io/hlo_write.hpp"
+#include "tessera/io/hlo/importer.hpp"
+#include "tessera/io/hlo/reader.hpp"
+#include "tessera/io/hlo/writer.hpp"
 #include "tessera/models.hpp"
 #include "tessera/plan.hpp"
 #include "tessera/report.hpp"

@@ -10,7 +10,7 @@
 
 #include "tessera/cost/presets.hpp"
 #include "tessera/io/file.hpp"
-#include "tessera/io/hlo_write.hpp"
+#include "tessera/io/hlo/writer.hpp"
 #include "tessera/io/iopddl.hpp"
 #include "tessera/models/catalogue.hpp"
 #include "tessera/report/solve_log.hpp"

@@ -8,8 +8,8 @@
 #include "command_line.hpp"
 #include "execute.hpp"
 #include "tessera/cost/cluster.hpp"
-#include "tessera/io/hlo_import.hpp"
-#include "tessera/io/hlo_parser.hpp"
+#include "tessera/io/hlo/importer.hpp"
+#include "tessera/io/hlo/reader.hpp"
 #include "tessera/plan/plan.hpp"
 
 namespace tessera::examples {

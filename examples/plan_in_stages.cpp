@@ -11,7 +11,7 @@
 #include "instances/pipelines.hpp"
 #include "plan_arguments.hpp"
 #include "tessera/io/file.hpp"
-#include "tessera/io/hlo_stages.hpp"
+#include "tessera/io/hlo/emit_stages.hpp"
 #include "tessera/io/pipeline_json.hpp"
 #include "tessera/io/price_store.hpp"
 #include "tessera/plan/pipeline_plan.hpp"

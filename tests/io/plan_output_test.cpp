@@ -13,8 +13,8 @@
 #include "support/files.hpp"
 #include "tessera/cost.hpp"
 #include "tessera/io/file.hpp"
-#include "tessera/io/hlo_emit.hpp"
-#include "tessera/io/hlo_parser.hpp"
+#include "tessera/io/hlo/emit.hpp"
+#include "tessera/io/hlo/reader.hpp"
 #include "tessera/io/plan_json.hpp"
 #include "tessera/report.hpp"
 

@@ -15,9 +15,9 @@
 #include "support/evaluate.hpp"
 #include "tessera/cost/alpa.hpp"
 #include "tessera/graph/difference.hpp"
-#include "tessera/io/hlo_import.hpp"
-#include "tessera/io/hlo_parser.hpp"
-#include "tessera/io/hlo_write.hpp"
+#include "tessera/io/hlo/importer.hpp"
+#include "tessera/io/hlo/reader.hpp"
+#include "tessera/io/hlo/writer.hpp"
 #include "tessera/models.hpp"
 #include "tessera/plan/plan.hpp"
 

@@ -12,9 +12,9 @@
 #include "support/random.hpp"
 #include "tessera/graph/builder.hpp"
 #include "tessera/io/file.hpp"
-#include "tessera/io/hlo_import.hpp"
-#include "tessera/io/hlo_parser.hpp"
-#include "tessera/io/hlo_write.hpp"
+#include "tessera/io/hlo/importer.hpp"
+#include "tessera/io/hlo/reader.hpp"
+#include "tessera/io/hlo/writer.hpp"
 #include "tessera/pipeline/layers.hpp"
 
 namespace {
@@ -278,23 +278,6 @@ std::vector<LayerId> layers_of_products(const Graph& graph, const Layers& layers
   for (OpId id = 0; id < graph.op_count(); ++id)
     if (graph.op(id).is_heavy) of_products.push_back(layers.of_op[id]);
   return of_products;
-}
-
-TEST_CASE("what frameworks write of an op's place: the path, without what transformations add") {
-  using io::hlo::scope_in;
-  CHECK(scope_in("jit(step)/jit(main)/transpose(jvp(block3))/mlp/dot_general") == "block3/mlp");
-  CHECK(scope_in("jit(step)/jit(main)/block3/dot_general") == "block3");
-  CHECK(scope_in("jit(f(x))/jvp(a/b)/dot") == "a/b");
-  CHECK(scope_in("jit(step)/transpose(jvp(block3))") == "block3");
-  CHECK(scope_in("aten__mm2") == "");
-  CHECK(scope_in("jit(step)/jit(main") == "");
-  CHECK(scope_in("") == "");
-  CHECK(scope_in("))((//") == "");
-  using io::hlo::quoted_in;
-  CHECK(quoted_in(R"({op_type="dot" op_name="a/b" source_file="f.py"})", "op_name") == "a/b");
-  CHECK(quoted_in(R"({op_type="op_name=\"no\"" op_name="yes"})", "op_name") == "yes");
-  CHECK(quoted_in(R"({my_op_name="no"})", "op_name") == "");
-  CHECK(quoted_in(R"({op_name="never closed)", "op_name") == "");
 }
 
 TEST_CASE("layers are cut where scopes change, outermost numbers first") {

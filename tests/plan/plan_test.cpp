@@ -15,9 +15,9 @@
 #include "tessera/cost.hpp"
 #include "tessera/graph.hpp"
 #include "tessera/io/file.hpp"
-#include "tessera/io/hlo_emit.hpp"
-#include "tessera/io/hlo_import.hpp"
-#include "tessera/io/hlo_parser.hpp"
+#include "tessera/io/hlo/emit.hpp"
+#include "tessera/io/hlo/importer.hpp"
+#include "tessera/io/hlo/reader.hpp"
 #include "tessera/plan.hpp"
 
 namespace {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "tessera/io/hlo_opcodes.hpp"
+#include "tessera/io/hlo/detail/opcodes.hpp"
 
 namespace tessera_test {
 
@@ -28,8 +28,8 @@ inline std::string sample_module(const std::string& instruction) {
 }
 
 // All that makes a difference to an opcode's rule occurs in one of them.
-inline std::vector<std::string> opcode_samples(const tessera::io::hlo::OpcodeInfo& info) {
-  using tessera::io::hlo::OpClass;
+inline std::vector<std::string> opcode_samples(const tessera::io::hlo::detail::OpcodeInfo& info) {
+  using tessera::io::hlo::detail::OpClass;
   const std::string name(info.name);
   switch (info.op_class) {
     case OpClass::unary:

@@ -160,7 +160,7 @@ struct TopK {
   friend bool operator==(const TopK&, const TopK&) = default;
 };
 
-// An importer takes a batch normalisation apart (io/hlo_import.hpp): its parts.
+// An importer takes a batch normalisation apart (io/hlo/importer.hpp): its parts.
 enum class NormalisationPart : std::uint8_t {
   whole,           // an inference
   sum,             // over all dims but the feature's

@@ -28,10 +28,10 @@
 #include <string_view>
 #include <vector>
 
-#include "tessera/io/hlo_import.hpp"
-#include "tessera/io/hlo_module.hpp"
-#include "tessera/io/hlo_stages.hpp"
-#include "tessera/io/json_writer.hpp"
+#include "tessera/io/detail/json_writer.hpp"
+#include "tessera/io/hlo/emit_stages.hpp"
+#include "tessera/io/hlo/importer.hpp"
+#include "tessera/io/hlo/module.hpp"
 #include "tessera/plan/pipeline_plan.hpp"
 #include "tessera/plan/staged_ops.hpp"
 

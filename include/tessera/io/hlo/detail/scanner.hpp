@@ -4,7 +4,7 @@
 // consumes what it promises or throws InputError with line, column and the text at fault.
 //
 // Newlines are plain space in HLO, and what a piece is depends on where it stands, so there is no
-// token stream: the parser (hlo_parser.hpp) asks for what the grammar expects next.
+// token stream: the parser (reader.hpp) asks for what the grammar expects next.
 #pragma once
 #include <charconv>
 #include <cstdint>
@@ -13,10 +13,10 @@
 #include <vector>
 
 #include "tessera/core/error.hpp"
-#include "tessera/io/hlo_module.hpp"
+#include "tessera/io/hlo/module.hpp"
 #include "tessera/notation/hlo_sharding.hpp"
 
-namespace tessera::io::hlo {
+namespace tessera::io::hlo::detail {
 
 class Scanner {
  public:
@@ -393,4 +393,4 @@ class Scanner {
   std::size_t at_;
 };
 
-}  // namespace tessera::io::hlo
+}  // namespace tessera::io::hlo::detail

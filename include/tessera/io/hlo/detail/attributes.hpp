@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "tessera/graph/window.hpp"
-#include "tessera/io/hlo_scanner.hpp"
+#include "tessera/io/hlo/detail/scanner.hpp"
 
-namespace tessera::io::hlo {
+namespace tessera::io::hlo::detail {
 
 enum class AttributeKind : std::uint8_t {
   boolean,
@@ -32,8 +32,6 @@ enum class AttributeKind : std::uint8_t {
   direction,
   literal,
 };
-
-namespace detail {
 
 struct AttributeGrammar {
   std::string_view name;
@@ -100,14 +98,12 @@ inline constexpr auto attribute_grammars = std::to_array<AttributeGrammar>({
 static_assert(std::is_sorted(attribute_grammars.begin(), attribute_grammars.end(),
                              [](const auto& a, const auto& b) { return a.name < b.name; }));
 
-}  // namespace detail
-
 // Nothing for an attribute that is kept as it is.
 constexpr const AttributeKind* attribute_kind(std::string_view name) {
   const auto at = std::lower_bound(
-      detail::attribute_grammars.begin(), detail::attribute_grammars.end(), name,
-      [](const detail::AttributeGrammar& grammar, std::string_view n) { return grammar.name < n; });
-  return at != detail::attribute_grammars.end() && at->name == name ? &at->kind : nullptr;
+      attribute_grammars.begin(), attribute_grammars.end(), name,
+      [](const AttributeGrammar& grammar, std::string_view n) { return grammar.name < n; });
+  return at != attribute_grammars.end() && at->name == name ? &at->kind : nullptr;
 }
 
 using graph::PaddingRange;
@@ -371,4 +367,4 @@ class AttributeReader {
   Scanner& scan_;
 };
 
-}  // namespace tessera::io::hlo
+}  // namespace tessera::io::hlo::detail

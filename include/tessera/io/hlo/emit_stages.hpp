@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "tessera/io/hlo_emit.hpp"
+#include "tessera/io/hlo/emit.hpp"
 #include "tessera/notation/hlo_sharding.hpp"
 #include "tessera/plan/staged_ops.hpp"
 

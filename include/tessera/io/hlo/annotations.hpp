@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "tessera/io/hlo_import.hpp"
+#include "tessera/io/hlo/importer.hpp"
 #include "tessera/notation/hlo_sharding.hpp"
 #include "tessera/strategy/annotation.hpp"
 

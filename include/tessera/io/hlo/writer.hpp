@@ -4,9 +4,9 @@
 //
 // Ops become instructions of one entry computation, in order and under their own names; reducers
 // and comparators become computations of their own; the root is a tuple of the outputs.  An op
-// without a buffer says so in a hint (hlo_hints.hpp).  What only an importer makes has no text:
+// without a buffer says so in a hint (detail/hints.hpp).  What only an importer makes has no text:
 // loops' states, and names of what was inside a fusion.  A module that was read is written back by
-// hlo_emit.hpp.
+// emit.hpp.
 #pragma once
 #include <array>
 #include <charconv>
@@ -22,9 +22,9 @@
 #include "tessera/core/error.hpp"
 #include "tessera/core/text.hpp"
 #include "tessera/graph/graph.hpp"
-#include "tessera/io/hlo_hints.hpp"
-#include "tessera/io/hlo_opcodes.hpp"
-#include "tessera/io/hlo_scanner.hpp"
+#include "tessera/io/hlo/detail/hints.hpp"
+#include "tessera/io/hlo/detail/opcodes.hpp"
+#include "tessera/io/hlo/detail/scanner.hpp"
 
 namespace tessera::io::hlo {
 

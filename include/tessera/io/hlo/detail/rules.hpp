@@ -3,15 +3,13 @@
 // The sharding rule of every instruction that is an op: which factory of graph/op_rules.hpp makes
 // it, from what shapes and attributes.
 //
-// Shapes fit, since hlo_shapes.hpp has seen them.  What has no rule here is left to hlo_import.hpp,
-// which keeps it whole; so is what is no op at all, such as tuples and calls.  What an op computes
-// is hlo_meaning.hpp's.
+// Shapes fit, since detail/shapes.hpp has seen them.  What has no rule here is left to
+// importer.hpp, which keeps it whole; so is what is no op at all, such as tuples and calls.  What
+// an op computes is detail/meaning.hpp's.
 #pragma once
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
-#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -22,56 +20,19 @@
 #include "tessera/graph/op_passes.hpp"
 #include "tessera/graph/op_rules.hpp"
 #include "tessera/graph/tensor.hpp"
-#include "tessera/io/hlo_attribute_access.hpp"
-#include "tessera/io/hlo_meaning.hpp"
-#include "tessera/io/hlo_module.hpp"
-#include "tessera/io/hlo_opcodes.hpp"
+#include "tessera/io/hlo/custom_calls.hpp"
+#include "tessera/io/hlo/detail/attribute_access.hpp"
+#include "tessera/io/hlo/detail/meaning.hpp"
+#include "tessera/io/hlo/detail/opcodes.hpp"
+#include "tessera/io/hlo/module.hpp"
 
-namespace tessera::io::hlo {
-
-// What a custom-call does, as far as sharding goes.
-enum class CustomCall : std::uint8_t {
-  identity,       // the operand itself
-  elementwise,    // all operands and the result have the same dims
-  last_dim,       // along the last dim, which stays whole (softmax, normalisation)
-  last_two_dims,  // on matrices, which stay whole (decompositions)
-  marker,         // the operands themselves, tuples too; a layer begins or ends here
-};
-
-using CustomCalls = std::map<std::string, CustomCall, std::less<>>;  // by target
-
-// Targets known from dumps.
-inline CustomCalls known_custom_calls() {
-  return {
-      {"Sharding", CustomCall::identity},
-      {"LayoutConstraint", CustomCall::identity},
-      {"MoveToDevice", CustomCall::identity},
-      {"MoveToHost", CustomCall::identity},
-      {"annotate_device_placement", CustomCall::identity},
-      {"AwsNeuronTransferWithStaticRing", CustomCall::identity},
-      {"AwsNeuronGelu", CustomCall::elementwise},
-      {"AwsNeuronGeluBackward", CustomCall::elementwise},
-      {"AwsNeuronGeluApprxTanh", CustomCall::elementwise},
-      {"AwsNeuronGeluApprxTanhBackward", CustomCall::elementwise},
-      {"AwsNeuronSilu", CustomCall::elementwise},
-      {"AwsNeuronSiluBackward", CustomCall::elementwise},
-      {"AwsNeuronRmsNorm", CustomCall::last_dim},
-      {"AwsNeuronSoftmax", CustomCall::last_dim},
-      {"AwsNeuronSoftmaxBackward", CustomCall::last_dim},
-      {"TopK", CustomCall::last_dim},
-      {"Eigh", CustomCall::last_two_dims},
-      {"Qr", CustomCall::last_two_dims},
-      {"pipeline_marker", CustomCall::marker},
-  };
-}
+namespace tessera::io::hlo::detail {
 
 // What an op reads and makes: an instruction's operands and results, tuples flattened.
 struct OpTensors {
   std::vector<graph::TensorType> operands, results;
   std::vector<Dims> operand_dims, result_dims;
 };
-
-namespace detail {
 
 class ShardingRules {
  public:
@@ -399,7 +360,7 @@ class ShardingRules {
 
   Reduction reducer_of(std::string_view attribute) const {
     const Computation* const called = computation_called_by(module_, instruction_, attribute);
-    return called == nullptr ? Reduction::none : hlo::reducer_of(*called);
+    return called == nullptr ? Reduction::none : detail::reducer_of(*called);
   }
 
   const Module& module_;
@@ -411,14 +372,12 @@ class ShardingRules {
   const Dims scalar_{};
 };
 
-}  // namespace detail
-
 // Nothing for an instruction that has no rule of its own; any other custom-call target than those
 // given has none.  @pre the tensors are the instruction's, and it is an op
 inline std::optional<graph::Rule> rule_of(const Module& module, const Computation& computation,
                                           const Instruction& instruction, const OpTensors& tensors,
                                           const CustomCalls& custom_calls) {
-  return detail::ShardingRules(module, computation, instruction, tensors, custom_calls).find();
+  return ShardingRules(module, computation, instruction, tensors, custom_calls).find();
 }
 
-}  // namespace tessera::io::hlo
+}  // namespace tessera::io::hlo::detail

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // HLO text to a Module: structure, names and attribute grammars.  Shapes are checked by
-// hlo_shapes.hpp, which fills in those that the text leaves out.
+// detail/shapes.hpp, which fills in those that the text leaves out.
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -14,11 +14,11 @@
 #include <utility>
 #include <vector>
 
-#include "tessera/io/hlo_attributes.hpp"
-#include "tessera/io/hlo_module.hpp"
-#include "tessera/io/hlo_opcodes.hpp"
-#include "tessera/io/hlo_scanner.hpp"
-#include "tessera/io/hlo_shapes.hpp"
+#include "tessera/io/hlo/detail/attributes.hpp"
+#include "tessera/io/hlo/detail/opcodes.hpp"
+#include "tessera/io/hlo/detail/scanner.hpp"
+#include "tessera/io/hlo/detail/shapes.hpp"
+#include "tessera/io/hlo/module.hpp"
 
 namespace tessera::io::hlo {
 

@@ -14,9 +14,9 @@
 #include "support/random.hpp"
 #include "tessera/graph.hpp"
 #include "tessera/io/file.hpp"
-#include "tessera/io/hlo_import.hpp"
-#include "tessera/io/hlo_parser.hpp"
-#include "tessera/io/hlo_write.hpp"
+#include "tessera/io/hlo/importer.hpp"
+#include "tessera/io/hlo/reader.hpp"
+#include "tessera/io/hlo/writer.hpp"
 
 namespace {
 using namespace tessera;

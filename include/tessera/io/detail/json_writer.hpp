@@ -17,7 +17,7 @@
 #include "tessera/core/text.hpp"
 #include "tessera/core/wide.hpp"
 #include "tessera/cost/utilisation.hpp"
-#include "tessera/io/hlo_import.hpp"
+#include "tessera/io/hlo/importer.hpp"
 #include "tessera/mesh/mesh.hpp"
 
 namespace tessera::io::detail {

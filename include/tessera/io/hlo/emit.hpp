@@ -11,8 +11,8 @@
 #include <string_view>
 #include <vector>
 
-#include "tessera/io/hlo_import.hpp"
-#include "tessera/io/hlo_module.hpp"
+#include "tessera/io/hlo/importer.hpp"
+#include "tessera/io/hlo/module.hpp"
 #include "tessera/notation/hlo_sharding.hpp"
 #include "tessera/plan/plan.hpp"
 

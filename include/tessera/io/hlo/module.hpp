@@ -3,7 +3,7 @@
 // A HLO module as written: computations, instructions, and every attribute with its own text.
 //
 // This is syntax.  It knows what refers to what and where each thing stands in the source, but not
-// what an opcode means: hlo_shapes.hpp checks shapes, hlo_import.hpp makes a Graph.  Text is kept
+// what an opcode means: detail/shapes.hpp checks shapes, importer.hpp makes a Graph.  Text is kept
 // by offset, so that a module can be written back untouched but for what is added.
 #pragma once
 #include <algorithm>

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The opcodes of HLO: how many operands each takes, which attributes it needs, and how far its
-// result shape follows from them.  One table; what each does is hlo_shapes.hpp's and
-// hlo_rules.hpp's.
+// result shape follows from them.  One table; what each does is detail/shapes.hpp's and
+// detail/rules.hpp's.
 #pragma once
 #include <algorithm>
 #include <array>
 #include <cstdint>
 #include <string_view>
 
-namespace tessera::io::hlo {
+namespace tessera::io::hlo::detail {
 
 // Opcodes that the reader treats alike.
 // clang-format off
@@ -198,8 +198,6 @@ inline constexpr auto opcode_infos = std::to_array<OpcodeInfo>({
 static_assert(std::is_sorted(opcode_infos.begin(), opcode_infos.end(),
                              [](const auto& a, const auto& b) { return a.name < b.name; }));
 
-namespace detail {
-
 constexpr const OpcodeInfo* find_opcode(std::string_view name) {
   const auto at =
       std::lower_bound(opcode_infos.begin(), opcode_infos.end(), name,
@@ -211,17 +209,14 @@ constexpr const OpcodeInfo* find_opcode(std::string_view name) {
 inline constexpr OpcodeInfo async_start{"-start", OpClass::opaque, 0, any_number, false};
 inline constexpr OpcodeInfo async_rest{"-done", OpClass::opaque, 1, 1, false};
 
-}  // namespace detail
-
 // Nothing where HLO has no such opcode.  Any opcode may also be started and awaited: X-start,
 // X-update and X-done are known for every X that is.  O(log opcodes)
 constexpr const OpcodeInfo* opcode_info(std::string_view name) {
-  if (const OpcodeInfo* const info = detail::find_opcode(name)) return info;
+  if (const OpcodeInfo* const info = find_opcode(name)) return info;
   for (const std::string_view part : {"-start", "-update", "-done"})
-    if (name.ends_with(part) &&
-        detail::find_opcode(name.substr(0, name.size() - part.size())) != nullptr)
-      return part == "-start" ? &detail::async_start : &detail::async_rest;
+    if (name.ends_with(part) && find_opcode(name.substr(0, name.size() - part.size())) != nullptr)
+      return part == "-start" ? &async_start : &async_rest;
   return nullptr;
 }
 
-}  // namespace tessera::io::hlo
+}  // namespace tessera::io::hlo::detail

@@ -3,8 +3,9 @@
 // What an instruction computes: its attributes, literal and called computation as
 // graph::Attributes.
 //
-// Nothing here decides how an op may be sharded; that is hlo_rules.hpp's.  What is not understood
-// (a reducer that does more than work on scalars, a literal that the dump left out) is left empty.
+// Nothing here decides how an op may be sharded; that is detail/rules.hpp's.  What is not
+// understood (a reducer that does more than work on scalars, a literal that the dump left out) is
+// left empty.
 #pragma once
 #include <algorithm>
 #include <bit>
@@ -18,11 +19,11 @@
 #include <vector>
 
 #include "tessera/graph/attributes.hpp"
-#include "tessera/io/hlo_attribute_access.hpp"
-#include "tessera/io/hlo_module.hpp"
-#include "tessera/io/hlo_opcodes.hpp"
+#include "tessera/io/hlo/detail/attribute_access.hpp"
+#include "tessera/io/hlo/detail/opcodes.hpp"
+#include "tessera/io/hlo/module.hpp"
 
-namespace tessera::io::hlo {
+namespace tessera::io::hlo::detail {
 
 // The one computation that an attribute names; null where it names none, or several.
 inline const Computation* computation_called_by(const Module& module,
@@ -48,8 +49,6 @@ inline Reduction reducer_of(const Computation& computation) {
   if (root.opcode == "or") return Reduction::logical_or;
   return Reduction::none;
 }
-
-namespace detail {
 
 inline std::optional<graph::Direction> direction_named(std::string_view word) {
   using graph::Direction;
@@ -339,14 +338,12 @@ class MeaningReader {
   std::size_t operand_rank_;
 };
 
-}  // namespace detail
-
 // What the instruction computes, as far as its opcode leaves it open; empty where that is nothing,
 // or is not understood.  @pre the module was read, so attributes have their grammar and its op has
 // the operands it needs
 inline graph::Attributes attributes_of(const Module& module, const Instruction& instruction,
                                        std::size_t operand_rank) {
-  return detail::MeaningReader(module, instruction, operand_rank).read();
+  return MeaningReader(module, instruction, operand_rank).read();
 }
 
-}  // namespace tessera::io::hlo
+}  // namespace tessera::io::hlo::detail

@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "support/random.hpp"
-#include "tessera/io/hlo_import.hpp"
-#include "tessera/io/hlo_parser.hpp"
+#include "tessera/io/hlo/importer.hpp"
+#include "tessera/io/hlo/reader.hpp"
 
 namespace {
 using namespace tessera;

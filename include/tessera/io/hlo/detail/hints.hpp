@@ -13,9 +13,9 @@
 #pragma once
 #include <string_view>
 
-namespace tessera::io::hlo {
+namespace tessera::io::hlo::detail {
 
 inline constexpr std::string_view buffer_hint = "tessera.buffer";
 inline constexpr std::string_view without_buffer = "none";
 
-}  // namespace tessera::io::hlo
+}  // namespace tessera::io::hlo::detail

@@ -19,12 +19,12 @@
 #include "tessera/core/error.hpp"
 #include "tessera/core/integer.hpp"
 #include "tessera/core/wide.hpp"
-#include "tessera/io/hlo_attribute_access.hpp"
-#include "tessera/io/hlo_attributes.hpp"
-#include "tessera/io/hlo_module.hpp"
-#include "tessera/io/hlo_opcodes.hpp"
+#include "tessera/io/hlo/detail/attribute_access.hpp"
+#include "tessera/io/hlo/detail/attributes.hpp"
+#include "tessera/io/hlo/detail/opcodes.hpp"
+#include "tessera/io/hlo/module.hpp"
 
-namespace tessera::io::hlo {
+namespace tessera::io::hlo::detail {
 
 // The computations of a conditional, in the order of their operands.
 inline std::vector<std::uint32_t> branches_of(const Instruction& conditional) {
@@ -33,8 +33,6 @@ inline std::vector<std::uint32_t> branches_of(const Instruction& conditional) {
     for (const std::uint32_t id : conditional.called_as(attribute)) branches.push_back(id);
   return branches;
 }
-
-namespace detail {
 
 class ShapeRules {
  public:
@@ -777,12 +775,10 @@ class ShapeRules {
   AttributeAccess attributes_;
 };
 
-}  // namespace detail
-
 // Sets the instruction's shape.  Throws InputError where the declared one is not what follows.
 inline void settle_shape(const Module& module, const Computation& computation,
                          Instruction& instruction, const std::optional<Shape>& declared) {
-  const detail::ShapeRules rules(module, computation, instruction);
+  const ShapeRules rules(module, computation, instruction);
   std::optional<Shape> inferred;
   try {
     inferred = rules.infer(declared ? &*declared : nullptr);
@@ -799,4 +795,4 @@ inline void settle_shape(const Module& module, const Computation& computation,
   instruction.shape = declared ? *declared : *inferred;
 }
 
-}  // namespace tessera::io::hlo
+}  // namespace tessera::io::hlo::detail

@@ -2,19 +2,19 @@
 //
 // What an instruction's attributes say, by their names, for all who ask after a module was read.
 //
-// Their grammar was checked then (hlo_attributes.hpp), and what they need not be found in the text
-// stands here: lists are empty, windows points, numbers what the caller says.
+// Their grammar was checked then (detail/attributes.hpp), and what they need not be found in the
+// text stands here: lists are empty, windows points, numbers what the caller says.
 #pragma once
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
 #include <vector>
 
-#include "tessera/io/hlo_attributes.hpp"
-#include "tessera/io/hlo_module.hpp"
-#include "tessera/io/hlo_scanner.hpp"
+#include "tessera/io/hlo/detail/attributes.hpp"
+#include "tessera/io/hlo/detail/scanner.hpp"
+#include "tessera/io/hlo/module.hpp"
 
-namespace tessera::io::hlo {
+namespace tessera::io::hlo::detail {
 
 // Of one instruction.  Both it and its module must outlive this.
 class AttributeAccess {
@@ -78,4 +78,4 @@ class AttributeAccess {
   const Instruction& instruction_;
 };
 
-}  // namespace tessera::io::hlo
+}  // namespace tessera::io::hlo::detail

@@ -7,11 +7,13 @@
 
 #include "support/files.hpp"
 #include "tessera/io/file.hpp"
-#include "tessera/io/hlo_parser.hpp"
+#include "tessera/io/hlo/reader.hpp"
 
 namespace {
 using namespace tessera;
 using namespace tessera::io::hlo;
+using tessera::io::hlo::detail::opcode_info;
+using tessera::io::hlo::detail::opcode_infos;
 using tessera_test::shared_file;
 
 Module read(const std::string& text, const ReadOptions& options = {}) {

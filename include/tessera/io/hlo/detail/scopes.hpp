@@ -13,7 +13,7 @@
 
 #include "tessera/core/text.hpp"
 
-namespace tessera::io::hlo {
+namespace tessera::io::hlo::detail {
 
 // The text in NAME="..." of {NAME="..." OTHER="..."}; empty where there is none.
 inline std::string_view quoted_in(std::string_view fields, std::string_view name) {
@@ -56,4 +56,4 @@ inline std::string scope_in(std::string_view op_name) {
   return joined(parts, "/", [](std::string_view part) { return std::string(part); });
 }
 
-}  // namespace tessera::io::hlo
+}  // namespace tessera::io::hlo::detail

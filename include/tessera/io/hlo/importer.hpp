@@ -10,7 +10,7 @@
 // back.
 //
 // What an instruction is part of, by its metadata or by the last marker before it in the text, goes
-// with its ops (Op::scope), and so does the hint that its result has no buffer (hlo_hints.hpp).
+// with its ops (Op::scope), and so does the hint that its result has no buffer (detail/hints.hpp).
 //
 // Batch normalisations are taken apart into their sums over all dims but one and what is element by
 // element, so that those sums are partial results like any others.  An opcode without a rule of its
@@ -30,13 +30,14 @@
 #include "tessera/core/error.hpp"
 #include "tessera/graph/graph.hpp"
 #include "tessera/graph/op_rules.hpp"
-#include "tessera/io/hlo_hints.hpp"
-#include "tessera/io/hlo_meaning.hpp"
-#include "tessera/io/hlo_module.hpp"
-#include "tessera/io/hlo_opcodes.hpp"
-#include "tessera/io/hlo_rules.hpp"
-#include "tessera/io/hlo_scopes.hpp"
-#include "tessera/io/hlo_shapes.hpp"
+#include "tessera/io/hlo/custom_calls.hpp"
+#include "tessera/io/hlo/detail/hints.hpp"
+#include "tessera/io/hlo/detail/meaning.hpp"
+#include "tessera/io/hlo/detail/opcodes.hpp"
+#include "tessera/io/hlo/detail/rules.hpp"
+#include "tessera/io/hlo/detail/scopes.hpp"
+#include "tessera/io/hlo/detail/shapes.hpp"
+#include "tessera/io/hlo/module.hpp"
 #include "tessera/notation/hlo_sharding.hpp"
 
 namespace tessera::io::hlo {
@@ -64,7 +65,7 @@ struct OwnOps {
   graph::OpId begin = 0, end = 0;
 };
 
-// A sharding that an instruction asks for.  What it means depends on the mesh: hlo_annotations.hpp.
+// A sharding that an instruction asks for.  What it means depends on the mesh: annotations.hpp.
 struct WrittenAnnotation {
   Value value;
   notation::HloSharding sharding;
@@ -599,8 +600,7 @@ class Importer {
         const OpClass op_class = opcode_info(instruction.opcode)->op_class;
         if (op_class != OpClass::reduce) continue;
         const std::uint32_t id = instruction.called_as("to_apply")[0];
-        if (id == missing_computation ||
-            hlo::reducer_of(module_.computations[id]) == Reduction::none)
+        if (id == missing_computation || reducer_of(module_.computations[id]) == Reduction::none)
           ++unknown[id == missing_computation ? "(missing)" : module_.computations[id].name];
       }
     for (const auto& [name, count] : unknown)

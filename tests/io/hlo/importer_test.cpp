@@ -12,12 +12,14 @@
 #include "support/opcode_samples.hpp"
 #include "tessera/graph.hpp"
 #include "tessera/io/file.hpp"
-#include "tessera/io/hlo_import.hpp"
-#include "tessera/io/hlo_parser.hpp"
+#include "tessera/io/hlo/importer.hpp"
+#include "tessera/io/hlo/reader.hpp"
 
 namespace {
 using namespace tessera;
 using namespace tessera::io::hlo;
+using tessera::io::hlo::detail::opcode_infos;
+using tessera::io::hlo::detail::OpcodeInfo;
 using tessera_test::shared_file;
 
 Program program_of(const std::string& text, const ImportOptions& options = {}) {
