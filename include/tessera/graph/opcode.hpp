@@ -51,7 +51,8 @@ struct OpcodeTraits {
 
 namespace detail {
 
-// The words of the table's third column.
+// The words of the table's third column.  In a namespace of their own: some are names of builders too.
+namespace words {
 enum TraitWord : std::uint32_t {
   plain = 0,
   elementwise = 1U << 0U,
@@ -70,10 +71,12 @@ enum TraitWord : std::uint32_t {
   linear_in_each = 1U << 13U,
   linear_in_dividend = 1U << 14U,
 };
+}  // namespace words
 
-constexpr OpcodeTraits traits_from(std::string_view name, std::uint32_t words,
+constexpr OpcodeTraits traits_from(std::string_view name, std::uint32_t given,
                                    Reduction combines = Reduction::none) noexcept {
-  const auto has = [words](std::uint32_t word) { return (words & word) != 0; };
+  using enum words::TraitWord;
+  const auto has = [given](std::uint32_t word) { return (given & word) != 0; };
   OpcodeTraits traits{name};
   traits.is_elementwise = has(elementwise);
   traits.is_view = has(view);
@@ -96,6 +99,7 @@ constexpr OpcodeTraits traits_from(std::string_view name, std::uint32_t words,
 
 constexpr auto make_opcode_table() noexcept {
   using enum Reduction;
+  using enum words::TraitWord;
   return std::array{
       OpcodeTraits{""},
 #define TESSERA_OPCODE(member, ...) traits_from(__VA_ARGS__),
