@@ -158,10 +158,10 @@ class RunPricer {
     plan::SpanRequest request;
     request.microbatches = run_.microbatches;
     request.solver.time_limit = 60;  // which a busy machine may need
-    const auto ends = [&](const std::vector<pipeline::Crossing>& crossings, auto& wanted) {
-      for (const pipeline::Crossing& crossing : crossings) {
-        const std::size_t rank = span.graph.type_of(crossing.value).dims.size();
-        const bool is_activation = crossing.part != pipeline::OpPart::update && rank == 3;
+    const auto ends = [&](const std::vector<pipeline::BoundaryValue>& boundaries, auto& wanted) {
+      for (const pipeline::BoundaryValue& boundary : boundaries) {
+        const std::size_t rank = span.graph.type_of(boundary.value).dims.size();
+        const bool is_activation = boundary.phase != pipeline::Phase::update && rank == 3;
         wanted.push_back(is_activation ? std::optional(between(rank)) : std::nullopt);
       }
     };
@@ -182,8 +182,8 @@ class RunPricer {
     if (run_.drops_out) add_dropout(model, layer);
     if (run_.is_alpas) add_reading_again(model, layer);
     if (run_.waits_for_launches) {
-      layer.price.forward += by_waiting(kernels(span, pipeline::OpPart::forward));
-      layer.price.backward += by_waiting(kernels(span, pipeline::OpPart::backward));
+      layer.price.forward += by_waiting(kernels(span, pipeline::Phase::forward));
+      layer.price.backward += by_waiting(kernels(span, pipeline::Phase::backward));
     }
     return layer;
   }
@@ -203,7 +203,8 @@ class RunPricer {
     cost::Work adding;
     for (graph::OpId id = 0; id < span.graph.op_count(); ++id) {
       const graph::Op& op = span.graph.op(id);
-      if (!op.is_parameter || span.held[id] != pipeline::Held::state || is_optimizer_state(op.name))
+      if (!op.is_parameter || span.parameter_kinds[id] != pipeline::ParameterKind::state ||
+          is_optimizer_state(op.name))
         continue;
       const Extent weights = plan.ops[id].result_bytes[0] / graph::bytes_of(op.results[0].element);
       adding.bytes += summed_bytes(weights, run_.precision, sums());
@@ -272,13 +273,14 @@ class RunPricer {
   }
 
   // How many of them leave something in memory, of a part of a layer.
-  static Cost kernels(const pipeline::SpanProgram& span, pipeline::OpPart part) {
+  static Cost kernels(const pipeline::SpanProgram& span, pipeline::Phase part) {
     const cost::Fusion fusion = cost::fusion_of(span.graph);
     std::set<graph::OpId> kernels;
     for (graph::OpId id = 0; id < span.graph.op_count(); ++id) {
       const graph::Op& op = span.graph.op(id);
       const bool leaves_something = fusion.in_memory[id] != 0 && !op.is_parameter;
-      if (span.parts[id] == part && (op.is_heavy || leaves_something) && !cost::detail::is_view(op))
+      if (span.phases[id] == part && (op.is_heavy || leaves_something) &&
+          !cost::detail::is_view(op))
         kernels.insert(fusion.kernel[id]);
     }
     return static_cast<Cost>(kernels.size());
@@ -297,10 +299,12 @@ class RunPricer {
     std::vector<strategy::Annotation> annotations;
     for (graph::OpId id = 0; id < span.graph.op_count(); ++id) {
       const graph::Op& op = span.graph.op(id);
-      if (!op.is_parameter || span.held[id] == pipeline::Held::received) continue;
+      if (!op.is_parameter || span.parameter_kinds[id] == pipeline::ParameterKind::received)
+        continue;
       const Dims& dims = op.results[0].dims;
       if (dims.empty()) continue;
-      if (const auto sharding = sharding_of(op, span.held[id] == pipeline::Held::data))
+      if (const auto sharding =
+              sharding_of(op, span.parameter_kinds[id] == pipeline::ParameterKind::data))
         annotations.push_back({{id, 0}, *sharding, 0, op.name + ", as the run has it"});
     }
     return annotations;
@@ -365,7 +369,7 @@ class RunPricer {
       return d.size() >= 4 && std::count(d.begin(), d.end(), positions()) == 2;
     };
     for (graph::OpId id = 0; id < span.graph.op_count(); ++id) {
-      if (span.parts[id] != pipeline::OpPart::forward) continue;
+      if (span.phases[id] != pipeline::Phase::forward) continue;
       bool has = is_scores(span.graph.op(id).results[0]);
       for (std::size_t i = 0; i < span.graph.operand_count(id); ++i)
         has = has || is_scores(span.graph.type_of(span.graph.operand(id, i)));

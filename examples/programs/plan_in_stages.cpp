@@ -73,7 +73,7 @@ plan::PipelineOptions pipeline_options_of(const Arguments& arguments, const plan
   options.memory_budget = common.memory_budget;
   if (arguments.recompute == "full")
     throw InputError("--recompute", "full is not for --pipeline: it is auto or none");
-  if (arguments.recompute == "none") options.recomputing = plan::Recomputing::never;
+  if (arguments.recompute == "none") options.rematerialize = plan::Rematerialize::never;
   options.schedule = schedule_of(arguments);
   if (!arguments.whole_spans) options.gap = 0.03;
   options.pricing.whole_spans = arguments.whole_spans;

@@ -168,7 +168,7 @@ TEST_CASE("any activations can be computed again") {
       setting.runs_again = [&](const pipeline::SpanProgram& span) {
         std::vector<char> again(span.graph.op_count(), 0);
         for (graph::OpId id = 0; id < again.size(); ++id)
-          if (span.parts[id] == pipeline::OpPart::forward && !span.graph.op(id).is_parameter)
+          if (span.phases[id] == pipeline::Phase::forward && !span.graph.op(id).is_parameter)
             again[id] = share == 0 || random() % 3 < share ? 1 : 0;
         return again;
       };

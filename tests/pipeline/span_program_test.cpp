@@ -52,11 +52,11 @@ TEST_CASE("between a transformer's layers one activation goes up and one gradien
     const SpanProgram span = program.span(layer, layer);
     REQUIRE(span.received.size() == 2);
     REQUIRE(span.sent.size() == 2);
-    CHECK(span.received[0].part == OpPart::forward);
-    CHECK(span.received[1].part == OpPart::backward);
-    for (const auto* crossings : {&span.received, &span.sent})
-      for (const Crossing& crossing : *crossings)
-        CHECK(to_string(span.graph.type_of(crossing.value)) == "bf16[2,8,16]");
+    CHECK(span.received[0].phase == Phase::forward);
+    CHECK(span.received[1].phase == Phase::backward);
+    for (const auto* boundaries : {&span.received, &span.sent})
+      for (const BoundaryValue& boundary : *boundaries)
+        CHECK(to_string(span.graph.type_of(boundary.value)) == "bf16[2,8,16]");
   }
 }
 
@@ -65,9 +65,10 @@ TEST_CASE("a shared weight's gradient is sent once per step, and so is the weigh
   const Layers layers = *named_layers(graph);
   const LayeredProgram program(graph, layers);
   const SpanProgram first = program.span(0, 0), last = program.span(3, 3);
-  const auto updates = [](const std::vector<Crossing>& crossings) {
+  const auto updates = [](const std::vector<BoundaryValue>& boundaries) {
     std::size_t count = 0;
-    for (const Crossing& crossing : crossings) count += crossing.part == OpPart::update ? 1 : 0;
+    for (const BoundaryValue& boundary : boundaries)
+      count += boundary.phase == Phase::update ? 1 : 0;
     return count;
   };
   CHECK(updates(first.sent) == 1);
@@ -75,11 +76,12 @@ TEST_CASE("a shared weight's gradient is sent once per step, and so is the weigh
   CHECK(updates(last.sent) == 1);
   CHECK(updates(last.received) == 1);
   // What is sent once is an op of its own, that runs once.
-  for (const Crossing& crossing : first.sent)
-    if (crossing.part == OpPart::update) CHECK(first.parts[crossing.op] == OpPart::update);
+  for (const BoundaryValue& boundary : first.sent)
+    if (boundary.phase == Phase::update) CHECK(first.phases[boundary.op] == Phase::update);
   std::size_t copies = 0;
   for (graph::OpId id = 0; id < last.graph.op_count(); ++id)
-    if (last.graph.op(id).name == "embedding") copies += last.held[id] == Held::copy ? 1 : 0;
+    if (last.graph.op(id).name == "embedding")
+      copies += last.parameter_kinds[id] == ParameterKind::copy ? 1 : 0;
   CHECK(copies == 1);
   CHECK(program.span(0, 3).received.empty());
   CHECK(program.span(0, 3).sent.empty());
@@ -105,7 +107,7 @@ TEST_CASE("every op that is not made where it is read is in one layer") {
     if (graph.op(id).is_heavy) {
       CAPTURE(graph.op(id).name);
       CHECK(seen[id] == 1);
-      CHECK(program.part(id) != OpPart::update);
+      CHECK(program.phase(id) != Phase::update);
     }
 }
 
@@ -115,14 +117,14 @@ TEST_CASE("the update is what stands between gradients and parameters") {
   const LayeredProgram program(graph, layers);
   for (const graph::Alias& alias : graph.aliases) {
     CAPTURE(graph.op(alias.parameter).name);
-    CHECK(program.part(alias.output.op) == OpPart::update);
+    CHECK(program.phase(alias.output.op) == Phase::update);
   }
   // A loss is no update, and neither is what leads to it.
   for (const graph::Value output : graph.outputs) {
     const bool takes_a_place =
         std::any_of(graph.aliases.begin(), graph.aliases.end(),
                     [&](const graph::Alias& alias) { return alias.output == output; });
-    if (!takes_a_place) CHECK(program.part(output.op) != OpPart::update);
+    if (!takes_a_place) CHECK(program.phase(output.op) != Phase::update);
   }
 }
 

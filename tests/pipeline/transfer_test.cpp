@@ -34,7 +34,7 @@ std::vector<Extent> elements_of(const Dims& dims, const Send& send) {
   return {block.begin() + send.elements.begin, block.begin() + send.elements.end};
 }
 
-std::map<Device, Elements> held(const Dims& dims, const Placed& placed) {
+std::map<Device, Elements> held(const Dims& dims, const PlacedSharding& placed) {
   std::map<Device, Elements> result;
   for (Device device = 0; device < placed.mesh.device_count(); ++device) {
     const auto list = elements_of(dims, slice_of(placed.sharding, placed.mesh, dims, device));
@@ -59,7 +59,8 @@ Wide least_across(const std::map<Device, Elements>& source,
   return count;
 }
 
-void check_transfer(const Dims& dims, const Placed& from, const Placed& to, Extent per_host) {
+void check_transfer(const Dims& dims, const PlacedSharding& from, const PlacedSharding& to,
+                    Extent per_host) {
   const Transfer transfer = transfer_between(dims, from, to, per_host);
   const std::map<Device, Elements> source = held(dims, from), target = held(dims, to);
   std::map<Device, Elements> has = source;  // after what crosses
@@ -102,7 +103,7 @@ TEST_CASE("property: everyone gets what it should hold, and as little crosses as
     Random random(seed);
     Dims dims;
     for (std::size_t dim = random.below(4); dim > 0; --dim) dims.push_back(random.between(0, 9));
-    Placed from, to;
+    PlacedSharding from, to;
     from.mesh = random.pick(meshes);
     to.mesh = random.pick(meshes);
     to.first = from.mesh.device_count() + random.between(0, 4);

@@ -415,8 +415,8 @@ TEST_CASE("what a stage sends is let go: 2.73 GiB for the first of 35 stages of 
   const Graph graph = models::build(size_of_gpt(20480, 128, 2048, 1, 4 * 20480) + ",layers=3");
   const pipeline::Layers layers = *pipeline::named_layers(graph);
   const pipeline::SpanProgram span = pipeline::LayeredProgram(graph, layers).span(0, 0);
-  const auto sent = std::find_if(span.sent.begin(), span.sent.end(), [](const auto& crossing) {
-    return crossing.part == pipeline::OpPart::forward;
+  const auto sent = std::find_if(span.sent.begin(), span.sent.end(), [](const auto& boundary) {
+    return boundary.phase == pipeline::Phase::forward;
   });
   REQUIRE(sent != span.sent.end());
   const Wide bytes = pipeline::in_flight(pipeline::ScheduleKind::one_f_one_b, stages - 1, stages) *

@@ -247,7 +247,7 @@ class EveryChoice {
                                                             : 2 * after + 1);
       if (s.memory.fixed + Wide(s.memory.per_microbatch) * held > memory_) return;
       const Cost overlap = schedule_ == Kind::zero_bubble ? std::min(s.time, 2 * s.weights) : 0;
-      // Under 1F1B both stages wait for what is on its way, under the zero-bubble schedule the
+      // Under 1F1B both stages wait for what is on its config, under the zero-bubble schedule the
       // weights' half is there to be done; and the eager one does not wait.
       const Cost wait = schedule_ == Kind::one_f_one_b   ? s.receive
                         : schedule_ == Kind::zero_bubble ? std::max<Cost>(0, s.receive - s.weights)
@@ -293,25 +293,26 @@ class EveryChoice {
     if (devices < case_.cluster.device_count()) {
       cost::Cluster room = case_.cluster;
       room.levels[room.levels.size() - 1].fan_out *= 2;
-      const auto add = [&](const pipeline::Crossing& crossing, DynamicSharding sharding) {
-        const graph::TensorType& type = span.graph.type_of(crossing.value);
+      const auto add = [&](const pipeline::BoundaryValue& boundary, DynamicSharding sharding) {
+        const graph::TensorType& type = span.graph.type_of(boundary.value);
         receive += pipeline::transfer_time(
             pipeline::transfer_between(type.dims, {view, sharding, 0}, {view, sharding, devices},
                                        hosts_.per_host),
             graph::bytes_of(type.element), room);
       };
       for (std::size_t i = 0; i < span.received.size(); ++i)
-        if (span.received[i].part == pipeline::OpPart::forward)
+        if (span.received[i].phase == pipeline::Phase::forward)
           add(span.received[i], price.received[i]);
       for (std::size_t i = 0; i < span.sent.size(); ++i)
-        if (span.sent[i].part == pipeline::OpPart::backward) add(span.sent[i], price.sent[i]);
+        if (span.sent[i].phase == pipeline::Phase::backward) add(span.sent[i], price.sent[i]);
     }
-    for (const plan::Rerun& rerun : price.reruns) {
-      const Station station{price.forward + price.backward + rerun.time,
-                            price.weight_backward,
-                            receive,
-                            price.per_step,
-                            {price.fixed + price.transient + rerun.restored, rerun.saved}};
+    for (const plan::Rematerialization& rematerialization : price.rematerializations) {
+      const Station station{
+          price.forward + price.backward + rematerialization.time,
+          price.weight_backward,
+          receive,
+          price.per_step,
+          {price.fixed + price.transient + rematerialization.restored, rematerialization.saved}};
       if (std::find(stations.begin(), stations.end(), station) == stations.end())
         stations.push_back(station);
     }
@@ -360,8 +361,8 @@ TEST_CASE("stages are the best of all there are, within memory") {
   const Case c(chain(3, 64, 256), "alpa-p3.16xlarge:4");
   const pipeline::LayeredProgram program(c.graph, c.layers);
   for (std::size_t layer = 0; layer < 3; ++layer)  // nothing is sent but activations
-    for (const pipeline::Crossing& crossing : program.span(layer, layer).sent)
-      CHECK(crossing.part != pipeline::OpPart::update);
+    for (const pipeline::BoundaryValue& boundary : program.span(layer, layer).sent)
+      CHECK(boundary.phase != pipeline::Phase::update);
   bool any_infeasible = false, any_pipeline = false, any_within = false;
   std::vector<Question> questions{{32, 100'000'000},
                                   {32, 100'000'000, Kind::zero_bubble},
@@ -377,7 +378,7 @@ TEST_CASE("stages are the best of all there are, within memory") {
     any_infeasible = any_infeasible || !found.has_stages();
     any_pipeline = any_pipeline || found.stages.size() > 1;
     for (const plan::PlannedStage& stage : found.stages)
-      any_within = any_within || stage.way.level > 0;
+      any_within = any_within || stage.config.level > 0;
   }
   CHECK(any_infeasible);
   CHECK(any_pipeline);
@@ -387,14 +388,14 @@ TEST_CASE("stages are the best of all there are, within memory") {
 // One device has nothing to spread its tensors over: it computes again what it can't keep.
 TEST_CASE("stages of one device are the best of all there are, and recompute for want of memory") {
   const Case c(chain(4, 512, 64), "alpa-p3.16xlarge:2");
-  std::vector<std::size_t> recomputing;
+  std::vector<std::size_t> rematerialize;
   for (const Extent memory : {900'000, 800'000, 700'000, 600'000}) {
     const PipelinePlan found = check_best(c, {32, memory, Kind::one_f_one_b, {{1, 1}}});
-    recomputing.push_back(static_cast<std::size_t>(
+    rematerialize.push_back(static_cast<std::size_t>(
         std::count_if(found.stages.begin(), found.stages.end(),
                       [](const plan::PlannedStage& stage) { return stage.again > 0; })));
   }
-  CHECK(recomputing == std::vector<std::size_t>{0, 1, 1, 0});  // in 600'000 nothing fits
+  CHECK(rematerialize == std::vector<std::size_t>{0, 1, 1, 0});  // in 600'000 nothing fits
 }
 
 // Equal layers, free transfers: what stages are chosen by is what their schedule takes.

@@ -19,7 +19,7 @@
 namespace {
 
 using namespace tessera;
-using plan::Rerun, plan::SavedValues, plan::SpanTaken;
+using plan::Rematerialization, plan::SavedValues, plan::SpanTaken;
 
 TEST_CASE("the least cut is the least of all cuts, with the fewest on its side") {
   for (std::uint32_t seed = 1; seed <= 200; ++seed) {
@@ -62,14 +62,14 @@ TEST_CASE("the least cut is the least of all cuts, with the fewest on its side")
 
 // All choices, by trying each set of what is in memory to run again, or very many where there are
 // too many to try: what that reads and is not in memory runs again with it.
-class EveryRerun {
+class EveryRematerialization {
  public:
   struct Point {
     Cost time = 0;
     Extent saved = 0;
   };
 
-  EveryRerun(const pipeline::SpanProgram& span, const SpanTaken& taken)
+  EveryRematerialization(const pipeline::SpanProgram& span, const SpanTaken& taken)
       : values_(span), taken_(taken) {
     for (graph::OpId id = 0; id < span.graph.op_count(); ++id)
       if (values_.is_forward(id) && values_.can_be_saved(id) && values_.can_run_again(id) &&
@@ -106,21 +106,21 @@ class EveryRerun {
   Point point_of(const std::vector<char>& again) const {
     Point point;
     // By op: read where that costs nothing, and by what runs again.
-    std::vector<char> is_read(again.size(), 0), is_rerun = again;
+    std::vector<char> is_read(again.size(), 0), is_rematerialized = again;
     const graph::Graph& graph = values_.span().graph;
     for (graph::OpId id = static_cast<graph::OpId>(again.size()); id-- > 0;) {
       const bool is_forward = values_.is_forward(id);
       const bool is_there = values_.can_be_saved(id);
-      if (is_rerun[id] != 0) point.time += taken_.time[id];
+      if (is_rematerialized[id] != 0) point.time += taken_.time[id];
       if (is_forward && is_there && is_read[id] != 0 && again[id] == 0)
         point.saved += taken_.bytes[id];
       const bool passes_on = is_forward && !is_there && is_read[id] != 0;
-      if (!values_.is_backward(id) && is_rerun[id] == 0 && !passes_on) continue;
+      if (!values_.is_backward(id) && is_rematerialized[id] == 0 && !passes_on) continue;
       for (std::size_t i = 0; i < graph.operand_count(id); ++i) {
         const graph::OpId from = graph.operand(id, i).op;
         is_read[from] = 1;
-        if (is_rerun[id] != 0 && values_.is_forward(from) && !values_.can_be_saved(from))
-          is_rerun[from] = 1;
+        if (is_rematerialized[id] != 0 && values_.is_forward(from) && !values_.can_be_saved(from))
+          is_rematerialized[from] = 1;
       }
     }
     return point;
@@ -142,32 +142,35 @@ SpanTaken random_taken(std::size_t ops, std::mt19937& random) {
 }
 
 // Returns how many could run again.
-std::size_t check_reruns(const pipeline::SpanProgram& span, std::mt19937& random) {
+std::size_t check_rematerializations(const pipeline::SpanProgram& span, std::mt19937& random) {
   const SpanTaken taken = random_taken(span.graph.op_count(), random);
-  const EveryRerun every(span, taken);
-  const std::vector<Rerun> reruns = plan::reruns_of(SavedValues(span), taken);
-  CHECK(reruns.front().ops.empty());
-  CHECK(reruns.front().time == 0);
-  CHECK(reruns.front().restored == 0);
-  for (std::size_t i = 1; i < reruns.size(); ++i) {
-    CHECK(reruns[i].time >= reruns[i - 1].time);
-    CHECK(reruns[i].saved < reruns[i - 1].saved);
-    CHECK(reruns[i].restored > 0);
-    CHECK(reruns[i].least_saved <= reruns[i].saved);
-    CHECK(&plan::rerun_like(reruns, reruns, i) == &reruns[i]);
+  const EveryRematerialization every(span, taken);
+  const std::vector<Rematerialization> rematerializations =
+      plan::rematerializations_of(SavedValues(span), taken);
+  CHECK(rematerializations.front().ops.empty());
+  CHECK(rematerializations.front().time == 0);
+  CHECK(rematerializations.front().restored == 0);
+  for (std::size_t i = 1; i < rematerializations.size(); ++i) {
+    CHECK(rematerializations[i].time >= rematerializations[i - 1].time);
+    CHECK(rematerializations[i].saved < rematerializations[i - 1].saved);
+    CHECK(rematerializations[i].restored > 0);
+    CHECK(rematerializations[i].least_saved <= rematerializations[i].saved);
+    CHECK(&plan::rematerialization_at_rate_of(rematerializations, rematerializations, i) ==
+          &rematerializations[i]);
   }
-  std::vector<char> is_met(reruns.size(), 0);
+  std::vector<char> is_met(rematerializations.size(), 0);
   bool all_above = true;
-  every.for_each(random, [&](const EveryRerun::Point& point) {
-    for (std::size_t i = 0; i < reruns.size(); ++i) {
-      const Rerun& it = reruns[i];
+  every.for_each(random, [&](const EveryRematerialization::Point& point) {
+    for (std::size_t i = 0; i < rematerializations.size(); ++i) {
+      const Rematerialization& it = rematerializations[i];
       if (point.time == it.time && point.saved == it.saved) is_met[i] = 1;
       if (i == 0) continue;
-      const Wide time = reruns[i - 1].saved - it.saved, byte = it.time - reruns[i - 1].time;
+      const Wide time = rematerializations[i - 1].saved - it.saved,
+                 byte = it.time - rematerializations[i - 1].time;
       all_above = all_above &&
                   point.time * time + point.saved * byte >= it.time * time + it.saved * byte;
     }
-    const Rerun& last = reruns.back();
+    const Rematerialization& last = rematerializations.back();
     all_above = all_above && (point.saved > last.saved ||
                               (point.saved == last.saved && point.time >= last.time));
   });
@@ -194,7 +197,7 @@ TEST_CASE("what runs again is the best of all there is, at every rate") {
         CAPTURE(layer);
         CAPTURE(seed);
         std::mt19937 random(seed);
-        CHECK(check_reruns(span, random) >= spans.candidates);
+        CHECK(check_rematerializations(span, random) >= spans.candidates);
       }
     }
   }
@@ -216,12 +219,12 @@ TEST_CASE("what is asked to run again is priced as asked") {
     all[id] = 1;
     time += taken.time[id];
   }
-  const Rerun rerun = plan::rerun_of(values, taken, all);
-  CHECK(rerun.time == time);
+  const Rematerialization rematerialization = plan::given_rematerialization(values, taken, all);
+  CHECK(rematerialization.time == time);
   Extent given = 0;  // a layer's input is all that it saves
   for (graph::OpId id = 0; id < all.size(); ++id)
     if (values.is_forward(id) && span.graph.op(id).is_parameter) given += taken.bytes[id];
-  CHECK(rerun.saved == given);
+  CHECK(rematerialization.saved == given);
 }
 
 }  // namespace

@@ -175,17 +175,19 @@ inline std::optional<std::size_t> tensor_dim_of(std::string_view name) {
 // How the run has its parameters and its data, on a mesh of data x tensor parallel devices.
 inline std::vector<tessera::strategy::Annotation> given_by(
     const ExpertPipeline& run, const tessera::pipeline::SpanProgram& span) {
-  using tessera::pipeline::Held;
+  using tessera::pipeline::ParameterKind;
   std::vector<tessera::strategy::Annotation> annotations;
   const Axis tensor_axis = run.data > 1 ? 1 : 0;
   for (tessera::graph::OpId id = 0; id < span.graph.op_count(); ++id) {
     const tessera::graph::Op& op = span.graph.op(id);
-    if (!op.is_parameter || span.held[id] == Held::received || op.results[0].dims.empty()) continue;
+    if (!op.is_parameter || span.parameter_kinds[id] == ParameterKind::received ||
+        op.results[0].dims.empty())
+      continue;
     const std::string_view name = op.name;
     const bool is_state = name.ends_with(".master") || name.ends_with(".mean") ||
                           name.ends_with(".variance");
     DynamicSharding sharding = DynamicSharding::replicated(op.results[0].dims.size());
-    if (span.held[id] == Held::data) {
+    if (span.parameter_kinds[id] == ParameterKind::data) {
       if (run.data > 1) sharding = sharding.with_split(0, 0);
     } else {
       // What sharded optimizers do with their state, and sharded weights, is as is best.
@@ -208,7 +210,7 @@ inline std::vector<char> run_again_by(const ExpertPipeline& run,
   std::vector<char> again(span.graph.op_count(), 0);
   for (tessera::graph::OpId id = 0; id < again.size(); ++id) {
     const tessera::graph::Op& op = span.graph.op(id);
-    if (span.parts[id] != tessera::pipeline::OpPart::forward || op.is_parameter) continue;
+    if (span.phases[id] != tessera::pipeline::Phase::forward || op.is_parameter) continue;
     bool is_attention = is_scores(op.results[0]);
     for (std::size_t i = 0; i < span.graph.operand_count(id); ++i)
       is_attention = is_attention || is_scores(span.graph.type_of(span.graph.operand(id, i)));

@@ -110,11 +110,12 @@ inline pipeline::SpanProgram whole_span(const graph::Graph& graph) {
   pipeline::SpanProgram span;
   span.graph = graph;
   const pipeline::detail::ForwardPart forward(graph);
-  span.parts = pipeline::detail::parts_of(graph, forward);
-  span.held.assign(graph.op_count(), pipeline::Held::data);
+  span.phases = pipeline::detail::phases_of(graph, forward);
+  span.parameter_kinds.assign(graph.op_count(), pipeline::ParameterKind::data);
   for (graph::OpId id = 0; id < graph.op_count(); ++id) {
     span.origin.push_back(id);
-    if (graph.op(id).is_parameter && forward.is_weight(id)) span.held[id] = pipeline::Held::state;
+    if (graph.op(id).is_parameter && forward.is_weight(id))
+      span.parameter_kinds[id] = pipeline::ParameterKind::state;
   }
   return span;
 }
@@ -194,7 +195,7 @@ class StepOnOneDevice {
     return result;
   }
 
-  bool is_update(graph::OpId id) const { return span_.parts[id] == pipeline::OpPart::update; }
+  bool is_update(graph::OpId id) const { return span_.phases[id] == pipeline::Phase::update; }
   bool is_of_update(std::size_t output) const {
     const graph::Value value = span_.graph.outputs[output];
     return is_update(value.op) ||

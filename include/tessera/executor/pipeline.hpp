@@ -129,13 +129,13 @@ class DevicePipeline {
     }
 
     const graph::Graph& graph() const { return program.graph; }
-    pipeline::OpPart part(graph::OpId id) const { return program.parts[id]; }
+    pipeline::Phase part(graph::OpId id) const { return program.phases[id]; }
     bool is_parameter(graph::OpId id) const { return graph().op(id).is_parameter; }
     bool is_weight(graph::OpId id) const {
       return is_parameter(id) && pipeline::is_permanent(program, id);
     }
     bool is_received(graph::OpId id) const {
-      return is_parameter(id) && program.held[id] == pipeline::Held::received;
+      return is_parameter(id) && program.parameter_kinds[id] == pipeline::ParameterKind::received;
     }
     bool is_output(graph::Value value) const {
       return std::find(graph().outputs.begin(), graph().outputs.end(), value) !=
@@ -176,7 +176,7 @@ class DevicePipeline {
   static C& checked(const PipelineProgram& program, C& comm) {
     if (program.devices() != comm.size())
       throw InvalidArgument("the pipeline is for " + std::to_string(program.devices()) +
-                                  " devices, and there are " + std::to_string(comm.size()));
+                            " devices, and there are " + std::to_string(comm.size()));
     return comm;
   }
   static Extent byte_size(const OwnedPart& part) {
@@ -203,7 +203,7 @@ class DevicePipeline {
   void order_updates() {
     for (std::size_t s = 0; s < spans_.size(); ++s)
       for (graph::OpId id = 0; id < spans_[s]->graph().op_count(); ++id)
-        if (!spans_[s]->is_parameter(id) && spans_[s]->part(id) == pipeline::OpPart::update)
+        if (!spans_[s]->is_parameter(id) && spans_[s]->part(id) == pipeline::Phase::update)
           updates_.emplace_back(spans_[s]->program.origin[id], s, id);
     std::sort(updates_.begin(), updates_.end());
   }
@@ -325,7 +325,7 @@ class DevicePipeline {
   }
   // Whether it is received for an update only.
   static bool is_late(const Span& span, graph::OpId id) {
-    return span.is_received(id) && span.part(id) == pipeline::OpPart::update;
+    return span.is_received(id) && span.part(id) == pipeline::Phase::update;
   }
 
   void note_output(const Span& span, graph::Value value, std::size_t m, const OwnedPart& part) {
@@ -362,9 +362,9 @@ class DevicePipeline {
       Span& span = span_at(link.to_stage, reader.span);
       if (link.is_weight) {
         span.state[reader.op] = part;
-      } else if (link.received != pipeline::OpPart::update) {
+      } else if (link.received != pipeline::Phase::update) {
         hold(span, m, {reader.op, 0}, span.runner.finished(reader.op, part));
-      } else if (link.sent != pipeline::OpPart::update) {
+      } else if (link.sent != pipeline::Phase::update) {
         add_up(span, {reader.op, 0}, part.view());
       } else {
         span.once[reader.op].resize(1);
@@ -418,7 +418,7 @@ class DevicePipeline {
     const std::size_t l = *span.link_to[id];
     const Link& link = program_.links[l];
     if (is_here(link.from_stage)) return;  // was handed over when it was computed
-    const bool comes_once = link.sent == pipeline::OpPart::update;
+    const bool comes_once = link.sent == pipeline::Phase::update;
     for (std::int64_t m = 0; m < (comes_once ? 1 : program_.microbatches); ++m)
       receive(l, static_cast<std::size_t>(m));
   }

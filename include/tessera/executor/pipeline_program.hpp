@@ -59,12 +59,12 @@ struct Reader {
 struct Link {
   std::string label;
   std::size_t from_stage = 0, from_span = 0;
-  graph::Value value;       // in that span
-  pipeline::OpPart sent{};  // how often: with each microbatch, or once per step
-  bool is_weight = false;   // an updated weight, for those who have a copy
+  graph::Value value;      // in that span
+  pipeline::Phase sent{};  // how often: with each microbatch, or once per step
+  bool is_weight = false;  // an updated weight, for those who have a copy
   std::size_t to_stage = 0;
   std::vector<Reader> readers;  // who have it alike
-  pipeline::OpPart received{};  // update: what comes is added up before it is read
+  pipeline::Phase received{};   // update: what comes is added up before it is read
   DynamicSharding sharding;     // there
   graph::TensorType type;
   pipeline::Transfer transfer;
@@ -100,7 +100,7 @@ struct PipelineProgram {
   // How often an op runs in a step.
   std::int64_t runs(std::size_t stage, std::size_t span, graph::OpId id) const {
     const SpanRun& run = stages[stage].spans[span];
-    if (run.program.parts[id] == pipeline::OpPart::update) return 1;
+    if (run.program.phases[id] == pipeline::Phase::update) return 1;
     const bool is_run_again = std::binary_search(run.again.begin(), run.again.end(), id);
     return is_run_again ? 2 * microbatches : microbatches;
   }
@@ -130,15 +130,18 @@ class PipelinePreparer {
 
  private:
   void add_stage(const plan::PlannedStage& stage) {
-    const plan::Way& way = stage.way;
+    const plan::StageConfig& config = stage.config;
     StageRun run{stage.mesh, stage.first_device, {}, stage.bytes, 0};
     plan_.prices->for_each_span(stage.first, stage.last, [&](std::size_t first, std::size_t last) {
       const auto [at, is_new] =
-          plans_.try_emplace(plan::detail::plan_key(*plan_.prices, way, first, last));
-      if (is_new) at->second = plan_.prices->plan(way.view, first, last, way.level);
+          plans_.try_emplace(plan::detail::plan_key(*plan_.prices, config, first, last));
+      if (is_new) at->second = plan_.prices->plan(config.view, first, last, config.level);
       if (!at->second.has_ops()) throw Error("the plan of a stage was cancelled");
-      run.spans.push_back({first, last, plan_.prices->program(first, last), at->second,
-                           plan_.prices->rerun(way.view, first, last, way.level, way.rerun)->ops});
+      run.spans.push_back(
+          {first, last, plan_.prices->program(first, last), at->second,
+           plan_.prices
+               ->rematerialization(config.view, first, last, config.level, config.rematerialization)
+               ->ops});
       check_updates(run.spans.back().program);
     });
     result_.stages.push_back(std::move(run));
@@ -162,7 +165,7 @@ class PipelinePreparer {
     const std::vector<char> varies = pipeline::varying(span);
     for (const graph::Alias& alias : span.graph.aliases)
       if (alias.output.op != alias.parameter && varies[alias.output.op] != 0 &&
-          span.parts[alias.output.op] != pipeline::OpPart::update)
+          span.phases[alias.output.op] != pipeline::Phase::update)
         throw Unsupported(op_text(span.graph.op(alias.output.op)) + ": takes the place of " +
                           span.graph.op(alias.parameter).name +
                           " in every microbatch; in a pipeline only what is updated once per step "
@@ -177,20 +180,20 @@ class PipelinePreparer {
   }
 
   void add_links(std::size_t stage, std::size_t span) {
-    for (const pipeline::Crossing& crossing : span_at(stage, span).program.sent) {
+    for (const pipeline::BoundaryValue& boundary : span_at(stage, span).program.sent) {
       Link link;
       link.from_stage = stage;
       link.from_span = span;
-      link.value = crossing.value;
-      link.sent = crossing.part;
+      link.value = boundary.value;
+      link.sent = boundary.phase;
       for (std::size_t to = 0; to < result_.stages.size(); ++to) {
         link.to_stage = to;
         for (std::size_t other = 0; other < result_.stages[to].spans.size(); ++other) {
           const SpanRun& reader = span_at(to, other);
-          for (const pipeline::Crossing& received : reader.program.received)
-            if (received.origin == crossing.origin)
-              add(link, crossing.origin, {other, received.op},
-                  reader.plan.ops[received.op].computed[0], received.part);
+          for (const pipeline::BoundaryValue& received : reader.program.received)
+            if (received.origin == boundary.origin)
+              add(link, boundary.origin, {other, received.op},
+                  reader.plan.ops[received.op].computed[0], received.phase);
         }
       }
     }
@@ -198,7 +201,7 @@ class PipelinePreparer {
 
   // Joins a link to the same place, if there is one.
   void add(Link link, graph::Value origin, Reader reader, DynamicSharding sharding,
-           pipeline::OpPart received) {
+           pipeline::Phase received) {
     for (Link& other : result_.links)
       if (other.from_stage == link.from_stage && other.from_span == link.from_span &&
           other.value == link.value && other.to_stage == link.to_stage &&
@@ -258,11 +261,11 @@ class PipelinePreparer {
       link.from_stage = owner->second.stage;
       link.from_span = owner->second.span;
       link.value = owner->second.updated;
-      link.sent = pipeline::OpPart::update;
+      link.sent = pipeline::Phase::update;
       link.is_weight = true;
       link.to_stage = stage;
       add(std::move(link), {origin, 0}, {span, id}, span_at(stage, span).plan.ops[id].computed[0],
-          pipeline::OpPart::update);
+          pipeline::Phase::update);
     });
   }
 
@@ -282,7 +285,7 @@ class PipelinePreparer {
   // Whether it is the program's op, and neither one received nor a copy to be sent.
   bool is_own(const pipeline::SpanProgram& span, graph::OpId id) const {
     const bool is_received = span.graph.op(id).is_parameter &&
-                             span.held[id] == pipeline::Held::received;
+                             span.parameter_kinds[id] == pipeline::ParameterKind::received;
     return !is_received && span.graph.op(id).name == graph_.op(span.origin[id]).name;
   }
 

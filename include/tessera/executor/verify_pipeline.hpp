@@ -195,7 +195,7 @@ inline void report_bytes(const PipelineProgram& program, const std::vector<std::
     const Link& link = program.links[l];
     const Extent across = sent_bytes(link, link.transfer.across);
     const Extent once = across + sent_bytes(link, link.transfer.within);
-    const bool is_once = link.sent == pipeline::OpPart::update;
+    const bool is_once = link.sent == pipeline::Phase::update;
     report.transfers.push_back(
         {l, across, once * (is_once ? 1 : program.microbatches), sums[next++]});
   }

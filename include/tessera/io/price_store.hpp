@@ -43,14 +43,17 @@ inline void put_wide(Numbers& numbers, Wide number) {
   numbers.push_back(static_cast<std::int64_t>(number & ((Wide{1} << 62) - 1)));
 }
 
-inline void put_reruns(Numbers& numbers, const std::vector<plan::Rerun>& reruns) {
-  numbers.push_back(static_cast<std::int64_t>(reruns.size()));
-  for (const plan::Rerun& rerun : reruns) {
-    for (const std::int64_t number : {rerun.time, rerun.saved, rerun.least_saved, rerun.restored})
+inline void put_rematerializations(Numbers& numbers,
+                                   const std::vector<plan::Rematerialization>& rematerializations) {
+  numbers.push_back(static_cast<std::int64_t>(rematerializations.size()));
+  for (const plan::Rematerialization& rematerialization : rematerializations) {
+    for (const std::int64_t number : {rematerialization.time, rematerialization.saved,
+                                      rematerialization.least_saved, rematerialization.restored})
       numbers.push_back(number);
-    put_wide(numbers, rerun.flops);
-    numbers.push_back(static_cast<std::int64_t>(rerun.ops.size()));
-    for (const graph::OpId id : rerun.ops) numbers.push_back(static_cast<std::int64_t>(id));
+    put_wide(numbers, rematerialization.flops);
+    numbers.push_back(static_cast<std::int64_t>(rematerialization.ops.size()));
+    for (const graph::OpId id : rematerialization.ops)
+      numbers.push_back(static_cast<std::int64_t>(id));
   }
 }
 
@@ -61,7 +64,7 @@ inline Numbers numbers_of(const plan::SpanPrice& price) {
                   price.weight_backward, price.least_work};
   put_wide(numbers, price.model_flops);
   put_wide(numbers, price.hardware_flops);
-  put_reruns(numbers, price.reruns);
+  put_rematerializations(numbers, price.rematerializations);
   numbers.push_back(price.is_proven ? 1 : 0);
   put_shardings(numbers, price.received);
   put_shardings(numbers, price.sent);
@@ -82,7 +85,7 @@ class PriceReader {
       *number = next();
     price.model_flops = next_wide();
     price.hardware_flops = next_wide();
-    price.reruns = reruns();
+    price.rematerializations = rematerializations();
     price.is_proven = next() != 0;
     price.received = shardings();
     price.sent = shardings();
@@ -102,15 +105,16 @@ class PriceReader {
     return number;
   }
 
-  std::vector<plan::Rerun> reruns() {
-    std::vector<plan::Rerun> result;
+  std::vector<plan::Rematerialization> rematerializations() {
+    std::vector<plan::Rematerialization> result;
     for (std::int64_t left = next(); left > 0; --left) {
-      plan::Rerun& rerun = result.emplace_back();
-      for (Extent* const number : {&rerun.time, &rerun.saved, &rerun.least_saved, &rerun.restored})
+      plan::Rematerialization& rematerialization = result.emplace_back();
+      for (Extent* const number : {&rematerialization.time, &rematerialization.saved,
+                                   &rematerialization.least_saved, &rematerialization.restored})
         *number = next();
-      rerun.flops = next_wide();
+      rematerialization.flops = next_wide();
       for (std::int64_t ops = next(); ops > 0; --ops)
-        rerun.ops.push_back(static_cast<graph::OpId>(next()));
+        rematerialization.ops.push_back(static_cast<graph::OpId>(next()));
     }
     if (result.empty()) throw InvalidArgument("price");
     return result;

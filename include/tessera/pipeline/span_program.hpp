@@ -35,10 +35,10 @@
 namespace tessera::pipeline {
 
 // When an op runs: the first two once for each microbatch, the update once per step.
-enum class OpPart : std::uint8_t { forward, backward, update };
+enum class Phase : std::uint8_t { forward, backward, update };
 
 // What a parameter of a span is.
-enum class Held : std::uint8_t {
+enum class ParameterKind : std::uint8_t {
   state,     // its own: weights, and what the optimizer remembers
   copy,      // another layer's weight, which it reads too
   data,      // a program's input that comes with each microbatch
@@ -46,19 +46,19 @@ enum class Held : std::uint8_t {
 };
 
 // A value that comes from another layer, or goes to one.
-struct Crossing {
+struct BoundaryValue {
   graph::OpId op = 0;   // in the span: the parameter; or the op that computes it
   graph::Value value;   // in the span
   graph::Value origin;  // in the whole program
-  OpPart part{};        // when it is sent: with forward passes, with backward ones, once per step
+  Phase phase{};        // when it is sent: with forward passes, with backward ones, once per step
 };
 
 struct SpanProgram {
   graph::Graph graph;
-  std::vector<OpPart> parts;        // by op
-  std::vector<Held> held;           // by op; of parameters only
-  std::vector<graph::OpId> origin;  // by op, in the whole program
-  std::vector<Crossing> received, sent;
+  std::vector<Phase> phases;                   // by op
+  std::vector<ParameterKind> parameter_kinds;  // by op; of parameters only
+  std::vector<graph::OpId> origin;             // by op, in the whole program
+  std::vector<BoundaryValue> received, sent;
 };
 
 // A parameter, for what a program gets from elsewhere.
@@ -70,7 +70,8 @@ inline graph::Op parameter_op(std::string name, const graph::TensorType& type) {
 
 // Whether a parameter of a span stays from one microbatch to the next.
 inline bool is_permanent(const SpanProgram& span, graph::OpId parameter) {
-  return span.held[parameter] == Held::state || span.held[parameter] == Held::copy;
+  return span.parameter_kinds[parameter] == ParameterKind::state ||
+         span.parameter_kinds[parameter] == ParameterKind::copy;
 }
 
 // By op of a span: whether its results differ from one microbatch to the next.  O(ops + uses)
@@ -78,10 +79,10 @@ inline std::vector<char> varying(const SpanProgram& span) {
   std::vector<char> varies(span.graph.op_count(), 0);
   for (graph::OpId id = 0; id < span.graph.op_count(); ++id) {
     if (span.graph.op(id).is_parameter)
-      varies[id] = !is_permanent(span, id) && span.parts[id] != OpPart::update;
+      varies[id] = !is_permanent(span, id) && span.phases[id] != Phase::update;
     for (std::size_t i = 0; i < span.graph.operand_count(id); ++i)
       if (varies[span.graph.operand(id, i).op] != 0) varies[id] = 1;
-    if (span.parts[id] == OpPart::update) varies[id] = 0;
+    if (span.phases[id] == Phase::update) varies[id] = 0;
   }
   return varies;
 }
@@ -90,7 +91,7 @@ inline std::vector<char> varying(const SpanProgram& span) {
 // place.
 inline std::vector<graph::Value> read_afterwards(const SpanProgram& span) {
   std::vector<graph::Value> values;
-  const auto is_pass = [&](graph::OpId id) { return span.parts[id] != OpPart::update; };
+  const auto is_pass = [&](graph::OpId id) { return span.phases[id] != Phase::update; };
   const auto is_weight = [&](graph::OpId id) {
     return span.graph.op(id).is_parameter && is_permanent(span, id);
   };
@@ -119,31 +120,31 @@ inline bool is_elementwise(const graph::Op& op) {
 }
 
 // Of every op: when it runs.
-inline std::vector<OpPart> parts_of(const graph::Graph& graph, const ForwardPart& forward) {
-  std::vector<OpPart> parts(graph.op_count(), OpPart::backward);
+inline std::vector<Phase> phases_of(const graph::Graph& graph, const ForwardPart& forward) {
+  std::vector<Phase> phases(graph.op_count(), Phase::backward);
   std::vector<bool> takes_a_place(graph.op_count(), false), is_output(graph.op_count(), false);
   for (const graph::Value output : graph.outputs) is_output[output.op] = true;
   for (const graph::Alias& alias : graph.aliases)
     if (alias.output.op != alias.parameter) takes_a_place[alias.output.op] = true;
   for (OpId id = graph.op_count(); id-- > 0;) {
     if (graph.op(id).is_parameter || forward.contains(id)) {
-      parts[id] = OpPart::forward;
+      phases[id] = Phase::forward;
       continue;
     }
     bool is_read = false, only_for_update = true, in_forward = false;
     graph.for_each_use(id, [&](OpId reader, const graph::Use&) {
       is_read = true;
-      only_for_update = only_for_update && parts[reader] == OpPart::update;
-      in_forward = in_forward || parts[reader] == OpPart::forward;
+      only_for_update = only_for_update && phases[reader] == Phase::update;
+      in_forward = in_forward || phases[reader] == Phase::forward;
     });
     const bool is_free = !is_output[id] || takes_a_place[id];
     const bool serves_update = only_for_update && (is_read || takes_a_place[id]) && is_free;
     if (serves_update && (is_elementwise(graph.op(id)) || forward.is_derived(id)))
-      parts[id] = OpPart::update;
+      phases[id] = Phase::update;
     else if (forward.is_derived(id) && in_forward)
-      parts[id] = OpPart::forward;
+      phases[id] = Phase::forward;
   }
-  return parts;
+  return phases;
 }
 
 }  // namespace detail
@@ -154,17 +155,20 @@ class LayeredProgram {
   // Keeps references to both.  Throws InvalidArgument for programs with loops, whose states
   // layers can not hand on.
   LayeredProgram(const graph::Graph& graph, const Layers& layers)
-      : graph_(graph), layers_(layers), forward_(graph), parts_(detail::parts_of(graph, forward_)) {
+      : graph_(graph),
+        layers_(layers),
+        forward_(graph),
+        phases_(detail::phases_of(graph, forward_)) {
     if (!graph.loops.empty())
       throw InvalidArgument("a program with loops can not be cut into stages; unroll them");
     if (layers.of_op.size() != graph.op_count())
       throw InvalidArgument("layers of " + std::to_string(layers.of_op.size()) +
-                                  " ops for a program of " + std::to_string(graph.op_count()));
+                            " ops for a program of " + std::to_string(graph.op_count()));
   }
 
   const graph::Graph& graph() const noexcept { return graph_; }
   std::size_t layers() const noexcept { return layers_.count; }
-  OpPart part(graph::OpId id) const { return parts_[id]; }
+  Phase phase(graph::OpId id) const { return phases_[id]; }
   std::size_t layer_of(graph::OpId id) const { return layers_.of_op[id]; }
 
   // Layers first to last, both included.  O(ops of the whole program).  @pre first <= last <
@@ -231,35 +235,35 @@ class LayeredProgram {
       return is_read;
     }
 
-    graph::OpId append(graph::Op op, const std::vector<graph::Value>& operands, OpPart part,
-                       Held held, graph::OpId origin) {
+    graph::OpId append(graph::Op op, const std::vector<graph::Value>& operands, Phase phase,
+                       ParameterKind kind, graph::OpId origin) {
       const graph::OpId id = span_.graph.add(std::move(op), operands);
-      span_.parts.push_back(part);
-      span_.held.push_back(held);
+      span_.phases.push_back(phase);
+      span_.parameter_kinds.push_back(kind);
       span_.origin.push_back(origin);
       return id;
     }
 
-    // With the part in which it is read first: an update reads what comes once.
+    // With the phase in which it is read first: an update reads what comes once.
     void receive(graph::Value value) {
       graph::Op op =
           parameter_op(graph_.op(value.op).name + ".received" + std::to_string(value.result),
                        graph_.type_of(value));
-      const OpPart part = part_of_crossing(
+      const Phase phase = phase_of_boundary(
           value, [&](graph::OpId reader) { return is_inside(reader) && !is_derived(reader); });
-      const graph::OpId id = append(std::move(op), {}, part, Held::received, value.op);
+      const graph::OpId id = append(std::move(op), {}, phase, ParameterKind::received, value.op);
       received_[value] = id;
-      span_.received.push_back({id, {id, 0}, value, part});
+      span_.received.push_back({id, {id, 0}, value, phase});
     }
 
     template<class IsReader>
-    OpPart part_of_crossing(graph::Value value, IsReader&& is_reader) const {
+    Phase phase_of_boundary(graph::Value value, IsReader&& is_reader) const {
       bool only_update = true;
       graph_.for_each_use(value.op, [&](graph::OpId reader, const graph::Use& use) {
         if (use.result == value.result && is_reader(reader))
-          only_update = only_update && whole_.parts_[reader] == OpPart::update;
+          only_update = only_update && whole_.phases_[reader] == Phase::update;
       });
-      return only_update ? OpPart::update : whole_.parts_[value.op];
+      return only_update ? Phase::update : whole_.phases_[value.op];
     }
 
     graph::Value inside(graph::Value value) const {
@@ -271,11 +275,11 @@ class LayeredProgram {
       std::vector<graph::Value> operands;
       for (std::size_t i = 0; i < graph_.operand_count(id); ++i)
         operands.push_back(inside(graph_.operand(id, i)));
-      place_[id] = append(graph_.op(id), operands, whole_.parts_[id], held(id), id);
+      place_[id] = append(graph_.op(id), operands, whole_.phases_[id], parameter_kind(id), id);
     }
-    Held held(graph::OpId id) const {
-      if (!whole_.forward_.is_weight(id)) return Held::data;
-      return is_inside(id) ? Held::state : Held::copy;
+    ParameterKind parameter_kind(graph::OpId id) const {
+      if (!whole_.forward_.is_weight(id)) return ParameterKind::data;
+      return is_inside(id) ? ParameterKind::state : ParameterKind::copy;
     }
 
     // What others read of an op.  What only their updates read is handed on once per step: by an op
@@ -288,11 +292,11 @@ class LayeredProgram {
           is_sent = is_sent || (use.result == r && !is_inside(reader));
         });
         if (!is_sent) continue;
-        const OpPart part =
-            part_of_crossing({id, r}, [&](graph::OpId reader) { return !is_inside(reader); });
+        const Phase phase =
+            phase_of_boundary({id, r}, [&](graph::OpId reader) { return !is_inside(reader); });
         graph::Value value{place_[id], r};
-        if (part == OpPart::update && whole_.parts_[id] != OpPart::update) value = copied(value);
-        span_.sent.push_back({value.op, value, {id, r}, part});
+        if (phase == Phase::update && whole_.phases_[id] != Phase::update) value = copied(value);
+        span_.sent.push_back({value.op, value, {id, r}, phase});
       }
     }
     graph::Value copied(graph::Value value) {
@@ -303,7 +307,8 @@ class LayeredProgram {
                    {type},
                    graph::elementwise_rule(operands, type.dims,
                                            graph::convert_passes(type.element, type.element))};
-      return {append(std::move(op), {value}, OpPart::update, Held::data, span_.origin[value.op]),
+      return {append(std::move(op), {value}, Phase::update, ParameterKind::data,
+                     span_.origin[value.op]),
               0};
     }
 
@@ -311,10 +316,10 @@ class LayeredProgram {
       for (const graph::Value output : graph_.outputs)
         if (place_[output.op] != nowhere && (is_inside(output.op) || is_derived(output.op)))
           span_.graph.outputs.push_back({place_[output.op], output.result});
-      for (const Crossing& crossing : span_.sent)
-        if (std::find(span_.graph.outputs.begin(), span_.graph.outputs.end(), crossing.value) ==
+      for (const BoundaryValue& boundary : span_.sent)
+        if (std::find(span_.graph.outputs.begin(), span_.graph.outputs.end(), boundary.value) ==
             span_.graph.outputs.end())
-          span_.graph.outputs.push_back(crossing.value);
+          span_.graph.outputs.push_back(boundary.value);
       for (const graph::Alias& alias : graph_.aliases)
         if (place_[alias.parameter] != nowhere && place_[alias.output.op] != nowhere)
           span_.graph.aliases.push_back(
@@ -333,7 +338,7 @@ class LayeredProgram {
   const graph::Graph& graph_;
   const Layers& layers_;
   detail::ForwardPart forward_;
-  std::vector<OpPart> parts_;
+  std::vector<Phase> phases_;
 };
 
 // All that planning a span depends on, as numbers: programs of equal signatures are alike.
@@ -353,11 +358,11 @@ class SignatureWriter {
       put(alias.parameter);
       add(alias.output);
     }
-    for (const auto* crossings : {&span.received, &span.sent}) {
-      put(crossings->size());
-      for (const Crossing& crossing : *crossings) {
-        add(crossing.value);
-        put(crossing.part);
+    for (const auto* boundaries : {&span.received, &span.sent}) {
+      put(boundaries->size());
+      for (const BoundaryValue& boundary : *boundaries) {
+        add(boundary.value);
+        put(boundary.phase);
       }
     }
     return std::move(signature_);
@@ -378,8 +383,8 @@ class SignatureWriter {
     put(op.kind.size());
     for (const char letter : op.kind) put(letter);
     put(op.is_parameter | op.is_heavy << 1U | op.has_buffer << 2U);
-    put(span.parts[id]);
-    put(span.held[id]);
+    put(span.phases[id]);
+    put(span.parameter_kinds[id]);
     put(span.graph.operand_count(id));
     for (std::size_t i = 0; i < span.graph.operand_count(id); ++i) add(span.graph.operand(id, i));
     put(op.results.size());

@@ -33,7 +33,7 @@
 namespace tessera::pipeline {
 
 // A sharding on a submesh whose devices, in the mesh's order, are those from `first` on.
-struct Placed {
+struct PlacedSharding {
   DynamicMesh mesh;
   DynamicSharding sharding;
   Device first = 0;
@@ -60,9 +60,10 @@ using Cuts = std::vector<Extent>;
 // The blocks of a tensor, who holds each and who needs it.
 class Blocks {
  public:
-  Blocks(const Dims& dims, const Placed& source, const Placed& target) : cuts_(dims.size()) {
+  Blocks(const Dims& dims, const PlacedSharding& source, const PlacedSharding& target)
+      : cuts_(dims.size()) {
     for (std::size_t dim = 0; dim < dims.size(); ++dim) cuts_[dim] = {0, dims[dim]};
-    for (const Placed* placed : {&source, &target}) {
+    for (const PlacedSharding* placed : {&source, &target}) {
       const Dims tile = local_shape(placed->sharding, placed->mesh, dims);
       for (std::size_t dim = 0; dim < dims.size(); ++dim)
         for (Extent at = 0; dims[dim] - at > tile[dim];) cuts_[dim].push_back(at += tile[dim]);
@@ -94,7 +95,8 @@ class Blocks {
 
  private:
   // Enters every device at the blocks of its slice.
-  void note(const Dims& dims, const Placed& placed, std::vector<std::vector<Device>>& lists) const {
+  void note(const Dims& dims, const PlacedSharding& placed,
+            std::vector<std::vector<Device>>& lists) const {
     for (Device device = 0; device < placed.mesh.device_count(); ++device) {
       const Slice slice = slice_of(placed.sharding, placed.mesh, dims, device);
       std::vector<std::size_t> blocks{0};
@@ -207,12 +209,12 @@ class TransferPlanner {
 // Which device sends what to which, so that every device of `target` holds what its sharding says.
 // Throws InvalidArgument for partial results, which are to be finished first; InvalidSharding
 // for a sharding that is none of such a tensor.  @pre per_host >= 1
-inline Transfer transfer_between(const Dims& dims, const Placed& source, const Placed& target,
-                                 Extent per_host) {
-  for (const Placed* placed : {&source, &target})
+inline Transfer transfer_between(const Dims& dims, const PlacedSharding& source,
+                                 const PlacedSharding& target, Extent per_host) {
+  for (const PlacedSharding* placed : {&source, &target})
     if (!placed->sharding.partial_axes().empty())
       throw InvalidArgument("transfer: sharding " + tessera::to_string(placed->sharding) +
-                                  " holds partial results; reduce them before they are sent");
+                            " holds partial results; reduce them before they are sent");
   element_count(dims);  // throws where that does not fit in 64 bits
   const detail::Blocks blocks(dims, source, target);
   return detail::TransferPlanner(blocks, per_host).run();
@@ -251,8 +253,8 @@ class PhaseTiming {
     while (level < sizes_.size() && send.from / sizes_[level] != send.to / sizes_[level]) ++level;
     if (level == sizes_.size())
       throw InvalidArgument("transfer: from device " + std::to_string(send.from) + " to " +
-                                  std::to_string(send.to) + ", but cluster " + cluster_.name +
-                                  " has " + std::to_string(cluster_.device_count()));
+                            std::to_string(send.to) + ", but cluster " + cluster_.name + " has " +
+                            std::to_string(cluster_.device_count()));
     const Wide bytes = Wide(send.elements.size()) * bytes_per_element;
     loads_[level].out[send.from] += bytes;
     loads_[level].in[send.to] += bytes;

@@ -4,7 +4,7 @@
 //
 // A chunk's neighbours sit on other stages, so what a stage takes no longer follows from a span of
 // layers and a place in a row, and there is no dynamic program over it.  But stages that interleave
-// are alike: the cluster in equal submeshes, seen as the same mesh, run in the same way.  That
+// are alike: the cluster in equal submeshes, seen as the same mesh, run in the same config.  That
 // leaves few choices: submesh, view, level, what runs again, number of chunks.  Each is
 // tried: layers are cut into chunks as evenly as can be (the least sum of squared times), the
 // schedule is played, and what needs more memory than there is drops out.
@@ -27,9 +27,13 @@ class InterleavedStages {
  public:
   // `empty`: a plan without stages, of which the best one takes what is known already.
   // `chunks`: of a stage; 0 for as many as are best.
-  InterleavedStages(StagePrices& prices, const PipelinePlan& empty, Recomputing recomputing,
+  InterleavedStages(StagePrices& prices, const PipelinePlan& empty, Rematerialize rematerialize,
                     std::int64_t chunks)
-      : prices_(prices), empty_(empty), recomputing_(recomputing), chunks_(chunks), best_(empty) {
+      : prices_(prices),
+        empty_(empty),
+        rematerialize_(rematerialize),
+        chunks_(chunks),
+        best_(empty) {
     best_.status = PipelineStatus::infeasible;
   }
 
@@ -117,7 +121,7 @@ class InterleavedStages {
     if (!lacks_memory_) return;
     // As many in flight as the first stage has with two chunks, and with very many.
     const std::int64_t stages = stages_of(view);
-    MemoryNeeds needs{empty_.memory_capacity, recomputing_, {}};
+    MemoryNeeds needs{empty_.memory_capacity, rematerialize_, {}};
     needs.in_flight = [&](const View&, bool) {
       const std::int64_t most = empty_.microbatches;
       return std::vector<std::int64_t>{std::min(stages, most), std::min(stages + stages / 2, most)};
@@ -127,33 +131,35 @@ class InterleavedStages {
   }
 
   void try_level(std::size_t view, std::size_t level) {
-    for (std::size_t rerun = 0; rerun < prices_.reruns(view, level, recomputing_); ++rerun) {
-      const Way way{view, level, rerun};
-      const std::vector<std::optional<Cost>> times = times_of(way);
+    for (std::size_t rematerialization = 0;
+         rematerialization < prices_.rematerializations(view, level, rematerialize_);
+         ++rematerialization) {
+      const StageConfig config{view, level, rematerialization};
+      const std::vector<std::optional<Cost>> times = times_of(config);
       for (const std::int64_t chunks : chunk_counts(stages_of(view)))
-        try_chunks(way, times, chunks);
+        try_chunks(config, times, chunks);
     }
   }
 
   // By number of the span, as StageProblem numbers them.
-  std::vector<std::optional<Cost>> times_of(const Way& way) {
+  std::vector<std::optional<Cost>> times_of(const StageConfig& config) {
     std::vector<std::optional<Cost>> times(layers() * (layers() + 1) / 2);
-    prices_.for_each_run(way, [&](const StagePrices::Run& run) {
+    prices_.for_each_run(config, [&](const StagePrices::Run& run) {
       times[pipeline::StageProblem::span_number(run.first, run.last)] = run.sum.time();
     });
     return times;
   }
 
-  void try_chunks(const Way& way, const std::vector<std::optional<Cost>>& times,
+  void try_chunks(const StageConfig& config, const std::vector<std::optional<Cost>>& times,
                   std::int64_t chunks_per_stage) {
-    const std::int64_t stages = stages_of(way.view);
+    const std::int64_t stages = stages_of(config.view);
     const std::vector<std::size_t> ends =
         even_cut(times, static_cast<std::size_t>(stages * chunks_per_stage));
     if (ends.empty() || work(times, ends, stages) >= best_time()) return;
     std::vector<StageChoice> chosen;
     for (const std::size_t end : ends) {
       const std::size_t first = chosen.empty() ? 0 : chosen.back().last + 1;
-      chosen.push_back({first, end - 1, way});
+      chosen.push_back({first, end - 1, config});
     }
     PipelinePlan plan = empty_;
     StageWriter(prices_, plan)
@@ -212,7 +218,7 @@ class InterleavedStages {
 
   StagePrices& prices_;
   const PipelinePlan& empty_;
-  Recomputing recomputing_;
+  Rematerialize rematerialize_;
   std::int64_t chunks_;
   bool lacks_memory_ = false;  // something faster than the best so far does not fit
   PipelinePlan best_;

@@ -59,7 +59,7 @@ struct PipelineOptions {
   std::optional<pipeline::ScheduleKind> schedule = pipeline::ScheduleKind::one_f_one_b;
   pipeline::Submeshes submeshes = {};        // empty: default_submeshes()
   std::optional<Extent> memory_budget = {};  // bytes per device; nothing: what a device has
-  Recomputing recomputing = Recomputing::allowed;
+  Rematerialize rematerialize = Rematerialize::allowed;
   std::vector<DynamicMesh> meshes = {};  // what submeshes are seen as; empty: all there are
   std::int64_t chunks = 0;               // of an interleaved stage; 0: as many as are best
   // By how much, as a share, stages must promise to be better for views to be priced under further
@@ -162,7 +162,7 @@ class PipelinePlanner {
   PipelinePlan chosen(Kind kind) {
     PipelinePlan plan = empty_plan();
     if (kind == Kind::interleaved)
-      return InterleavedStages(*prices_, plan, options_.recomputing, options_.chunks).run([&] {
+      return InterleavedStages(*prices_, plan, options_.rematerialize, options_.chunks).run([&] {
         return deadline_.is_over();
       });
     choose(plan, kind);
@@ -204,7 +204,7 @@ class PipelinePlanner {
     PipelinePlan plan = empty_plan();
     const Kind kind = kinds().front();
     if (kind == Kind::interleaved) {
-      plan = InterleavedStages(*prices_, plan, options_.recomputing, options_.chunks).run([] {
+      plan = InterleavedStages(*prices_, plan, options_.rematerialize, options_.chunks).run([] {
         return false;
       });
       plan.status = plan.has_stages() ? PipelineStatus::feasible : PipelineStatus::unknown;
@@ -231,7 +231,7 @@ class PipelinePlanner {
 
   // What a tag of an option stands for.
   struct Tagged {
-    Way way;
+    StageConfig config;
     bool is_hope = false;  // that memory suffices
   };
   struct Found {
@@ -242,7 +242,8 @@ class PipelinePlanner {
   static std::vector<std::size_t> hopes_of(const Found& found) {
     std::set<std::size_t> views;
     for (const pipeline::Stage& stage : found.answer.stages)
-      if (found.tags[stage.option.tag].is_hope) views.insert(found.tags[stage.option.tag].way.view);
+      if (found.tags[stage.option.tag].is_hope)
+        views.insert(found.tags[stage.option.tag].config.view);
     return {views.begin(), views.end()};
   }
 
@@ -330,9 +331,10 @@ class PipelinePlanner {
     Found found;
     for (std::size_t view = 0; view < spans_->views().size(); ++view)
       for (std::size_t level = 0; level < spans_->levels(view); ++level)
-        for (std::size_t rerun = 0; rerun < prices_->reruns(view, level, options_.recomputing);
-             ++rerun)
-          add_options({view, level, rerun}, rules, problem, found.tags);
+        for (std::size_t rematerialization = 0;
+             rematerialization < prices_->rematerializations(view, level, options_.rematerialize);
+             ++rematerialization)
+          add_options({view, level, rematerialization}, rules, problem, found.tags);
     pipeline::StageSearchOptions search;
     if (is_late_) search.gap = std::numeric_limits<double>::max();
     search.is_over = [this] { return is_over(); };
@@ -347,7 +349,7 @@ class PipelinePlanner {
     pipeline::StageOption option;
     const auto wait = static_cast<Cost>(Wide(waited_for_under(kind, run)) * waits_percent / 100);
     option.time = saturating_add(run.sum.time(), wait);
-    option.receive = run.receive.dearest - wait;
+    option.receive = run.receive.worst - wait;
     option.per_step = run.sum.per_step;
     if (kind == Kind::zero_bubble && is_finite(option.time)) {
       // In equal stages a gap is forward and input backward less the weights': of each stage's
@@ -359,14 +361,14 @@ class PipelinePlanner {
     return option;
   }
 
-  void add_options(const Way& way, const Rules& rules, pipeline::StageProblem& problem,
+  void add_options(const StageConfig& config, const Rules& rules, pipeline::StageProblem& problem,
                    std::vector<Tagged>& tags) {
     const auto tag = static_cast<std::uint32_t>(tags.size());
-    tags.push_back({way, false});
-    tags.push_back({way, true});
-    const bool may_hope = may_hope_[way.view] != 0 && way.level == 0;
-    const std::size_t size = prices_->view(way.view).size;
-    prices_->for_each_run(way, [&](const StagePrices::Run& run) {
+    tags.push_back({config, false});
+    tags.push_back({config, true});
+    const bool may_hope = may_hope_[config.view] != 0 && config.level == 0;
+    const std::size_t size = prices_->view(config.view).size;
+    prices_->for_each_run(config, [&](const StagePrices::Run& run) {
       pipeline::StageOption option = option_of(run, rules.kind, rules.waits_percent);
       option.max_successors = rules.most_successors(run.sum.memory());
       option.tag = tag;
@@ -384,7 +386,7 @@ class PipelinePlanner {
   // what is on the last of equal stages, on one in the middle, and on the first.  What is computed
   // again hardly depends on it.
   MemoryNeeds needs_of(Extent capacity, Kind kind) const {
-    MemoryNeeds needs{capacity, options_.recomputing, {}};
+    MemoryNeeds needs{capacity, options_.rematerialize, {}};
     needs.in_flight = [this, kind](const View& view, bool recomputes) {
       const std::int64_t all = options_.microbatches;
       if (kind == Kind::gpipe) return std::vector<std::int64_t>{all};
@@ -461,7 +463,7 @@ class PipelinePlanner {
     plan.status = status_of(plan);
     std::vector<StageChoice> chosen;
     for (const pipeline::Stage& stage : found.answer.stages)
-      chosen.push_back({stage.first, stage.last, found.tags[stage.option.tag].way});
+      chosen.push_back({stage.first, stage.last, found.tags[stage.option.tag].config});
     const auto count = static_cast<std::int64_t>(chosen.size());
     StageWriter(*prices_, plan).run(chosen, schedule_of(kind, count));
   }
@@ -512,7 +514,7 @@ PipelinePlan plan_pipeline(const graph::Graph& graph, const L& layers, const cos
                            const PipelineOptions& options) {
   if (options.microbatches < 1)
     throw InvalidArgument("pipeline: " + std::to_string(options.microbatches) +
-                                " microbatches; there must be 1 at least");
+                          " microbatches; there must be 1 at least");
   return detail::PipelinePlanner(graph, layers, cluster, options, plan_span).run();
 }
 

@@ -2,7 +2,7 @@
 //
 // A pipeline's plan: stages on their devices, with all that a step of them takes.
 //
-// Which layers are run where, and in which way, is decided elsewhere (pipeline_plan.hpp,
+// Which layers are run where, and in which config, is decided elsewhere (pipeline_plan.hpp,
 // interleaved_stages.hpp).  Here stages that were chosen get devices, what flows between them is
 // timed from where it is to where it goes, their schedule is played, and memory and FLOPs are added
 // up.
@@ -31,7 +31,7 @@ struct PlannedStage {
   std::size_t first = 0, last = 0;  // layers
   pipeline::Submesh submesh;
   Device first_device = 0;
-  Way way;  // its view and level: of PipelinePlan::prices
+  StageConfig config;  // its view and level: of PipelinePlan::prices
   DynamicMesh mesh;
   pipeline::Roles roles;  // of the mesh's axes: data where one splits what comes with a microbatch
   Cost forward = 0, backward = 0;   // of one microbatch; backward with what is computed again
@@ -89,7 +89,7 @@ namespace detail {
 // The layers first to last of a stage, or of a chunk of one, on a submesh.
 struct StageChoice {
   std::size_t first = 0, last = 0;
-  Way way;
+  StageConfig config;
 };
 
 // Puts stages that were chosen on devices, plays their schedule, and adds up what they take.
@@ -112,23 +112,23 @@ class StageWriter {
   void place(const std::vector<StageChoice>& chosen) {
     pipeline::Submeshes submeshes;
     for (std::size_t i = 0; i < stage_count(); ++i)
-      submeshes.push_back(prices_.view(chosen[i].way.view).submesh);
+      submeshes.push_back(prices_.view(chosen[i].config.view).submesh);
     const std::optional<pipeline::Placement> placement =
         pipeline::place(prices_.hosts(), submeshes);
     if (!placement)
       throw InvalidArgument("stages of " + std::to_string(submeshes.size()) +
-                                  " submeshes can not be placed on hosts of " +
-                                  std::to_string(prices_.hosts().per_host) +
-                                  " devices; allow submeshes that divide a host");
+                            " submeshes can not be placed on hosts of " +
+                            std::to_string(prices_.hosts().per_host) +
+                            " devices; allow submeshes that divide a host");
     for (std::size_t i = 0; i < chosen.size(); ++i) {
       PlannedStage stage;
       stage.first = chosen[i].first;
       stage.last = chosen[i].last;
-      stage.way = chosen[i].way;
+      stage.config = chosen[i].config;
       stage.submesh = submeshes[i % stage_count()];
       stage.first_device = (*placement)[i % stage_count()];
-      stage.mesh = prices_.view(stage.way.view).mesh;
-      const SpanSum sum = prices_.run(stage.way, stage.first, stage.last).sum;
+      stage.mesh = prices_.view(stage.config.view).mesh;
+      const SpanSum sum = prices_.run(stage.config, stage.first, stage.last).sum;
       stage.forward = sum.forward;
       stage.backward = sum.backward;
       stage.again = sum.again;
@@ -144,8 +144,8 @@ class StageWriter {
   pipeline::Roles roles_of(const PlannedStage& stage) const {
     pipeline::Roles roles(stage.mesh.rank(), pipeline::Role::tensor);
     for_each_price(stage, [&](const pipeline::SpanProgram& span, const SpanPrice& price) {
-      const auto note = [&](const pipeline::Crossing& crossing, DynamicSharding sharding) {
-        if (crossing.part == pipeline::OpPart::update || sharding.rank() == 0) return;
+      const auto note = [&](const pipeline::BoundaryValue& boundary, DynamicSharding sharding) {
+        if (boundary.phase == pipeline::Phase::update || sharding.rank() == 0) return;
         for (const Axis axis : sharding.axes(0)) roles[axis] = pipeline::Role::data;
       };
       for (std::size_t i = 0; i < span.received.size(); ++i)
@@ -159,7 +159,7 @@ class StageWriter {
   void for_each_price(const PlannedStage& stage, Visit&& visit) const {
     const SpanPrices& spans = prices_.spans();
     spans.for_each_span(stage.first, stage.last, [&](std::size_t from, std::size_t to) {
-      visit(spans.program(from, to), *spans.price(stage.way.view, from, to, stage.way.level));
+      visit(spans.program(from, to), *spans.price(stage.config.view, from, to, stage.config.level));
     });
   }
 
@@ -168,9 +168,9 @@ class StageWriter {
                                              bool is_received) const {
     std::optional<DynamicSharding> sharding;
     for_each_price(stage, [&](const pipeline::SpanProgram& span, const SpanPrice& price) {
-      const auto& crossings = is_received ? span.received : span.sent;
-      for (std::size_t i = 0; i < crossings.size() && !sharding; ++i)
-        if (crossings[i].origin == origin)
+      const auto& boundaries = is_received ? span.received : span.sent;
+      for (std::size_t i = 0; i < boundaries.size() && !sharding; ++i)
+        if (boundaries[i].origin == origin)
           sharding = is_received ? price.received[i] : price.sent[i];
     });
     return sharding;
@@ -204,19 +204,19 @@ class StageWriter {
       const auto here = sharding_in(stage, origin, is_received);
       const auto there = sharding_in(peer, origin, !is_received);
       if (!here || !there) return;
-      const pipeline::Placed placed_here{stage.mesh, *here, stage.first_device};
-      const pipeline::Placed placed_there{peer.mesh, *there, peer.first_device};
+      const pipeline::PlacedSharding placed_here{stage.mesh, *here, stage.first_device};
+      const pipeline::PlacedSharding placed_there{peer.mesh, *there, peer.first_device};
       const graph::TensorType& type = program.graph().type_of(origin);
       total = saturating_add(total, is_received
                                         ? prices_.transfer(type, placed_there, placed_here)
                                         : prices_.transfer(type, placed_here, placed_there));
     };
     for_each_price(stage, [&](const pipeline::SpanProgram& span, const SpanPrice&) {
-      for (const pipeline::Crossing& crossing : span.received)
-        if (crossing.part == pipeline::OpPart::forward) add(crossing.origin, true, stage.receive);
-      for (const pipeline::Crossing& crossing : span.sent)
-        if (crossing.part == pipeline::OpPart::backward)
-          add(crossing.origin, false, stage.send_back);
+      for (const pipeline::BoundaryValue& boundary : span.received)
+        if (boundary.phase == pipeline::Phase::forward) add(boundary.origin, true, stage.receive);
+      for (const pipeline::BoundaryValue& boundary : span.sent)
+        if (boundary.phase == pipeline::Phase::backward)
+          add(boundary.origin, false, stage.send_back);
     });
   }
 
@@ -253,17 +253,19 @@ class StageWriter {
     use.time = plan_.step_time;
     use.devices = prices_.cluster().device_count();
     for (const PlannedStage& stage : plan_.stages) {
-      const Way& way = stage.way;
+      const StageConfig& config = stage.config;
       const SpanPrices& spans = prices_.spans();
       spans.for_each_span(stage.first, stage.last, [&](std::size_t from, std::size_t to) {
-        const SpanPrice& price = *spans.price(way.view, from, to, way.level);
-        const Rerun& rerun = *spans.rerun(way.view, from, to, way.level, way.rerun);
+        const SpanPrice& price = *spans.price(config.view, from, to, config.level);
+        const Rematerialization& rematerialization =
+            *spans.rematerialization(config.view, from, to, config.level, config.rematerialization);
         use.peak = std::max(use.peak, price.peak);
         use.model_flops += price.model_flops * plan_.microbatches;
         Wide hardware = price.hardware_flops;
         // What is computed again is as spread as the rest.
         if (price.model_flops > 0)
-          hardware += price.hardware_flops / 1000 * (rerun.flops * 1000 / price.model_flops);
+          hardware += price.hardware_flops / 1000 *
+                      (rematerialization.flops * 1000 / price.model_flops);
         use.hardware_flops += hardware * plan_.microbatches;
       });
     }

@@ -44,7 +44,7 @@ struct SpanPrice {
   Extent transient = 0;  // the most that one microbatch has at once besides
   // What may run again in place of being saved: the more time it takes, the less is saved.  The
   // first is that nothing does, or else the only one is what was asked for.
-  std::vector<Rerun> reruns;
+  std::vector<Rematerialization> rematerializations;
   Wide model_flops = 0, hardware_flops = 0;  // of one microbatch, on all devices
   cost::Rate peak = 0;
   bool is_proven = false;  // that no plan keeps the stage busy for less
@@ -55,8 +55,8 @@ struct SpanPrice {
 };
 
 // The most that a microbatch has at once besides what is saved, where some of it is computed again.
-inline Extent transient_with(const SpanPrice& price, const Rerun& rerun) {
-  return saturating_add(price.transient, rerun.restored);
+inline Extent transient_with(const SpanPrice& price, const Rematerialization& rematerialization) {
+  return saturating_add(price.transient, rematerialization.restored);
 }
 
 // What a span may take on each device, where layers like it share a stage:
@@ -152,31 +152,31 @@ class SpanMemory {
     price.fixed += bytes * copies_of_sum(id, result);
   }
 
-  pipeline::OpPart part(graph::OpId id) const { return span_.parts[id]; }
+  pipeline::Phase part(graph::OpId id) const { return span_.phases[id]; }
   const graph::Op& op(graph::OpId id) const { return graph_.op(id); }
 
   bool is_permanent(graph::OpId id) const {
-    return op(id).is_parameter &&
-           (span_.held[id] == pipeline::Held::state || span_.held[id] == pipeline::Held::copy);
+    return op(id).is_parameter && (span_.parameter_kinds[id] == pipeline::ParameterKind::state ||
+                                   span_.parameter_kinds[id] == pipeline::ParameterKind::copy);
   }
   // What comes with a microbatch's forward pass.
   bool is_given(graph::OpId id) const {
-    return op(id).is_parameter && !is_permanent(id) && part(id) == pipeline::OpPart::forward;
+    return op(id).is_parameter && !is_permanent(id) && part(id) == pipeline::Phase::forward;
   }
   // Neither there for good nor saved.  What is given and only read by the forward pass is, too: a
   // stage that recomputes keeps it as well, and is said to have it once more than it has.
   bool is_transient(graph::OpId id) const {
     const auto is_set = [](char flag) { return flag != 0; };
-    return part(id) != pipeline::OpPart::update && !is_permanent(id) && is_saved_[id] == 0 &&
+    return part(id) != pipeline::Phase::update && !is_permanent(id) && is_saved_[id] == 0 &&
            std::none_of(is_summed_[id].begin(), is_summed_[id].end(), is_set);
   }
 
   // The gradients that an op leaves to be added up.
   void find_sums(graph::OpId id) {
     is_summed_[id].assign(op(id).results.size(), 0);
-    if (op(id).is_parameter || part(id) == pipeline::OpPart::update) return;
+    if (op(id).is_parameter || part(id) == pipeline::Phase::update) return;
     graph_.for_each_use(id, [&](graph::OpId reader, const graph::Use& use) {
-      if (part(reader) == pipeline::OpPart::update) is_summed_[id][use.result] = 1;
+      if (part(reader) == pipeline::Phase::update) is_summed_[id][use.result] = 1;
     });
   }
   // How much larger the sum is than the gradient; nothing where none is kept.
@@ -213,8 +213,8 @@ class SpanMemory {
 // By op, whether a gradient that goes to the layers before is made of it.
 inline std::vector<char> ops_waited_for(const pipeline::SpanProgram& span) {
   std::vector<char> is_waited_for(span.graph.op_count(), 0);
-  for (const pipeline::Crossing& crossing : span.sent)
-    if (crossing.part == pipeline::OpPart::backward) is_waited_for[crossing.value.op] = 1;
+  for (const pipeline::BoundaryValue& boundary : span.sent)
+    if (boundary.phase == pipeline::Phase::backward) is_waited_for[boundary.value.op] = 1;
   for (graph::OpId id = span.graph.op_count(); id-- > 0;)
     for (std::size_t i = 0; is_waited_for[id] != 0 && i < span.graph.operand_count(id); ++i)
       is_waited_for[span.graph.operand(id, i).op] = 1;
@@ -242,8 +242,8 @@ inline void add_times(const pipeline::SpanProgram& span, const SpanTaken& taken,
   const std::vector<char> is_waited_for = ops_waited_for(span);
   for (graph::OpId id = 0; id < span.graph.op_count(); ++id) {
     const Cost time = taken.time[id];
-    const bool is_backward = span.parts[id] == pipeline::OpPart::backward;
-    Cost& part = span.parts[id] == pipeline::OpPart::forward ? price.forward
+    const bool is_backward = span.phases[id] == pipeline::Phase::backward;
+    Cost& part = span.phases[id] == pipeline::Phase::forward ? price.forward
                  : is_backward                               ? price.backward
                                                              : price.per_step;
     part = saturating_add(part, time);
@@ -255,12 +255,12 @@ inline void add_times(const pipeline::SpanProgram& span, const SpanTaken& taken,
 inline std::vector<strategy::Annotation> annotations_of(const pipeline::SpanProgram& span,
                                                         const SpanRequest& request) {
   std::vector<strategy::Annotation> annotations = request.annotations;
-  const auto add = [&](const auto& wanted, const std::vector<pipeline::Crossing>& crossings) {
+  const auto add = [&](const auto& wanted, const std::vector<pipeline::BoundaryValue>& boundaries) {
     for (std::size_t i = 0; i < wanted.size(); ++i)
       if (wanted[i])
         annotations.push_back(
-            {crossings[i].value, *wanted[i], 0,
-             "of " + span.graph.op(crossings[i].op).name + ", " + tessera::to_string(*wanted[i])});
+            {boundaries[i].value, *wanted[i], 0,
+             "of " + span.graph.op(boundaries[i].op).name + ", " + tessera::to_string(*wanted[i])});
   };
   add(request.received, span.received);
   add(request.sent, span.sent);
@@ -277,8 +277,8 @@ inline Cost least_work(const pipeline::SpanProgram& span, const Formulation& for
                        std::int64_t microbatches) {
   std::vector<char> counts(span.graph.op_count(), 0);
   for (graph::OpId id = 0; id < span.graph.op_count(); ++id)
-    counts[id] = span.graph.op(id).is_heavy && span.parts[id] != pipeline::OpPart::update ? 1 : 0;
-  for (const pipeline::Crossing& crossing : span.sent) counts[crossing.value.op] = 0;
+    counts[id] = span.graph.op(id).is_heavy && span.phases[id] != pipeline::Phase::update ? 1 : 0;
+  for (const pipeline::BoundaryValue& boundary : span.sent) counts[boundary.value.op] = 0;
   Cost total = 0;
   for (graph::OpId id = 0; id < span.graph.op_count(); ++id) {
     if (counts[id] == 0) continue;
@@ -297,8 +297,8 @@ Plan plan_span(const pipeline::SpanProgram& span, const M& mesh, const Model& mo
   options.solver = request.solver;
   options.annotations = detail::annotations_of(span, request);
   options.on_formulated = request.on_formulated;
-  for (const pipeline::OpPart part : span.parts)
-    options.runs.push_back(part == pipeline::OpPart::update ? 1 : request.microbatches);
+  for (const pipeline::Phase part : span.phases)
+    options.runs.push_back(part == pipeline::Phase::update ? 1 : request.microbatches);
   if (request.budget) {
     options.memory_budget = request.budget->bytes;
     options.holdings = detail::SpanMemory(span, request.microbatches).holdings(*request.budget);
@@ -320,8 +320,10 @@ inline SpanPrice price_of(const pipeline::SpanProgram& span, const Plan& plan,
   detail::add_times(span, taken, price);
   detail::SpanMemory(span, microbatches).fill(plan, price);
   const SavedValues values(span);
-  price.reruns = runs_again.empty() ? thinned(reruns_of(values, taken))
-                                    : std::vector<Rerun>{rerun_of(values, taken, runs_again)};
+  price.rematerializations =
+      runs_again.empty()
+          ? thinned(rematerializations_of(values, taken))
+          : std::vector<Rematerialization>{given_rematerialization(values, taken, runs_again)};
   for (graph::OpId id = 0; id < span.graph.op_count(); ++id)
     price.model_flops += cost::flops_of(span.graph.op(id));
   if (plan.utilisation) {
@@ -331,10 +333,10 @@ inline SpanPrice price_of(const pipeline::SpanProgram& span, const Plan& plan,
   const auto sharding_of = [&](graph::Value value) {
     return plan.ops[value.op].results[value.result];
   };
-  for (const pipeline::Crossing& crossing : span.received)
-    price.received.push_back(sharding_of(crossing.value));
-  for (const pipeline::Crossing& crossing : span.sent)
-    price.sent.push_back(sharding_of(crossing.value));
+  for (const pipeline::BoundaryValue& boundary : span.received)
+    price.received.push_back(sharding_of(boundary.value));
+  for (const pipeline::BoundaryValue& boundary : span.sent)
+    price.sent.push_back(sharding_of(boundary.value));
   return price;
 }
 

@@ -96,17 +96,17 @@ struct PricingStatistics {
 };
 
 // Whether what the backward pass reads of a stage may be computed again.
-enum class Recomputing : std::uint8_t { never, allowed };
+enum class Rematerialize : std::uint8_t { never, allowed };
 // Both where it is to be decided.
-inline std::vector<bool> choices_of(Recomputing recomputing) {
-  return recomputing == Recomputing::never ? std::vector<bool>{false}
-                                           : std::vector<bool>{false, true};
+inline std::vector<bool> choices_of(Rematerialize rematerialize) {
+  return rematerialize == Rematerialize::never ? std::vector<bool>{false}
+                                               : std::vector<bool>{false, true};
 }
 
 // What stages must keep to.
 struct MemoryNeeds {
   Extent bytes = 0;  // on each device
-  Recomputing recomputing = Recomputing::allowed;
+  Rematerialize rematerialize = Rematerialize::allowed;
   // How many microbatches a stage on a view may have in flight, rising, where they are kept and
   // where they are computed again.
   std::function<std::vector<std::int64_t>(const View& view, bool recomputes)> in_flight;
@@ -216,22 +216,25 @@ class SpanPrices {
 
   // How many choices there are of what runs again: as many as the run's layers have, or, where
   // spans are priced whole, as any has.
-  std::size_t reruns(std::size_t view, std::size_t level) const {
+  std::size_t rematerializations(std::size_t view, std::size_t level) const {
     const std::vector<Price>& prices = levels_[view][level].prices;
-    if (is_layered()) return prices[run_first_] ? prices[run_first_]->reruns.size() : 0;
+    if (is_layered()) return prices[run_first_] ? prices[run_first_]->rematerializations.size() : 0;
     std::size_t most = 0;
     for (const Price& price : prices)
-      if (price) most = std::max(most, price->reruns.size());
+      if (price) most = std::max(most, price->rematerializations.size());
     return most;
   }
   // One of them; null where there is no price, or no such choice.  Layers that are not of the run
   // choose at the run's rate between time and bytes.
-  const Rerun* rerun(std::size_t view, std::size_t first, std::size_t last, std::size_t level,
-                     std::size_t number) const {
+  const Rematerialization* rematerialization(std::size_t view, std::size_t first, std::size_t last,
+                                             std::size_t level, std::size_t number) const {
     const Price& own = price(view, first, last, level);
     if (!own) return nullptr;
-    if (!is_layered()) return number < own->reruns.size() ? &own->reruns[number] : nullptr;
-    return &rerun_like(own->reruns, levels_[view][level].prices[run_first_]->reruns, number);
+    if (!is_layered())
+      return number < own->rematerializations.size() ? &own->rematerializations[number] : nullptr;
+    return &rematerialization_at_rate_of(
+        own->rematerializations, levels_[view][level].prices[run_first_]->rematerializations,
+        number);
   }
 
   // What no plan of a span on so many devices has less of: fixed, saved and given; the rest is 0.
@@ -295,7 +298,7 @@ class SpanPrices {
       for (std::size_t s = 0; s < sender.sent.size(); ++s)
         for (std::size_t r = 0; r < receiver.received.size(); ++r)
           if (sender.sent[s].origin == receiver.received[r].origin &&
-              sender.sent[s].part != pipeline::OpPart::update)
+              sender.sent[s].phase != pipeline::Phase::update)
             ties.emplace_back(r, s);
     };
     add(spans_[layer], spans_[next]);
@@ -395,7 +398,7 @@ class SpanPrices {
     std::size_t view;
     cost::ClusterModel model;
     std::vector<std::int64_t> where;  // the part of a key that is the view's
-    std::map<graph::Value, DynamicSharding> crossing = {};
+    std::map<graph::Value, DynamicSharding> boundary = {};
   };
   Pricing pricing_of(std::size_t v) const { return {v, model_of(views_[v]), where(views_[v])}; }
 
@@ -446,10 +449,10 @@ class SpanPrices {
                    const std::optional<SpanBudget>& budget) {
     SpanRequest request = request_within(budget);
     level.budgets[layer] = budget;
-    const auto known = [&](const std::vector<pipeline::Crossing>& crossings, auto& wanted) {
-      for (const pipeline::Crossing& crossing : crossings) {
-        const auto at = pricing.crossing.find(crossing.origin);
-        wanted.push_back(at == pricing.crossing.end() ? std::nullopt : std::optional(at->second));
+    const auto known = [&](const std::vector<pipeline::BoundaryValue>& boundaries, auto& wanted) {
+      for (const pipeline::BoundaryValue& boundary : boundaries) {
+        const auto at = pricing.boundary.find(boundary.origin);
+        wanted.push_back(at == pricing.boundary.end() ? std::nullopt : std::optional(at->second));
       }
     };
     known(spans_[layer].received, request.received);
@@ -462,10 +465,11 @@ class SpanPrices {
 
   void settle(Pricing& pricing, const Level& level, std::size_t layer) const {
     const SpanPrice& price = *level.prices[layer];
-    const auto note = [&](const std::vector<pipeline::Crossing>& crossings, const auto& shardings) {
-      for (std::size_t i = 0; i < crossings.size(); ++i)
-        if (crossings[i].part != pipeline::OpPart::update)
-          pricing.crossing.emplace(crossings[i].origin, shardings[i]);
+    const auto note = [&](const std::vector<pipeline::BoundaryValue>& boundaries,
+                          const auto& shardings) {
+      for (std::size_t i = 0; i < boundaries.size(); ++i)
+        if (boundaries[i].phase != pipeline::Phase::update)
+          pricing.boundary.emplace(boundaries[i].origin, shardings[i]);
     };
     note(spans_[layer].received, price.received);
     note(spans_[layer].sent, price.sent);
@@ -489,7 +493,7 @@ class SpanPrices {
   // --- Levels under budgets ----------------------------------------------------------------------
 
   void add_levels_to(std::size_t v, const MemoryNeeds& needs) {
-    for (const bool recomputes : choices_of(needs.recomputing)) {
+    for (const bool recomputes : choices_of(needs.rematerialize)) {
       for (const std::int64_t in_flight : needs.in_flight(views_[v], recomputes)) {
         const SpanBudget budget{1, in_flight, recomputes, needs.bytes};
         // What does not fit does not with more in flight.

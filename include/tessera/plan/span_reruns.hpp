@@ -27,7 +27,7 @@
 namespace tessera::plan {
 
 // A choice of forward ops that run a second time.
-struct Rerun {
+struct Rematerialization {
   Cost time = 0;                      // of a microbatch, on top of its forward and backward pass
   Extent saved = 0;                   // on each device, of a microbatch in flight
   Extent least_saved = 0;             // the same if all were cut over all devices
@@ -35,7 +35,7 @@ struct Rerun {
   Wide flops = 0;                     // on all devices, of a microbatch
   std::vector<graph::OpId> ops = {};  // in their order
 
-  friend bool operator==(const Rerun&, const Rerun&) = default;
+  friend bool operator==(const Rematerialization&, const Rematerialization&) = default;
 };
 
 // What a span's backward pass reads of its forward pass.
@@ -57,10 +57,10 @@ class SavedValues {
 
   // What comes from the forward pass, anew with each microbatch.
   bool is_forward(graph::OpId id) const {
-    return span_.parts[id] == pipeline::OpPart::forward &&
+    return span_.phases[id] == pipeline::Phase::forward &&
            !(op(id).is_parameter && pipeline::is_permanent(span_, id));
   }
-  bool is_backward(graph::OpId id) const { return span_.parts[id] == pipeline::OpPart::backward; }
+  bool is_backward(graph::OpId id) const { return span_.phases[id] == pipeline::Phase::backward; }
   // Whether it is there to be saved; what is not is computed where it is read.
   bool can_be_saved(graph::OpId id) const {
     return op(id).is_parameter || (reaches_[id] != 0 && !cost::detail::is_view(op(id)));
@@ -120,14 +120,14 @@ struct SpanTaken {
 
 namespace detail {
 
-class RerunFinder {
+class RematerializationSearch {
  public:
-  RerunFinder(const SavedValues& values, const SpanTaken& taken)
+  RematerializationSearch(const SavedValues& values, const SpanTaken& taken)
       : values_(values), taken_(taken), saved_otherwise_(values.where_nothing_runs_again()) {}
 
   // A choice with all that it takes; `runs_again`, by op.
-  Rerun rerun(const std::vector<char>& runs_again) const {
-    Rerun result;
+  Rematerialization rematerialization(const std::vector<char>& runs_again) const {
+    Rematerialization result;
     const std::vector<char> closed = values_.closed(runs_again), saved = values_.where(closed);
     for (graph::OpId id = 0; id < closed.size(); ++id) {
       if (saved[id] != 0) {
@@ -146,11 +146,12 @@ class RerunFinder {
   }
 
   // All corners, from saving everything on.
-  std::vector<Rerun> run() {
-    std::vector<Rerun> corners{rerun(std::vector<char>(taken_.time.size(), 0))};
+  std::vector<Rematerialization> run() {
+    std::vector<Rematerialization> corners{
+        rematerialization(std::vector<char>(taken_.time.size(), 0))};
     Wide longest = 1;
     for (const Cost time : taken_.time) longest += time;
-    Rerun last = rerun(best_at({1, longest}));
+    Rematerialization last = rematerialization(best_at({1, longest}));
     if (last.saved < corners[0].saved) add_between(corners, std::move(last));
     return corners;
   }
@@ -162,13 +163,13 @@ class RerunFinder {
   };
 
   // Adds the corners that lie after the last one so far, up to `end`.
-  void add_between(std::vector<Rerun>& corners, Rerun end) {
-    const Rerun& begin = corners.back();
+  void add_between(std::vector<Rematerialization>& corners, Rematerialization end) {
+    const Rematerialization& begin = corners.back();
     const Weights weights{begin.saved - end.saved, end.time - begin.time};
-    const auto weight_of = [&](const Rerun& it) {
+    const auto weight_of = [&](const Rematerialization& it) {
       return it.time * weights.time + it.saved * weights.byte;
     };
-    Rerun middle = rerun(best_at(weights));
+    Rematerialization middle = rematerialization(best_at(weights));
     if (weight_of(middle) < weight_of(end)) {
       add_between(corners, std::move(middle));
       add_between(corners, std::move(end));
@@ -227,42 +228,45 @@ class RerunFinder {
 
 // The choices that are best at some rate between time and bytes: the first saves everything, each
 // further one less, in more time.
-inline std::vector<Rerun> reruns_of(const SavedValues& values, const SpanTaken& taken) {
-  return detail::RerunFinder(values, taken).run();
+inline std::vector<Rematerialization> rematerializations_of(const SavedValues& values,
+                                                            const SpanTaken& taken) {
+  return detail::RematerializationSearch(values, taken).run();
 }
 
 // The first of them, the last, and between these only such as save another sixteenth of all that
 // can be saved: what are alike are not worth a choice of stages each.
-inline std::vector<Rerun> thinned(std::vector<Rerun> reruns) {
-  std::vector<Rerun> result{std::move(reruns.front())};
-  const Extent least = (result.front().saved - reruns.back().saved) / 16;
-  for (std::size_t i = 1; i < reruns.size(); ++i)
-    if (i + 1 == reruns.size() || result.back().saved - reruns[i].saved >= least)
-      result.push_back(std::move(reruns[i]));
+inline std::vector<Rematerialization> thinned(std::vector<Rematerialization> rematerializations) {
+  std::vector<Rematerialization> result{std::move(rematerializations.front())};
+  const Extent least = (result.front().saved - rematerializations.back().saved) / 16;
+  for (std::size_t i = 1; i < rematerializations.size(); ++i)
+    if (i + 1 == rematerializations.size() ||
+        result.back().saved - rematerializations[i].saved >= least)
+      result.push_back(std::move(rematerializations[i]));
   return result;
 }
 
 // Of the choices of one span the one that is made at the rate at which `others` come to their
 // number `number`: the last at which a byte costs no more time; the last of all where theirs is.
-// @pre both are from reruns_of(), or have one choice each; number < others.size()
-inline const Rerun& rerun_like(const std::vector<Rerun>& reruns, const std::vector<Rerun>& others,
-                               std::size_t number) {
-  if (number == 0) return reruns.front();
-  if (number + 1 == others.size()) return reruns.back();
+// @pre both are from rematerializations_of(), or have one choice each; number < others.size()
+inline const Rematerialization& rematerialization_at_rate_of(
+    const std::vector<Rematerialization>& rematerializations,
+    const std::vector<Rematerialization>& others, std::size_t number) {
+  if (number == 0) return rematerializations.front();
+  if (number + 1 == others.size()) return rematerializations.back();
   const Wide time = others[number].time - others[number - 1].time;
   const Wide bytes = others[number - 1].saved - others[number].saved;
   std::size_t last = 0;
-  for (std::size_t next = 1; next < reruns.size(); ++next)
-    if ((reruns[next].time - reruns[next - 1].time) * bytes <=
-        time * (reruns[next - 1].saved - reruns[next].saved))
+  for (std::size_t next = 1; next < rematerializations.size(); ++next)
+    if ((rematerializations[next].time - rematerializations[next - 1].time) * bytes <=
+        time * (rematerializations[next - 1].saved - rematerializations[next].saved))
       last = next;
-  return reruns[last];
+  return rematerializations[last];
 }
 
 // A choice that is given, by op: forward ops.
-inline Rerun rerun_of(const SavedValues& values, const SpanTaken& taken,
-                      const std::vector<char>& runs_again) {
-  return detail::RerunFinder(values, taken).rerun(runs_again);
+inline Rematerialization given_rematerialization(const SavedValues& values, const SpanTaken& taken,
+                                                 const std::vector<char>& runs_again) {
+  return detail::RematerializationSearch(values, taken).rematerialization(runs_again);
 }
 
 }  // namespace tessera::plan

@@ -62,9 +62,9 @@ class PassEnds {
   // Whether an op runs in a pass of this kind.
   bool is_in(pipeline::PassKind kind, graph::OpId id) const {
     using enum pipeline::PassKind;
-    const pipeline::OpPart part = span_.parts[id];
-    if (kind == forward) return part == pipeline::OpPart::forward;
-    if (part != pipeline::OpPart::backward) return false;
+    const pipeline::Phase part = span_.phases[id];
+    if (kind == forward) return part == pipeline::Phase::forward;
+    if (part != pipeline::Phase::backward) return false;
     return kind == backward || (is_waited_for_[id] != 0) == (kind == input_backward);
   }
 
@@ -74,10 +74,10 @@ class PassEnds {
     std::size_t first, last;
   };
 
-  bool is_pass(graph::OpId id) const { return span_.parts[id] != pipeline::OpPart::update; }
+  bool is_pass(graph::OpId id) const { return span_.phases[id] != pipeline::Phase::update; }
   std::size_t rank_of(graph::OpId id) const {
     const std::size_t count = span_.graph.op_count();
-    if (span_.parts[id] != pipeline::OpPart::backward) return id;
+    if (span_.phases[id] != pipeline::Phase::backward) return id;
     return (in_halves_ && is_waited_for_[id] == 0 ? 3 : 2) * count + id;
   }
   std::size_t again_rank(graph::OpId id) const { return span_.graph.op_count() + id; }
@@ -95,7 +95,7 @@ class PassEnds {
         for (const Ends& later : ends_[reader])
           end = {std::max(end.first, later.first), std::max(end.last, later.last)};
       Ends& ends = ends_[id][use.result];
-      const bool is_forward = span_.parts[reader] == pipeline::OpPart::forward;
+      const bool is_forward = span_.phases[reader] == pipeline::Phase::forward;
       if (!is_twice || is_forward) ends.first = std::max(ends.first, end.first);
       if (!is_twice || !is_forward || runs_again(reader)) ends.last = std::max(ends.last, end.last);
     });
@@ -126,10 +126,10 @@ class StageReplay {
     for (const ChunkSpan& span : spans)
       spans_.emplace_back(span, in_halves, static_cast<std::size_t>(schedule.microbatches));
     for (std::size_t s = 0; s < spans_.size(); ++s) {
-      for (const pipeline::Crossing& crossing : spans_[s].program().sent)
-        sent_[{s, crossing.value}] = crossing;
-      for (const pipeline::Crossing& crossing : spans_[s].program().received)
-        readers_[crossing.origin].push_back({s, crossing});
+      for (const pipeline::BoundaryValue& boundary : spans_[s].program().sent)
+        sent_[{s, boundary.value}] = boundary;
+      for (const pipeline::BoundaryValue& boundary : spans_[s].program().received)
+        readers_[boundary.origin].push_back({s, boundary});
     }
   }
 
@@ -162,7 +162,7 @@ class StageReplay {
       return is_parameter(id) && pipeline::is_permanent(program(), id);
     }
     bool is_received(graph::OpId id) const {
-      return is_parameter(id) && program().held[id] == pipeline::Held::received;
+      return is_parameter(id) && program().parameter_kinds[id] == pipeline::ParameterKind::received;
     }
     Extent bytes(graph::Value value) const {
       return planned.plan->ops[value.op].result_bytes[value.result];
@@ -176,7 +176,7 @@ class StageReplay {
   // A parameter of a span that is received.
   struct Reader {
     std::size_t span = 0;
-    pipeline::Crossing crossing;
+    pipeline::BoundaryValue boundary;
   };
 
   void add(Wide bytes) { peak_ = std::max(peak_, now_ += bytes); }
@@ -233,13 +233,13 @@ class StageReplay {
     const Plan& plan = *spans_[s].planned.plan;
     const auto& received = spans_[s].program().received;
     const auto at = std::find_if(received.begin(), received.end(),
-                                 [&](const auto& crossing) { return crossing.op == value.op; });
+                                 [&](const auto& boundary) { return boundary.op == value.op; });
     for (const Reader& reader : readers_[at->origin]) {
       const Span& other = spans_[reader.span];
       if (other.planned.chunk == spans_[s].planned.chunk &&
-          reader.crossing.part != pipeline::OpPart::update &&
-          other.planned.plan->ops[reader.crossing.op].computed[0] == plan.ops[value.op].computed[0])
-        hold(reader.span, m, {reader.crossing.op, 0}, false);
+          reader.boundary.phase != pipeline::Phase::update &&
+          other.planned.plan->ops[reader.boundary.op].computed[0] == plan.ops[value.op].computed[0])
+        hold(reader.span, m, {reader.boundary.op, 0}, false);
     }
   }
 
@@ -259,10 +259,10 @@ class StageReplay {
     const auto sent = sent_.find({s, value});
     if (sent == sent_.end()) return;
     for (const Reader& reader : readers_[sent->second.origin]) {
-      if (reader.crossing.part != pipeline::OpPart::update)
-        hold(reader.span, m, {reader.crossing.op, 0}, false);
-      else if (sent->second.part != pipeline::OpPart::update)
-        add_up(spans_[reader.span], {reader.crossing.op, 0});
+      if (reader.boundary.phase != pipeline::Phase::update)
+        hold(reader.span, m, {reader.boundary.op, 0}, false);
+      else if (sent->second.phase != pipeline::Phase::update)
+        add_up(spans_[reader.span], {reader.boundary.op, 0});
     }
   }
   void add_up(Span& span, graph::Value value) {
@@ -274,8 +274,8 @@ class StageReplay {
   void receive_for_update() {
     for (auto& [origin, readers] : readers_)
       for (const Reader& reader : readers)
-        if (reader.crossing.part == pipeline::OpPart::update)
-          add_up(spans_[reader.span], {reader.crossing.op, 0});
+        if (reader.boundary.phase == pipeline::Phase::update)
+          add_up(spans_[reader.span], {reader.boundary.op, 0});
   }
 
   void let_go(Span& span, std::size_t m, graph::Value value) {
@@ -292,7 +292,7 @@ class StageReplay {
 
   bool sums_are_wide_;
   std::vector<Span> spans_;
-  std::map<std::pair<std::size_t, graph::Value>, pipeline::Crossing> sent_;
+  std::map<std::pair<std::size_t, graph::Value>, pipeline::BoundaryValue> sent_;
   std::map<graph::Value, std::vector<Reader>> readers_;
   Wide now_ = 0, peak_ = 0;
 };

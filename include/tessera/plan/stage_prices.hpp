@@ -6,7 +6,7 @@
 // with all that its backward pass reads saved, or some of it computed again (span_reruns.hpp).
 // Where the stage before it will be is not known when stages are priced; a transfer into a stage is
 // priced as if the one before were alike and next to it.  In a row of stages that are parts of
-// hosts some have theirs on the next host: so there is a transfer on average, and the dearest.
+// hosts some have theirs on the next host: so there is a transfer on average, and the worst.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -31,8 +31,8 @@ inline pipeline::Submesh hosts_of(const cost::Cluster& cluster) {
 }
 
 // How a stage is run.
-struct Way {
-  std::size_t view = 0, level = 0, rerun = 0;  // of SpanPrices
+struct StageConfig {
+  std::size_t view = 0, level = 0, rematerialization = 0;  // of SpanPrices
 };
 
 // What the layers of a span come to together, extended layer by layer.
@@ -41,16 +41,16 @@ struct SpanSum {
   Cost weight_backward = 0, per_step = 0, least_work = 0;
   Extent fixed = 0, saved = 0, transient = 0;
 
-  void add(const SpanPrice& price, const Rerun& rerun) {
+  void add(const SpanPrice& price, const Rematerialization& rematerialization) {
     forward = saturating_add(forward, price.forward);
-    backward = saturating_add(backward, saturating_add(price.backward, rerun.time));
-    again = saturating_add(again, rerun.time);
+    backward = saturating_add(backward, saturating_add(price.backward, rematerialization.time));
+    again = saturating_add(again, rematerialization.time);
     weight_backward = saturating_add(weight_backward, price.weight_backward);
     per_step = saturating_add(per_step, price.per_step);
     least_work = saturating_add(least_work, price.least_work);
     fixed = saturating_add(fixed, price.fixed);
-    saved = saturating_add(saved, rerun.saved);
-    transient = std::max(transient, transient_with(price, rerun));
+    saved = saturating_add(saved, rematerialization.saved);
+    transient = std::max(transient, transient_with(price, rematerialization));
   }
   Cost time() const { return saturating_add(forward, backward); }
   pipeline::StageMemory memory() const { return {saturating_add(fixed, transient), saved}; }
@@ -60,32 +60,32 @@ struct SpanSum {
 struct LeastMemory {
   Extent fixed = 0, saved = 0, again = 0;
 
-  void add(const SpanPrice& least, const Rerun& rerun) {
+  void add(const SpanPrice& least, const Rematerialization& rematerialization) {
     fixed = saturating_add(fixed, least.fixed);
-    saved = saturating_add(saved, rerun.least_saved);
-    again = std::max(again, least.saved - rerun.least_saved);
+    saved = saturating_add(saved, rematerialization.least_saved);
+    again = std::max(again, least.saved - rematerialization.least_saved);
   }
   pipeline::StageMemory memory() const { return {saturating_add(fixed, again), saved}; }
 };
 
 // What goes from one stage to the next, where some are neighbours on a host and some are not.
-struct Hop {
-  Cost average = 0, dearest = 0;
+struct StageTransfer {
+  Cost average = 0, worst = 0;
 
-  void add(const Hop& other) {
+  void add(const StageTransfer& other) {
     average = saturating_add(average, other.average);
-    dearest = saturating_add(dearest, other.dearest);
+    worst = saturating_add(worst, other.worst);
   }
 };
 
 class StagePrices {
  public:
-  // A run of layers, in some way.
+  // A run of layers, in some config.
   struct Run {
     std::size_t first = 0, last = 0;
     SpanSum sum;                  // its per_step with what crosses once per step
     pipeline::StageMemory least;  // whatever the plan
-    Hop receive;                  // a microbatch, and the gradient of what came with it
+    StageTransfer receive;        // a microbatch, and the gradient of what came with it
   };
 
   // Keeps references to the first three.
@@ -109,28 +109,28 @@ class StagePrices {
   const View& view(std::size_t number) const noexcept { return prices_.views()[number]; }
 
   // Calls visit(run) for every run of layers, by first layer, then by last; those that have no
-  // price are left out, and those that have none with such a rerun.
+  // price are left out, and those that have none with such a rematerialization.
   template<class Visit>
-  void for_each_run(const Way& way, Visit&& visit) {
-    const std::vector<Ends>& ends = ends_of(way.view, way.level);
+  void for_each_run(const StageConfig& config, Visit&& visit) {
+    const std::vector<Ends>& ends = ends_of(config.view, config.level);
     const bool is_layered = prices_.is_layered();
     std::vector<Term> of_layers;
     if (is_layered)
       for (std::size_t layer = 0; layer < program_.layers(); ++layer)
-        of_layers.push_back(term(way, layer, layer));
+        of_layers.push_back(term(config, layer, layer));
     for (std::size_t first = 0; first < program_.layers(); ++first) {
       SpanSum sum;
       LeastMemory least;
       for (std::size_t last = first; last < program_.layers(); ++last) {
-        const Term next = is_layered ? of_layers[last] : term(way, first, last);
-        if (next.rerun == nullptr && is_layered) break;
-        if (next.rerun == nullptr) continue;
+        const Term next = is_layered ? of_layers[last] : term(config, first, last);
+        if (next.rematerialization == nullptr && is_layered) break;
+        if (next.rematerialization == nullptr) continue;
         if (!is_layered) {
           sum = {};
           least = {};
         }
-        sum.add(*next.price, *next.rerun);
-        least.add(*next.least, *next.rerun);
+        sum.add(*next.price, *next.rematerialization);
+        least.add(*next.least, *next.rematerialization);
         const Ends& at = ends[pipeline::StageProblem::span_number(first, last)];
         Run run{first, last, sum, least.memory(), at.receive};
         run.sum.per_step = saturating_add(sum.per_step, at.once_per_step);
@@ -140,59 +140,61 @@ class StagePrices {
   }
 
   // @pre it has prices
-  Run run(const Way& way, std::size_t first, std::size_t last) const {
+  Run run(const StageConfig& config, std::size_t first, std::size_t last) const {
     Run run{first, last, {}, {}, {}};
     LeastMemory least;
     prices_.for_each_span(first, last, [&](std::size_t from, std::size_t to) {
-      const Term next = term(way, from, to);
-      run.sum.add(*next.price, *next.rerun);
-      least.add(*next.least, *next.rerun);
+      const Term next = term(config, from, to);
+      run.sum.add(*next.price, *next.rematerialization);
+      least.add(*next.least, *next.rematerialization);
     });
-    run.sum.per_step = saturating_add(run.sum.per_step, once_per_step(way, first, last));
+    run.sum.per_step = saturating_add(run.sum.per_step, once_per_step(config, first, last));
     run.least = least.memory();
-    run.receive = receive_time(way, first, prices_.is_layered() ? first : last);
+    run.receive = receive_time(config, first, prices_.is_layered() ? first : last);
     return run;
   }
 
   // How many choices there are of what runs again, on a view at one of its levels.
-  std::size_t reruns(std::size_t view, std::size_t level, Recomputing recomputing) const {
-    const std::size_t all = prices_.reruns(view, level);
-    return recomputing == Recomputing::never ? std::min<std::size_t>(all, 1) : all;
+  std::size_t rematerializations(std::size_t view, std::size_t level,
+                                 Rematerialize rematerialize) const {
+    const std::size_t all = prices_.rematerializations(view, level);
+    return rematerialize == Rematerialize::never ? std::min<std::size_t>(all, 1) : all;
   }
 
   // What crosses once per step between a span and the rest: gradients of shared weights, and the
   // weights.  Whoever is at the other end waits as well.
-  Cost once_per_step(const Way& way, std::size_t first, std::size_t last) const {
-    if (!prices_.is_layered()) return once_per_step_of(way, first, last, first, last);
+  Cost once_per_step(const StageConfig& config, std::size_t first, std::size_t last) const {
+    if (!prices_.is_layered()) return once_per_step_of(config, first, last, first, last);
     Cost total = 0;
     for (const std::size_t layer : crossing_once_)
       if (first <= layer && layer <= last)
-        total = saturating_add(total, once_per_step_of(way, layer, layer, first, last));
+        total = saturating_add(total, once_per_step_of(config, layer, layer, first, last));
     return total;
   }
 
   // A tensor from one place to another.
-  Cost transfer(const graph::TensorType& type, const pipeline::Placed& from,
-                const pipeline::Placed& to) const {
+  Cost transfer(const graph::TensorType& type, const pipeline::PlacedSharding& from,
+                const pipeline::PlacedSharding& to) const {
     return transfer(type, from, to, cluster_);
   }
 
  private:
-  // What a span that is priced by itself adds to a run; no rerun where it has no price.
+  // What a span that is priced by itself adds to a run; no rematerialization where it has no price.
   struct Term {
     const SpanPrice* price = nullptr;
     const SpanPrice* least = nullptr;
-    const Rerun* rerun = nullptr;
+    const Rematerialization* rematerialization = nullptr;
   };
-  Term term(const Way& way, std::size_t first, std::size_t last) const {
-    const Rerun* rerun = prices_.rerun(way.view, first, last, way.level, way.rerun);
-    if (rerun == nullptr) return {};
-    return {prices_.price(way.view, first, last, way.level).get(),
-            &prices_.least(first, last, view(way.view).mesh.device_count()), rerun};
+  Term term(const StageConfig& config, std::size_t first, std::size_t last) const {
+    const Rematerialization* rematerialization =
+        prices_.rematerialization(config.view, first, last, config.level, config.rematerialization);
+    if (rematerialization == nullptr) return {};
+    return {prices_.price(config.view, first, last, config.level).get(),
+            &prices_.least(first, last, view(config.view).mesh.device_count()), rematerialization};
   }
 
-  Cost transfer(const graph::TensorType& type, const pipeline::Placed& from,
-                const pipeline::Placed& to, const cost::Cluster& cluster) const {
+  Cost transfer(const graph::TensorType& type, const pipeline::PlacedSharding& from,
+                const pipeline::PlacedSharding& to, const cost::Cluster& cluster) const {
     const auto key = std::tuple(type.dims.size(), graph::byte_count(type), from.sharding.bits(),
                                 tessera::to_string(type.dims) + tessera::to_string(from.mesh) +
                                     '>' + tessera::to_string(to.mesh),
@@ -205,8 +207,8 @@ class StagePrices {
     return at->second;
   }
   // As if the stage before were alike, and next to it.
-  Hop transfer_alike(const graph::TensorType& type, const View& view,
-                     DynamicSharding sharding) const {
+  StageTransfer transfer_alike(const graph::TensorType& type, const View& view,
+                               DynamicSharding sharding) const {
     const Extent devices = view.mesh.device_count();
     if (cluster_.device_count() == devices) return {};
     const auto to = [&](Device first) {
@@ -222,7 +224,7 @@ class StagePrices {
 
   // What goes in and out at the ends of a run of layers.
   struct Ends {
-    Hop receive;
+    StageTransfer receive;
     Cost once_per_step = 0;
   };
 
@@ -232,18 +234,20 @@ class StagePrices {
     while (of_view.size() <= level) of_view.push_back(ends_at({view, of_view.size()}));
     return of_view[level];
   }
-  std::vector<Ends> ends_at(const Way& way) const {
+  std::vector<Ends> ends_at(const StageConfig& config) const {
     std::vector<Ends> ends(program_.layers() * (program_.layers() + 1) / 2);
     const bool is_layered = prices_.is_layered();
     for (std::size_t first = 0; first < program_.layers(); ++first) {
-      const Hop receive = is_layered ? receive_time(way, first, first) : Hop{};
+      const StageTransfer receive = is_layered ? receive_time(config, first, first)
+                                               : StageTransfer{};
       for (std::size_t last = first; last < program_.layers(); ++last) {
         const bool has_price =
-            prices_.price(way.view, is_layered ? last : first, last, way.level) != nullptr;
+            prices_.price(config.view, is_layered ? last : first, last, config.level) != nullptr;
         if (!has_price && is_layered) break;
         if (!has_price) continue;
         ends[pipeline::StageProblem::span_number(first, last)] = {
-            is_layered ? receive : receive_time(way, first, last), once_per_step(way, first, last)};
+            is_layered ? receive : receive_time(config, first, last),
+            once_per_step(config, first, last)};
       }
     }
     return ends;
@@ -251,27 +255,27 @@ class StagePrices {
 
   // What it takes a stage that begins as this span does to be given a microbatch, and to give its
   // gradient back.
-  Hop receive_time(const Way& way, std::size_t first, std::size_t last) const {
-    const auto& price = prices_.price(way.view, first, last, way.level);
+  StageTransfer receive_time(const StageConfig& config, std::size_t first, std::size_t last) const {
+    const auto& price = prices_.price(config.view, first, last, config.level);
     if (first == 0 || !price) return {};
-    Hop total;
+    StageTransfer total;
     const pipeline::SpanProgram& span = prices_.program(first, last);
-    const auto add = [&](const std::vector<pipeline::Crossing>& crossings,
-                         const std::vector<DynamicSharding>& shardings, pipeline::OpPart part) {
-      for (std::size_t i = 0; i < crossings.size(); ++i)
-        if (crossings[i].part == part && comes_from_before(crossings[i], first))
-          total.add(transfer_alike(span.graph.type_of(crossings[i].value),
-                                   prices_.views()[way.view], shardings[i]));
+    const auto add = [&](const std::vector<pipeline::BoundaryValue>& boundaries,
+                         const std::vector<DynamicSharding>& shardings, pipeline::Phase part) {
+      for (std::size_t i = 0; i < boundaries.size(); ++i)
+        if (boundaries[i].phase == part && comes_from_before(boundaries[i], first))
+          total.add(transfer_alike(span.graph.type_of(boundaries[i].value),
+                                   prices_.views()[config.view], shardings[i]));
     };
-    add(span.received, price->received, pipeline::OpPart::forward);
-    add(span.sent, price->sent, pipeline::OpPart::backward);
+    add(span.received, price->received, pipeline::Phase::forward);
+    add(span.sent, price->sent, pipeline::Phase::backward);
     return total;
   }
   // Whether its other end is in a layer before `first`, or, of several readers, some is.
-  bool comes_from_before(const pipeline::Crossing& crossing, std::size_t first) const {
-    if (program_.layer_of(crossing.origin.op) < first) return true;
+  bool comes_from_before(const pipeline::BoundaryValue& boundary, std::size_t first) const {
+    if (program_.layer_of(boundary.origin.op) < first) return true;
     bool any = false;
-    program_.graph().for_each_use(crossing.origin.op, [&](graph::OpId reader, const graph::Use&) {
+    program_.graph().for_each_use(boundary.origin.op, [&](graph::OpId reader, const graph::Use&) {
       any = any || program_.layer_of(reader) < first;
     });
     return any;
@@ -279,27 +283,27 @@ class StagePrices {
 
   bool crosses_once(std::size_t layer) const {
     const pipeline::SpanProgram& span = prices_.program(layer, layer);
-    const auto is_once = [](const pipeline::Crossing& crossing) {
-      return crossing.part == pipeline::OpPart::update;
+    const auto is_once = [](const pipeline::BoundaryValue& boundary) {
+      return boundary.phase == pipeline::Phase::update;
     };
     return std::any_of(span.received.begin(), span.received.end(), is_once) ||
            std::any_of(span.sent.begin(), span.sent.end(), is_once);
   }
 
   // The part of it that layers `from` to `to` of the span have.
-  Cost once_per_step_of(const Way& way, std::size_t from, std::size_t to, std::size_t first,
-                        std::size_t last) const {
+  Cost once_per_step_of(const StageConfig& config, std::size_t from, std::size_t to,
+                        std::size_t first, std::size_t last) const {
     Cost total = 0;
     const pipeline::SpanProgram& span = prices_.program(from, to);
-    const SpanPrice& price = *prices_.price(way.view, from, to, way.level);
-    const auto add = [&](const std::vector<pipeline::Crossing>& crossings,
+    const SpanPrice& price = *prices_.price(config.view, from, to, config.level);
+    const auto add = [&](const std::vector<pipeline::BoundaryValue>& boundaries,
                          const std::vector<DynamicSharding>& shardings, bool is_received) {
-      for (std::size_t i = 0; i < crossings.size(); ++i) {
-        if (crossings[i].part != pipeline::OpPart::update) continue;
-        if (stays_inside(crossings[i].origin, first, last, is_received)) continue;
-        total = saturating_add(total, transfer_alike(span.graph.type_of(crossings[i].value),
-                                                     prices_.views()[way.view], shardings[i])
-                                          .dearest);
+      for (std::size_t i = 0; i < boundaries.size(); ++i) {
+        if (boundaries[i].phase != pipeline::Phase::update) continue;
+        if (stays_inside(boundaries[i].origin, first, last, is_received)) continue;
+        total = saturating_add(total, transfer_alike(span.graph.type_of(boundaries[i].value),
+                                                     prices_.views()[config.view], shardings[i])
+                                          .worst);
       }
     };
     add(span.received, price.received, true);

@@ -28,10 +28,10 @@ namespace detail {
 
 // What tells the plan of one run of layers from others: its view, and what its ends are.
 using PlanKey = std::tuple<std::size_t, std::size_t, const void*>;
-inline PlanKey plan_key(const SpanPrices& prices, const Way& way, std::size_t first,
+inline PlanKey plan_key(const SpanPrices& prices, const StageConfig& config, std::size_t first,
                         std::size_t last) {
-  return {way.view, prices.class_of(first, last),
-          prices.price(way.view, first, last, way.level).get()};
+  return {config.view, prices.class_of(first, last),
+          prices.price(config.view, first, last, config.level).get()};
 }
 
 }  // namespace detail
@@ -44,17 +44,20 @@ inline std::vector<StagedOp> staged_ops(const PipelinePlan& plan, std::size_t op
   std::map<detail::PlanKey, Plan> plans;
   for (std::size_t s = 0; s < plan.stages.size(); ++s) {
     const PlannedStage& stage = plan.stages[s];
-    const Way& way = stage.way;
+    const StageConfig& config = stage.config;
     plan.prices->for_each_span(stage.first, stage.last, [&](std::size_t first, std::size_t last) {
-      const auto [at, is_new] = plans.try_emplace(detail::plan_key(*plan.prices, way, first, last));
-      if (is_new) at->second = plan.prices->plan(way.view, first, last, way.level);
+      const auto [at, is_new] =
+          plans.try_emplace(detail::plan_key(*plan.prices, config, first, last));
+      if (is_new) at->second = plan.prices->plan(config.view, first, last, config.level);
       if (!at->second.has_ops()) throw Error("the plan of a stage was cancelled");
       const pipeline::SpanProgram& span = plan.prices->program(first, last);
       const std::vector<graph::OpId>& again =
-          plan.prices->rerun(way.view, first, last, way.level, way.rerun)->ops;
+          plan.prices
+              ->rematerialization(config.view, first, last, config.level, config.rematerialization)
+              ->ops;
       for (graph::OpId id = 0; id < span.graph.op_count(); ++id) {
         const bool is_received = span.graph.op(id).is_parameter &&
-                                 span.held[id] == pipeline::Held::received;
+                                 span.parameter_kinds[id] == pipeline::ParameterKind::received;
         if (is_received || is_known[span.origin[id]] != 0) continue;
         is_known[span.origin[id]] = 1;
         ops[span.origin[id]] = {s, stage.mesh, stage.first_device, at->second.ops[id],
