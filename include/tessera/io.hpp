@@ -15,3 +15,4 @@
 #include "tessera/io/pipeline_json.hpp"
 #include "tessera/io/plan_json.hpp"
 #include "tessera/io/price_store.hpp"
+#include "tessera/io/xla_request.hpp"

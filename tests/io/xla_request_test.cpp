@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Requests in XLA's shape: a hand-made one, thousands of random ones against brute force over the
+// Requests in XLA's format: a hand-made one, thousands of random ones against brute force over the
 // request itself, the ways in which one can be wrong, and what is said about two choices.
 #include <doctest/doctest.h>
 
@@ -12,9 +12,11 @@
 #include <vector>
 
 #include "support/problems.hpp"
+#include "tessera/io/xla_request.hpp"
 
 namespace {
 using namespace tessera_test;
+using namespace tessera::io::xla;
 
 Request::Node node(std::string name, std::vector<double> computation,
                    std::vector<double> communication, std::vector<Usage> memory,
