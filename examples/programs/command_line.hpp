@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "tessera/core/error.hpp"
+#include "tessera/core/number.hpp"
 #include "tessera/core/wide.hpp"
 #include "tessera/cost/alpa.hpp"
 #include "tessera/mesh/mesh.hpp"
@@ -159,7 +160,7 @@ inline double parse_not_negative(const std::string& flag, const std::string& tex
                                  const char* what) {
   double number = 0;
   const char* const last = text.data() + text.size();
-  const auto [end, error] = std::from_chars(text.data(), last, number);
+  const auto [end, error] = tessera::read_double(text.data(), last, number);
   if (error != std::errc() || end != last || !std::isfinite(number) || number < 0)
     throw InputError(flag, excerpt(text) + " is no number " + what);
   return number;

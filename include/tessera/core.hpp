@@ -9,5 +9,6 @@
 #include "tessera/core/inline.hpp"
 #include "tessera/core/inline_vector.hpp"
 #include "tessera/core/integer.hpp"
+#include "tessera/core/number.hpp"
 #include "tessera/core/text.hpp"
 #include "tessera/core/wide.hpp"

@@ -2,6 +2,8 @@
 // Core: small vectors, exact integers and decimals, positions and excerpts of texts.
 #include <doctest/doctest.h>
 
+#include <bit>
+#include <charconv>
 #include <limits>
 #include <stdexcept>
 #include <string>
@@ -96,6 +98,55 @@ TEST_CASE("lists join with separators between entries only") {
   CHECK(joined(std::vector<int>{}, ", ").empty());
   CHECK(joined(std::vector<int>{1}, ", ") == "1");
   CHECK(joined(std::vector<int>{1, 2, 3}, ", ") == "1, 2, 3");
+}
+
+TEST_CASE("numbers are read as std::from_chars reads them, whatever the standard library has") {
+  const char* const texts[] = {"0",
+                               "-0",
+                               "1",
+                               "2.5e-3",
+                               ".5",
+                               "5.",
+                               "1e5",
+                               "1e+5",
+                               "1E5x",
+                               "e5",
+                               ".",
+                               "-",
+                               "",
+                               "+1",
+                               "1e",
+                               "1e-",
+                               "inf",
+                               "-Infinity",
+                               "nan",
+                               "NaN(x1)",
+                               "nan(",
+                               "0x10",
+                               "1e999",
+                               "-1e999",
+                               "1e-999",
+                               "0e999",
+                               "4.9e-324",
+                               "2e-320",
+                               "0.1",
+                               "1.7976931348623157e308",
+                               "123456789012345678901234567890",
+                               " 1",
+                               "1,5",
+                               "infinite",
+                               "2.2250738585072011e-308"};
+  for (const std::string text : texts) {
+    CAPTURE(text);
+    double expected = -7, found = -7;
+    const char* const first = text.data();
+    const auto [end, error] = std::from_chars(first, first + text.size(), expected);
+    const ReadEnd read = detail::read_double_by_strtod(first, first + text.size(), found);
+    CHECK(read.error == error);
+    CHECK(read.end - first == end - first);
+    CHECK(std::bit_cast<std::uint64_t>(found) == std::bit_cast<std::uint64_t>(expected));
+    CHECK(read_double(first, first + text.size(), found).end == end);
+  }
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "support/random.hpp"
 #include "tessera/notation.hpp"
+#include "tessera/sharding/local.hpp"
 
 namespace {
 using namespace tessera;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// expect: a mesh axis is listed twice among the partial results
+// expect: a mesh axis is listed twice among the partial (unreduced) axes
 #include "tessera/sharding.hpp"
 
 #ifdef TWIN

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// expect: a partial result needs at least one mesh axis
+// expect: a partial sum needs at least one mesh axis
 #include "tessera/sharding.hpp"
 
 #ifdef TWIN

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// expect: a partial result needs a reduction
+// expect: a partial sum needs a reduction
 #include "tessera/sharding.hpp"
 
 #ifdef TWIN

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// expect: a mesh axis both splits a dim and holds partial results
+// expect: a mesh axis both splits a dim and is partial (unreduced)
 #include "tessera/sharding.hpp"
 
 #ifdef TWIN

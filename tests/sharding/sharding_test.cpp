@@ -58,7 +58,7 @@ TEST_CASE("a misuse is refused in the words a compiler would use") {
                     "dims; leave one of them whole, or refine the axis into two");
   CHECK_THROWS_WITH(DynamicSharding(mesh, {{0}, {}}, {Reduction::sum, {0}}),
                     "sharding [[0], []] partial=sum[0] on mesh 2x4, axis 0: a mesh axis both "
-                    "splits a dim and holds partial results; it can do only one of the two");
+                    "splits a dim and is partial (unreduced); it can do only one of the two");
   const auto rule_broken = [](auto&& make) {
     try {
       make();

@@ -14,6 +14,8 @@
 #include <string_view>
 #include <utility>
 
+#include "tessera/core/inline.hpp"
+
 namespace tessera {
 
 /// A place in an input text.
@@ -24,16 +26,9 @@ struct Position {
   friend bool operator==(const Position&, const Position&) = default;
 };
 
-/// Text from a file, made fit for an error message: short, on one line, printable.
-inline std::string excerpt(std::string_view text, std::size_t limit = 40) {
-  std::string shown = "'";
-  for (std::size_t i = 0; i < text.size() && i < limit; ++i) {
-    const unsigned char c = static_cast<unsigned char>(text[i]);
-    if (c == '\n' || c == '\r') break;
-    shown += c < 0x20 || c == 0x7f ? '?' : text[i];
-  }
-  return shown + (text.size() + 1 > shown.size() ? "...'" : "'");
-}
+/// Text from a file, made fit for an error message: in quotes, on one line, printable, and no
+/// longer than `limit` bytes of it.
+std::string excerpt(std::string_view text, std::size_t limit = 40);
 
 /// The base of every exception that Tessera throws.  what() is a complete sentence; op() and
 /// position() repeat, for programs, the parts of it that are known.
@@ -48,11 +43,7 @@ class Error : public std::exception {
   const std::optional<Position>& position() const noexcept { return position_; }
 
   /// Says which op the error is about, in op() and in front of what(), where that is not said yet.
-  void name_op(const std::string& name) {
-    if (!op_.empty()) return;
-    op_ = name;
-    message_ = "op " + excerpt(name, 100) + ": " + message_;
-  }
+  void name_op(const std::string& name);
 
  protected:
   void set_position(Position position) { position_ = position; }
@@ -90,25 +81,16 @@ class InternalError : public Error {
 /// What is wrong with an input text.  Prints as "model.hlo:12:7: operand 'x' is not defined".
 class InputError : public Error {
  public:
-  InputError(const std::string& source, Position position, const std::string& message)
-      : Error(source + ':' + std::to_string(position.line) + ':' +
-              std::to_string(position.column) + ": " + message) {
-    set_position(position);
-  }
+  InputError(const std::string& source, Position position, const std::string& message);
   /// Where no single place is at fault: "--mesh: ...", "problem.json: ...".
-  InputError(const std::string& source, const std::string& message)
-      : Error(source + ": " + message) {}
+  InputError(const std::string& source, const std::string& message);
 };
 
-/// The position of a byte offset.  Linear in offset: meant for errors, not for loops.
-inline Position position_of(std::string_view text, std::size_t offset) {
-  Position position;
-  for (std::size_t i = 0; i < offset && i < text.size(); ++i) {
-    const bool newline = text[i] == '\n';
-    position.line += newline;
-    position.column = newline ? 1 : position.column + 1;
-  }
-  return position;
-}
+/// The position of a byte offset.  O(offset): meant for errors, not for loops.
+Position position_of(std::string_view text, std::size_t offset);
 
 }  // namespace tessera
+
+#ifdef TESSERA_HEADER_ONLY
+#include "tessera/core/error.ipp"
+#endif

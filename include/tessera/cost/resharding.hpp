@@ -111,7 +111,7 @@ class TensorResharding {
           "sharding " + to_string(sharding) + " of a tensor " + to_string(dims_),
           ShardingFault{ShardingRule::ranks_differ, static_cast<std::int64_t>(sharding.rank()),
                         static_cast<std::int64_t>(dims_.size())});
-    tessera::detail::check_axes(sharding, mesh_);
+    check_axes(sharding, mesh_);
     DynamicSharding result = DynamicSharding::replicated(sharding.rank());
     for (std::size_t dim = 0; dim < sharding.rank(); ++dim)
       for (const Axis axis : sharding.axes(dim)) {

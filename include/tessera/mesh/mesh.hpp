@@ -21,16 +21,16 @@
 #include "tessera/core/inline_vector.hpp"
 #include "tessera/core/integer.hpp"
 #include "tessera/mesh/axis_set.hpp"
+#include "tessera/mesh/detail/extents.hpp"
+#include "tessera/mesh/extent.hpp"
 #include "tessera/mesh/rules.hpp"
 
 namespace tessera {
 
-using Extent = std::int64_t;
-inline constexpr Extent dynamic = -1;  // not 0: an axis of no devices is a mistake to report
-
-using Device = std::int64_t;  // a row-major device number
+/// One coordinate per mesh axis.
 using Coordinates = InlineVector<Extent, max_axes>;
 
+/// All that a question about a mesh needs: Mesh<...> and DynamicMesh have it.
 template<class M>
 concept MeshLike = requires(const M& mesh, std::size_t axis) {
   { mesh.rank() } -> std::convertible_to<std::size_t>;
@@ -38,63 +38,14 @@ concept MeshLike = requires(const M& mesh, std::size_t axis) {
   { mesh.device_count() } -> std::same_as<Extent>;
 };
 
-// A mesh whose type alone says everything.
+/// A mesh whose type alone says everything.
 template<class M>
 concept StaticMesh = MeshLike<M> && requires {
   requires M::is_static;
 };
 
-namespace detail {
-
-// The judge of mesh extents; `dynamic` passes as an extent that is not known yet.
-constexpr MeshFault find_mesh_fault(const Extent* extents, std::size_t rank) {
-  if (rank > max_axes) return {MeshRule::too_many_axes, static_cast<std::int64_t>(rank)};
-  Extent devices = 1;
-  for (std::size_t axis = 0; axis < rank; ++axis) {
-    const Extent extent = extents[axis];
-    const auto at = static_cast<std::int64_t>(axis);
-    if (extent == dynamic) continue;
-    if (extent < 1) return {MeshRule::axis_without_devices, at, extent};
-    if (extent > INT64_MAX / devices) return {MeshRule::too_many_devices, at, extent};
-    devices *= extent;
-  }
-  return {};
-}
-
-inline std::string extents_text(const Extent* extents, std::size_t rank) {
-  if (rank == 0) return "()";
-  std::string text;
-  for (std::size_t axis = 0; axis < rank; ++axis) {
-    if (axis != 0) text += 'x';
-    text += extents[axis] == dynamic ? std::string("?") : std::to_string(extents[axis]);
-  }
-  return text;
-}
-
-// "mesh 2x0, axis 1": where a fault is, before the sentence that says what it is.
-inline std::string mesh_text(const Extent* extents, std::size_t rank, MeshFault fault) {
-  std::string text = "mesh " + extents_text(extents, rank);
-  if (fault.first >= 0 && fault.rule != MeshRule::too_many_axes)
-    text += (fault.rule == MeshRule::no_such_device ? ", device " : ", axis ") +
-            std::to_string(fault.first);
-  return text;
-}
-
-// As many extents as a mesh type leaves open; nothing at all where it leaves none.
-template<std::size_t Count>
-struct StoredExtents {
-  Extent values[Count]{};
-  constexpr Extent get(std::size_t slot) const noexcept { return values[slot]; }
-  constexpr void set(std::size_t slot, Extent extent) noexcept { values[slot] = extent; }
-};
-template<>
-struct StoredExtents<0> {
-  constexpr Extent get(std::size_t) const noexcept { return 1; }
-  constexpr void set(std::size_t, Extent) noexcept {}
-};
-
-}  // namespace detail
-
+/// A mesh whose type fixes its rank, and each extent that is not `dynamic`.  Extents that break a
+/// rule (mesh/rules.def) do not compile.
 template<Extent... Extents>
 class Mesh {
   static constexpr std::size_t rank_ = sizeof...(Extents);
@@ -106,8 +57,8 @@ class Mesh {
 
   constexpr Mesh() requires(is_static) = default;
 
-  // Takes every extent in axis order, the fixed ones included, so that a contradiction is reported
-  // rather than dropped.  Throws InvalidMesh.
+  /// Takes every extent in axis order, the fixed ones included, so that a contradiction is reported
+  /// rather than dropped.  Throws InvalidMesh.
   constexpr explicit Mesh(std::initializer_list<Extent> extents) {
     const Extent* given = extents.begin();
     if (extents.size() != rank_) refuse(given, extents.size(), {MeshRule::wrong_rank});
@@ -118,14 +69,15 @@ class Mesh {
 
   static constexpr std::size_t rank() noexcept { return rank_; }
 
-  constexpr Extent extent(std::size_t axis) const noexcept {  // @pre axis < rank()
+  /// @pre axis < rank()
+  constexpr Extent extent(std::size_t axis) const noexcept {
     if (pattern_[axis] != dynamic) return pattern_[axis];
     std::size_t slot = 0;
     for (std::size_t before = 0; before < axis; ++before) slot += pattern_[before] == dynamic;
     return stored_.get(slot);
   }
 
-  // As extent(axis), but an axis that the mesh does not have fails to compile.
+  /// As extent(axis), but an axis that the mesh does not have fails to compile.
   template<std::size_t Axis>
   constexpr Extent extent() const noexcept {
     constexpr MeshFault fault = Axis < rank_ ? MeshFault{}
@@ -134,7 +86,7 @@ class Mesh {
     return extent(Axis);
   }
 
-  // @post result == the product of all extents
+  /// The product of all extents.
   constexpr Extent device_count() const noexcept {
     Extent count = 1;
     for (std::size_t axis = 0; axis < rank_; ++axis) count *= extent(axis);
@@ -164,10 +116,11 @@ class Mesh {
   [[no_unique_address]] detail::StoredExtents<(0U + ... + (Extents == dynamic))> stored_{};
 };
 
+/// A mesh whose rank and extents are known at run time only.  Any Mesh<...> converts to it.
 class DynamicMesh {
  public:
-  constexpr DynamicMesh() = default;  // no axes: a single device
-  // Throws InvalidMesh.
+  constexpr DynamicMesh() = default;  ///< no axes: a single device
+  /// Throws InvalidMesh.
   constexpr DynamicMesh(std::initializer_list<Extent> extents)
       : DynamicMesh(std::span<const Extent>(extents.begin(), extents.size())) {}
   constexpr explicit DynamicMesh(std::span<const Extent> extents) {
@@ -198,14 +151,23 @@ class DynamicMesh {
   InlineVector<Extent, max_axes> extents_;
 };
 
+/// The same mesh as a value, whatever form it came in.
 template<MeshLike M>
-std::string to_string(const M& mesh) {  // "2x4"; "()" where there are no axes
-  Extent extents[max_axes + 1] = {};
-  for (std::size_t axis = 0; axis < mesh.rank(); ++axis) extents[axis] = mesh.extent(axis);
-  return detail::extents_text(extents, mesh.rank());
+constexpr DynamicMesh to_dynamic(const M& mesh) {
+  InlineVector<Extent, max_axes> extents;
+  for (std::size_t axis = 0; axis < mesh.rank(); ++axis) extents.push_back(mesh.extent(axis));
+  return DynamicMesh(std::span<const Extent>(extents.data(), extents.size()));
+}
+constexpr const DynamicMesh& to_dynamic(const DynamicMesh& mesh) noexcept { return mesh; }
+
+/// "2x4"; "()" where there are no axes.
+std::string to_string(const DynamicMesh& mesh);
+template<MeshLike M>
+std::string to_string(const M& mesh) {
+  return to_string(to_dynamic(mesh));
 }
 
-// The checked way back from values to a type.  Throws InvalidMesh where the type says otherwise.
+/// The checked way back from values to a type.  Throws InvalidMesh where the type says otherwise.
 template<class To>
 constexpr To mesh_cast(const DynamicMesh& mesh) {
   if (mesh.rank() != To::rank())
@@ -218,12 +180,13 @@ constexpr To mesh_cast(const DynamicMesh& mesh) {
 
 // --- Questions that any mesh answers -------------------------------------------------------------
 
+/// The set of all axes of a mesh.
 template<MeshLike M>
 constexpr AxisSet all_axes(const M& mesh) noexcept {
   return AxisSet::first(mesh.rank());
 }
 
-// The product of the extents of `axes`.  @pre every axis is the mesh's
+/// The number of devices along `axes`.  @pre the mesh has every one of them
 template<MeshLike M>
 constexpr Extent extent_of(const M& mesh, AxisSet axes) noexcept {
   Extent product = 1;
@@ -232,7 +195,7 @@ constexpr Extent extent_of(const M& mesh, AxisSet axes) noexcept {
   return product;
 }
 
-// How far apart in device numbers two neighbours along `axis` are.  @pre axis < mesh.rank()
+/// How far apart in device numbers two neighbours along `axis` are.  @pre axis < mesh.rank()
 template<MeshLike M>
 constexpr Extent stride_of(const M& mesh, std::size_t axis) noexcept {
   Extent stride = 1;
@@ -242,21 +205,17 @@ constexpr Extent stride_of(const M& mesh, std::size_t axis) noexcept {
 
 namespace detail {
 
-template<MeshLike M>
-[[noreturn]] void refuse(const M& mesh, MeshFault fault) {
-  std::string where = "mesh " + to_string(mesh);
-  where += (fault.rule == MeshRule::no_such_device ? ", device " : ", axis ") +
-           std::to_string(fault.first);
-  throw InvalidMesh(where, fault);
-}
+// Throws InvalidMesh, naming the mesh and the axis or device.
+[[noreturn]] void refuse(const DynamicMesh& mesh, MeshFault fault);
 
 }  // namespace detail
 
-// Throws InvalidMesh where the mesh has no such device.
+/// The coordinates of a device, one per axis.  Throws InvalidMesh where the mesh has no such
+/// device.
 template<MeshLike M>
 constexpr Coordinates coordinates_of(const M& mesh, Device device) {
   if (device < 0 || device >= mesh.device_count())
-    detail::refuse(mesh, {MeshRule::no_such_device, device});
+    detail::refuse(to_dynamic(mesh), {MeshRule::no_such_device, device});
   Coordinates coordinates(mesh.rank(), 0);
   for (std::size_t axis = mesh.rank(); axis-- > 0;) {
     coordinates[axis] = device % mesh.extent(axis);
@@ -265,7 +224,7 @@ constexpr Coordinates coordinates_of(const M& mesh, Device device) {
   return coordinates;
 }
 
-// The inverse of coordinates_of.  @pre one coordinate per axis, each within its extent
+/// The inverse of coordinates_of.  @pre one coordinate per axis, each within its extent
 template<MeshLike M>
 constexpr Device device_at(const M& mesh, const Coordinates& coordinates) noexcept {
   Device device = 0;
@@ -283,3 +242,7 @@ constexpr std::uint64_t hash_value(const M& mesh) noexcept {
 }
 
 }  // namespace tessera
+
+#ifdef TESSERA_HEADER_ONLY
+#include "tessera/mesh/mesh.ipp"
+#endif

@@ -13,12 +13,14 @@
 
 namespace tessera {
 
+/// A mesh of prime extents, and the axes it was made from.
 struct RefinedMesh {
   DynamicMesh mesh;
-  AxisList origins;  // of each of its axes: the axis that it is a part of
+  AxisList origins;  ///< of each of its axes: the axis that it is a part of
 };
 
-// Throws InvalidMesh where there would be too many axes.  O(sum of the extents' square roots)
+/// Cuts every axis into its prime factors.  Throws InvalidMesh where there would be too many axes.
+///  O(sum of the extents' square roots)
 template<MeshLike M>
 constexpr RefinedMesh refined(const M& mesh) {
   // An extent has less than 64 prime factors; of too many axes the mesh itself complains.

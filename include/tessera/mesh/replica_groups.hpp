@@ -12,20 +12,25 @@
 
 namespace tessera {
 
-// A view: every device is computed when asked for, nothing is stored but the mesh.
+/// The groups of a collective over some mesh axes.  A view: every device is computed
+/// when asked for, and nothing is stored but the mesh.
 template<MeshLike M>
 class ReplicaGroups {
  public:
-  // Throws InvalidMesh where `axes` names an axis that the mesh does not have.
+  /// Throws InvalidMesh where `axes` names an axis that the mesh does not have.
   constexpr ReplicaGroups(const M& mesh, AxisSet axes) : mesh_(mesh), axes_(axes) {
-    const AxisSet strangers = axes - all_axes(mesh);
-    if (!strangers.empty()) detail::refuse(mesh, {MeshRule::no_such_axis, strangers.to_list()[0]});
+    const AxisSet unknown = axes - all_axes(mesh);
+    if (!unknown.empty())
+      detail::refuse(to_dynamic(mesh), {MeshRule::no_such_axis, unknown.to_list()[0]});
   }
 
+  constexpr const M& mesh() const noexcept { return mesh_; }
+  constexpr AxisSet axes() const noexcept { return axes_; }
+  /// The number of devices in each group, and of groups.
   constexpr Extent group_size() const noexcept { return extent_of(mesh_, axes_); }
   constexpr Extent size() const noexcept { return mesh_.device_count() / group_size(); }
 
-  // @pre 0 <= group < size(), 0 <= member < group_size()
+  /// @pre 0 <= group < size(), 0 <= member < group_size()
   constexpr Device device(Extent group, Extent member) const noexcept {
     Device device = 0;
     Extent stride = 1;
@@ -43,13 +48,13 @@ class ReplicaGroups {
   AxisSet axes_;
 };
 
-// Throws InvalidMesh for an axis that the mesh does not have.
+/// Throws InvalidMesh for an axis that the mesh does not have.
 template<MeshLike M>
 constexpr ReplicaGroups<M> replica_groups(const M& mesh, AxisSet axes) {
   return ReplicaGroups<M>(mesh, axes);
 }
 
-// As above, but an axis that the mesh does not have fails to compile.
+/// As above, but an axis that the mesh does not have fails to compile.
 template<std::size_t... Axes, Extent... Extents>
 constexpr ReplicaGroups<Mesh<Extents...>> replica_groups(const Mesh<Extents...>& mesh) {
   constexpr MeshFault fault = [] {
@@ -63,19 +68,15 @@ constexpr ReplicaGroups<Mesh<Extents...>> replica_groups(const Mesh<Extents...>&
   return ReplicaGroups<Mesh<Extents...>>(mesh, AxisSet{Axes...});
 }
 
+/// As HLO writes them: "{{0,1},{2,3}}".
+std::string to_string(const ReplicaGroups<DynamicMesh>& groups);
 template<MeshLike M>
-std::string to_string(const ReplicaGroups<M>& groups) {  // "{{0,1},{2,3}}"
-  std::string text = "{";
-  for (Extent group = 0; group < groups.size(); ++group) {
-    text += group == 0 ? "{" : ",{";
-    for (Extent member = 0; member < groups.group_size(); ++member) {
-      if (member != 0) text += ',';
-      text += std::to_string(groups.device(group, member));
-    }
-    text += '}';
-  }
-  text += '}';
-  return text;
+std::string to_string(const ReplicaGroups<M>& groups) {
+  return to_string(replica_groups(to_dynamic(groups.mesh()), groups.axes()));
 }
 
 }  // namespace tessera
+
+#ifdef TESSERA_HEADER_ONLY
+#include "tessera/mesh/replica_groups.ipp"
+#endif

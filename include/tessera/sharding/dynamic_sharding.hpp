@@ -3,7 +3,7 @@
 // How a tensor is spread over a mesh, as a value of eight bytes.
 //
 // For each tensor dim, the mesh axes that split it, major first; and the axes over which the tensor
-// is an unreduced partial result, with the reduction that would finish it.  Every other axis holds
+// is a partial sum (unreduced), with the reduction that would finish it.  Every other axis holds
 // copies.  An axis is used at most once.
 //
 // A search compares and hashes millions of these, so the whole value is one 64-bit word.  It does
@@ -16,15 +16,15 @@
 #include <string>
 
 #include "tessera/core/integer.hpp"
-#include "tessera/core/text.hpp"
 #include "tessera/mesh/mesh.hpp"
+#include "tessera/sharding/detail/mentions.hpp"
 #include "tessera/sharding/reduction.hpp"
 #include "tessera/sharding/rules.hpp"
 #include "tessera/sharding/shape.hpp"
 
 namespace tessera {
 
-// All that the rest of the library asks of a sharding, whichever form it has.
+/// All that the rest of the library asks of a sharding, whichever form it has.
 template<class S>
 concept ShardingLike = requires(const S& sharding, std::size_t dim) {
   { sharding.rank() } -> std::convertible_to<std::size_t>;
@@ -33,61 +33,27 @@ concept ShardingLike = requires(const S& sharding, std::size_t dim) {
   { sharding.reduction() } -> std::same_as<Reduction>;
 };
 
-namespace detail {
-
-// One use of an axis, as written: dim is a tensor dim, or partial_dim.
-struct Mention {
-  std::int64_t dim;
-  std::int64_t axis;
-};
-inline constexpr std::int64_t partial_dim = -1;
-
-// The judge: the first rule that the mentions break on a mesh of `mesh_rank` axes, if any.
-constexpr ShardingFault find_sharding_fault(const Mention* mentions, std::size_t count,
-                                            std::size_t dim_count, std::size_t mesh_rank) {
-  if (dim_count > max_dims)
-    return {ShardingRule::too_many_dims, static_cast<std::int64_t>(dim_count)};
-  for (std::size_t i = 0; i < count; ++i) {
-    const Mention now = mentions[i];
-    if (now.axis < 0 || now.axis >= static_cast<std::int64_t>(mesh_rank))
-      return {ShardingRule::no_such_axis, now.axis};
-    for (std::size_t j = 0; j < i; ++j) {
-      const Mention before = mentions[j];
-      if (before.axis != now.axis) continue;
-      if (before.dim == now.dim)
-        return {now.dim == partial_dim ? ShardingRule::partial_axis_repeated
-                                       : ShardingRule::axis_repeated,
-                now.axis, now.dim};
-      if (before.dim == partial_dim || now.dim == partial_dim)
-        return {ShardingRule::axis_split_and_partial, now.axis,
-                before.dim == partial_dim ? now.dim : before.dim};
-      return {ShardingRule::axis_splits_two_dims, now.axis, before.dim, now.dim};
-    }
-  }
-  return {};
-}
-
-}  // namespace detail
-
-// The axes that hold partial results, and what makes them whole.
+/// The mesh axes over which a tensor is a partial sum (unreduced), and the reduction that finishes
+/// it.
 struct PartialAxes {
   Reduction reduction = Reduction::none;
   std::initializer_list<std::size_t> axes;
 };
 
+/// How a tensor is spread over a mesh, as a value of eight bytes that does not know its mesh.
 class DynamicSharding {
  public:
-  constexpr DynamicSharding() = default;  // of a scalar: copies everywhere
+  constexpr DynamicSharding() = default;  ///< of a scalar: copies everywhere
 
-  // Copies on every device.  @pre rank <= max_dims
+  /// Copies on every device.  @pre rank <= max_dims
   static constexpr DynamicSharding replicated(std::size_t rank) noexcept {
     DynamicSharding sharding;
     sharding.bits_ |= std::uint64_t{rank} << rank_shift;
     return sharding;
   }
 
-  // As written: DynamicSharding(mesh, {{0}, {}, {1}}), with {Reduction::sum, {2}} for the partial
-  // axes.  Throws InvalidSharding, in the words a compile error would use.
+  /// As written: DynamicSharding(mesh, {{0}, {}, {1}}), with {Reduction::sum, {2}} for the partial
+  /// axes.  Throws InvalidSharding, in the words a compile error would use.
   template<MeshLike M>
   constexpr DynamicSharding(const M& mesh,
                             std::initializer_list<std::initializer_list<std::size_t>> dims,
@@ -95,7 +61,7 @@ class DynamicSharding {
 
   constexpr std::size_t rank() const noexcept { return bits_ >> rank_shift; }
 
-  // The axes that split `dim`, major first.  @pre dim < rank()
+  /// The axes that split `dim`, major first.  @pre dim < rank()
   constexpr AxisList axes(std::size_t dim) const {
     AxisList list;
     list.resize(split_count(dim));
@@ -108,7 +74,7 @@ class DynamicSharding {
   constexpr Reduction reduction() const noexcept {
     return static_cast<Reduction>((bits_ >> reduction_shift) & 0xfU);
   }
-  // The axes that split some dim.
+  /// The axes that split some dim.
   constexpr AxisSet split_axes() const noexcept {
     AxisSet set;
     for (std::size_t axis = 0; axis < max_axes; ++axis)
@@ -118,34 +84,35 @@ class DynamicSharding {
 
   constexpr bool is_split(std::size_t axis) const noexcept { return role(axis) < partial_role; }
   constexpr bool is_partial(std::size_t axis) const noexcept { return role(axis) == partial_role; }
-  // Neither splits a dim nor holds partial results.
+  /// Whether the axis holds copies: it neither splits a dim nor is partial.
   constexpr bool is_replicated(std::size_t axis) const noexcept {
     return role(axis) == replicated_role;
   }
   constexpr bool is_replicated() const noexcept { return (bits_ & role_bits) == role_bits; }
-  // The dim that `axis` splits.  @pre is_split(axis)
+  /// The dim that `axis` splits.  @pre is_split(axis)
   constexpr std::size_t dim_of(std::size_t axis) const noexcept { return role(axis); }
-  // Whether `axis` is the last of those that split its dim.  @pre is_split(axis)
+  /// Whether `axis` is the last of those that split its dim.  @pre is_split(axis)
   constexpr bool is_minor_most(std::size_t axis) const noexcept {
     return order(axis) + 1 == split_count(role(axis));
   }
 
-  // This sharding with one axis more or less in use.
-  // @pre is_replicated(axis), dim < rank(); the axis becomes the minor-most of the dim's
+  /// This sharding with one more axis in use, as the minor-most of those that split `dim`.
+  /// @pre is_replicated(axis), dim < rank()
   constexpr DynamicSharding with_split(std::size_t dim, std::size_t axis) const noexcept {
     DynamicSharding result = *this;
     result.set_order(axis, split_count(dim));
     result.set_role(axis, dim);
     return result;
   }
-  // @pre is_replicated(axis), reduction != none; any axis that is partial already has the same one
+  /// This sharding with one more partial axis.
+  /// @pre is_replicated(axis), reduction != none; any axis that is partial already has the same one
   constexpr DynamicSharding with_partial(std::size_t axis, Reduction reduction) const noexcept {
     DynamicSharding result = *this;
     result.set_role(axis, partial_role);
     result.set_reduction(reduction);
     return result;
   }
-  // @pre is_partial(axis), or is_minor_most(axis)
+  /// This sharding with copies along `axis`.  @pre is_partial(axis), or is_minor_most(axis)
   constexpr DynamicSharding without(std::size_t axis) const noexcept {
     DynamicSharding result = *this;
     result.set_order(axis, 0);
@@ -154,6 +121,7 @@ class DynamicSharding {
     return result;
   }
 
+  /// The whole value as one word: different shardings have different words.
   constexpr std::uint64_t bits() const noexcept { return bits_; }
   friend constexpr bool operator==(DynamicSharding, DynamicSharding) noexcept = default;
   friend constexpr auto operator<=>(DynamicSharding, DynamicSharding) noexcept = default;
@@ -196,7 +164,7 @@ class DynamicSharding {
 
 static_assert(sizeof(DynamicSharding) == 8);
 
-// The same sharding as a value, whatever form it came in.
+/// The same sharding as a value, whatever form it came in.
 template<ShardingLike S>
 constexpr DynamicSharding to_dynamic(const S& sharding) {
   DynamicSharding result = DynamicSharding::replicated(sharding.rank());
@@ -208,21 +176,11 @@ constexpr DynamicSharding to_dynamic(const S& sharding) {
 }
 constexpr DynamicSharding to_dynamic(DynamicSharding sharding) noexcept { return sharding; }
 
-// MLIR's spelling: "[[0], [], [1]]", with " partial=sum[2]" where there are partial results.
+/// MLIR's spelling: "[[0], [], [1]]", with " partial=sum[2]" where it is a partial sum.
+std::string to_string(DynamicSharding sharding);
 template<ShardingLike S>
 std::string to_string(const S& sharding) {
-  std::string text = "[";
-  for (std::size_t dim = 0; dim < sharding.rank(); ++dim) {
-    text += dim == 0 ? "[" : ", [";
-    text += joined(sharding.axes(dim), ", ") + ']';
-  }
-  text += ']';
-  if (!sharding.partial_axes().empty()) {
-    text += " partial=";
-    text += to_string(sharding.reduction());
-    text += '[' + joined(sharding.partial_axes().to_list(), ", ") + ']';
-  }
-  return text;
+  return to_string(to_dynamic(sharding));
 }
 
 constexpr std::uint64_t hash_value(DynamicSharding sharding) noexcept {
@@ -231,25 +189,10 @@ constexpr std::uint64_t hash_value(DynamicSharding sharding) noexcept {
 
 namespace detail {
 
-// "sharding [[0], [0]] on mesh 2x4, axis 0": where a fault is, before the words that say what.
-template<MeshLike M>
-std::string written_text(const M& mesh,
-                         std::initializer_list<std::initializer_list<std::size_t>> dims,
-                         const PartialAxes& partial, ShardingFault fault) {
-  const auto list = [](std::initializer_list<std::size_t> axes) {
-    return '[' + joined(axes, ", ") + ']';
-  };
-  std::string text = "sharding [" + joined(dims, ", ", list) + ']';
-  if (partial.axes.size() != 0 || partial.reduction != Reduction::none) {
-    text += " partial=";
-    text += to_string(partial.reduction);
-    text += list(partial.axes);
-  }
-  text += " on mesh " + to_string(mesh);
-  if (fault.first >= 0 && fault.rule != ShardingRule::too_many_dims)
-    text += ", axis " + std::to_string(fault.first);
-  return text;
-}
+// Throws InvalidSharding: "sharding [[0], [0]] on mesh 2x4, axis 0: ...".
+[[noreturn]] void refuse_written(const DynamicMesh& mesh,
+                                 std::initializer_list<std::initializer_list<std::size_t>> dims,
+                                 const PartialAxes& partial, ShardingFault fault);
 
 }  // namespace detail
 
@@ -276,7 +219,7 @@ constexpr DynamicSharding::DynamicSharding(
     fault = {ShardingRule::partial_without_axes};
   if (!fault && partial.axes.size() != 0 && partial.reduction == Reduction::none)
     fault = {ShardingRule::partial_without_reduction};
-  if (fault) throw InvalidSharding(detail::written_text(mesh, dims, partial, fault), fault);
+  if (fault) detail::refuse_written(to_dynamic(mesh), dims, partial, fault);
 
   *this = replicated(dims.size());
   for (const detail::Mention& use : mentions) {
@@ -294,3 +237,7 @@ struct std::hash<tessera::DynamicSharding> {
     return static_cast<std::size_t>(hash_value(sharding));
   }
 };
+
+#ifdef TESSERA_HEADER_ONLY
+#include "tessera/sharding/dynamic_sharding.ipp"
+#endif

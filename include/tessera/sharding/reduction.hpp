@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The reductions that can make a partial result whole.
+// The reductions that finish a partial sum.
 #pragma once
 #include <cstdint>
 
 namespace tessera {
 
+/// How the partial tensors of several devices combine into one.
 enum class Reduction : std::uint8_t { none, sum, product, max, min, logical_and, logical_or };
 
 constexpr const char* to_string(Reduction reduction) noexcept {
@@ -21,7 +22,7 @@ constexpr const char* to_string(Reduction reduction) noexcept {
   return "none";
 }
 
-// The reductions as types, for shardings that are types: Partial<Sum, 1>.
+/// The reductions as types, for shardings that are types: Partial<Sum, 1>.
 template<Reduction R>
 struct ReductionType {
   static constexpr Reduction reduction = R;

@@ -13,13 +13,14 @@
 namespace tessera {
 
 enum class StepKind : std::uint8_t {
-  slice,           // copies -> split: every device keeps its part; nothing moves
-  mask,            // copies -> partial: one device keeps the values, the others the identity
-  all_gather,      // split -> copies
-  all_reduce,      // partial -> copies
-  reduce_scatter,  // partial -> split
-  all_to_all,      // split one dim -> split another
-  // Neighbours send each other the rims of their shards; what an op asks for where windows slide.
+  slice,           ///< copies -> split: every device keeps its part; nothing moves
+  mask,            ///< copies -> partial: one device keeps the values, the others the identity
+  all_gather,      ///< split -> copies
+  all_reduce,      ///< partial -> copies
+  reduce_scatter,  ///< partial -> split
+  all_to_all,      ///< split one dim -> split another
+  // Neighbours send each other the halos of their shards, where an op's windows slide over a split
+  // dim.
   // It changes no sharding, and no resharding takes it.
   halo_exchange,
 };
@@ -37,11 +38,12 @@ constexpr const char* to_string(StepKind kind) noexcept {
   return "";
 }
 
-// Whether devices exchange data; slices and masks are local.
+/// Whether devices exchange data; slices and masks are local.
 constexpr bool is_collective(StepKind kind) noexcept {
   return kind != StepKind::slice && kind != StepKind::mask;
 }
 
+/// One step of a resharding, over one mesh axis.
 struct Step {
   StepKind kind{};
   Axis axis = 0;
@@ -51,8 +53,8 @@ struct Step {
   friend constexpr bool operator==(const Step&, const Step&) noexcept = default;
 };
 
-// What `step` makes of a sharding.  @pre for_each_step offers the step for it; reduction is the
-// one that a mask step introduces
+/// What `step` makes of a sharding.  @pre for_each_step offers the step for it; reduction is the
+/// one that a mask step introduces
 constexpr DynamicSharding apply(const Step& step, DynamicSharding sharding,
                                 Reduction reduction = Reduction::none) noexcept {
   switch (step.kind) {
@@ -75,9 +77,9 @@ constexpr bool can_split(DynamicSharding sharding, const M& mesh, const Dims& di
   return nests(dims[dim], shard_count(sharding, mesh, dim), mesh.extent(axis));
 }
 
-// Calls visit(Step, DynamicSharding after) for every step that a tensor may take.  Axes of one
-// device take none.  Masks introduce `reduction`, unless it is none or another one is under way.
-// O(rank * axes) calls.
+/// Calls visit(Step, DynamicSharding after) for every step that a tensor may take.  Axes of one
+/// device take none.  Masks introduce `reduction`, unless it is none or another one is under way.
+/// O(rank * axes) calls.
 template<MeshLike M, class Visit>
 constexpr void for_each_step(DynamicSharding sharding, const M& mesh, const Dims& dims,
                              Reduction reduction, Visit&& visit) {

@@ -5,28 +5,29 @@
 #include <cstddef>
 #include <string>
 
+#include "tessera/core/inline.hpp"
 #include "tessera/core/inline_vector.hpp"
-#include "tessera/core/text.hpp"
 #include "tessera/mesh/mesh.hpp"
 #include "tessera/sharding/rules.hpp"
 
 namespace tessera {
 
-// Programs use five at most; fourteen leave a sharding's half-byte per axis two further meanings.
+/// The most dims of a tensor.  Programs use five; fourteen leave a sharding's half-byte per axis
+/// two further meanings.
 inline constexpr std::size_t max_dims = 14;
 
+/// The sizes of a tensor's dims, in elements.
 using Dims = InlineVector<Extent, max_dims>;
 
-// The number of elements; 1 for a scalar, 0 where a dim is empty.  Throws Overflow.
+/// The number of elements; 1 for a scalar, 0 where a dim is empty.  Throws Overflow.
 constexpr Extent element_count(const Dims& dims) {
   Extent count = 1;
   for (const Extent dim : dims) count = checked_mul(count, dim);
   return count;
 }
 
-inline std::string to_string(const Dims& dims) {  // "[32,1000]"
-  return '[' + joined(dims, ",") + ']';
-}
+/// "[32,1000]"
+std::string to_string(const Dims& dims);
 
 namespace detail {
 
@@ -38,15 +39,17 @@ constexpr ShardingFault find_shape_fault(const Extent* dims, std::size_t rank) {
   return {};
 }
 
+[[noreturn]] void refuse_shape(const char* what, const Dims& dims, ShardingFault fault);
+
 }  // namespace detail
 
-// Throws InvalidSharding where a dim is negative; `what` says what has these dims.
+/// Throws InvalidSharding where a dim is negative; `what` says what has these dims.
 constexpr void check_shape(const char* what, const Dims& dims) {
   if (const ShardingFault fault = detail::find_shape_fault(dims.data(), dims.size()))
-    throw InvalidSharding(what + (' ' + to_string(dims) + ", dim " + std::to_string(fault.first)),
-                          fault);
+    detail::refuse_shape(what, dims, fault);
 }
 
+/// The sizes of a tensor's dims as a type.
 template<Extent... Sizes>
 struct Shape {
   static constexpr Extent sizes[sizeof...(Sizes) + 1] = {Sizes..., 0};
@@ -65,3 +68,7 @@ template<Extent... Sizes>
 inline constexpr Shape<Sizes...> shape{};
 
 }  // namespace tessera
+
+#ifdef TESSERA_HEADER_ONLY
+#include "tessera/sharding/shape.ipp"
+#endif

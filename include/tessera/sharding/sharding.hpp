@@ -10,118 +10,21 @@
 // the same functions (local.hpp).  A type converts to the value implicitly and for free; the way
 // back, sharding_cast, is checked.
 #pragma once
-#include <array>
 #include <concepts>
 #include <cstddef>
 #include <type_traits>
 #include <utility>
 
 #include "tessera/mesh/mesh.hpp"
+#include "tessera/sharding/detail/parts.hpp"
 #include "tessera/sharding/dynamic_sharding.hpp"
 #include "tessera/sharding/local.hpp"
 
 namespace tessera {
 
-// A dim cut along these mesh axes, major first.
-template<std::size_t... Axes>
-struct Split {};
-using Whole = Split<>;
-
-// Unreduced along these mesh axes: R, one of Sum, Max, ..., would make the tensor whole.
-template<class R, std::size_t... Axes>
-struct Partial {};
-
-namespace detail {
-
-// What one part of a sharding type says.
-template<class Part>
-struct PartReader {
-  static constexpr bool is_part = false, is_partial = false;
-  static constexpr std::size_t count = 0;
-};
-template<std::size_t... Axes>
-struct PartReader<Split<Axes...>> {
-  static constexpr bool is_part = true, is_partial = false;
-  static constexpr std::size_t count = sizeof...(Axes);
-  static constexpr std::array<std::size_t, count> axes{Axes...};
-};
-template<class R, std::size_t... Axes>
-struct PartReader<Partial<R, Axes...>> {
-  static constexpr bool is_part = true, is_partial = true;
-  static constexpr std::size_t count = sizeof...(Axes);
-  static constexpr std::array<std::size_t, count> axes{Axes...};
-  static constexpr Reduction reduction = [] {
-    if constexpr (requires { R::reduction; })
-      return R::reduction;
-    else
-      return Reduction::none;
-  }();
-};
-
-// The parts of a sharding type, read into values once, and judged.
-template<class... Parts>
-struct PartList {
-  static constexpr std::size_t part_count = sizeof...(Parts);
-  static constexpr std::size_t mention_count = (std::size_t{0} + ... + PartReader<Parts>::count);
-  static constexpr std::size_t partial_count =
-      (std::size_t{0} + ... + std::size_t{PartReader<Parts>::is_partial});
-  static constexpr std::size_t dim_count = part_count - partial_count;
-
-  std::array<Mention, mention_count> mentions{};
-  ShardingFault order_fault{};  // a rule about the list of parts itself
-  Reduction reduction = Reduction::none;
-
-  consteval PartList() {
-    [[maybe_unused]] std::size_t at = 0;  // a scalar's sharding may have no parts at all
-    [[maybe_unused]] std::int64_t dim = 0, part = 0;
-    (read<PartReader<Parts>>(at, dim, part), ...);
-  }
-
-  consteval ShardingFault find_fault(std::size_t mesh_rank) const {
-    if (order_fault) return order_fault;
-    return find_sharding_fault(mentions.data(), mention_count, dim_count, mesh_rank);
-  }
-
- private:
-  template<class Reader>
-  consteval void read(std::size_t& at, std::int64_t& dim, std::int64_t& part) {
-    const bool last = part + 1 == static_cast<std::int64_t>(part_count);
-    const auto note = [&](ShardingRule rule) {  // the first fault is the one to report
-      if (!order_fault) order_fault = {rule, part};
-    };
-    if constexpr (!Reader::is_part) {
-      note(ShardingRule::not_a_part);
-    } else {
-      if constexpr (Reader::is_partial) {
-        reduction = Reader::reduction;
-        if (!last) note(ShardingRule::partial_not_last);
-        if (reduction == Reduction::none) note(ShardingRule::partial_without_reduction);
-        if (Reader::count == 0) note(ShardingRule::partial_without_axes);
-      }
-      for (const std::size_t axis : Reader::axes)
-        mentions[at++] = {Reader::is_partial ? partial_dim : dim, static_cast<std::int64_t>(axis)};
-      dim += !Reader::is_partial;
-    }
-    ++part;
-  }
-};
-
-// Whether the type alone says how many axes the mesh has, as Mesh<dynamic, 4> does.
-template<class M>
-concept HasStaticRank = requires {
-  std::integral_constant<std::size_t, M::rank()>();
-};
-
-template<class M, class List>
-consteval ShardingFault find_type_fault(const List& parts) {
-  if constexpr (HasStaticRank<M>)
-    return parts.find_fault(M::rank());
-  else
-    return {ShardingRule::mesh_rank_unknown};
-}
-
-}  // namespace detail
-
+/// How a tensor is spread over a mesh of type M, as an empty class: one Split or Whole for each
+/// dim, then at most one Partial.  A sharding that breaks a rule (sharding/rules.def) does not
+/// compile.
 template<MeshLike M, class... Parts>
 class Sharding {
   using List = detail::PartList<Parts...>;
@@ -149,7 +52,7 @@ class Sharding {
 
   constexpr operator DynamicSharding() const noexcept { return value_; }  // NOLINT: free and safe
 
-  // The shape of the largest shard, as a type.  More dims than the tensor has do not compile.
+  /// The shape of the largest shard, as a type.  More dims than the tensor has do not compile.
   template<Extent... Sizes>
     requires StaticMesh<M>
   static constexpr auto local_shape(Shape<Sizes...> whole) {
@@ -163,7 +66,7 @@ class Sharding {
     }
   }
 
-  // The part of the tensor that `device` holds (local.hpp).
+  /// The part of the tensor that `device` holds (local.hpp).
   template<Extent... Sizes>
     requires StaticMesh<M>
   static constexpr Slice slice(Shape<Sizes...> whole, Device device) {
@@ -186,7 +89,7 @@ class Sharding {
                           : ShardingFault{};
 };
 
-// The same axes on another mesh are another placement.  To compare axes alone, compare the values.
+/// The same axes on another mesh are another placement.  To compare axes alone, compare the values.
 template<MeshLike M, class... Parts, MeshLike N, class... Others>
   requires(!std::same_as<M, N>)
 constexpr bool operator==(Sharding<M, Parts...>, Sharding<N, Others...>) = delete;
@@ -201,7 +104,7 @@ constexpr std::uint64_t hash_value(Sharding<M, Parts...> sharding) noexcept {
   return hash_value(static_cast<DynamicSharding>(sharding));
 }
 
-// From a value back to a type.  Throws InvalidSharding where the value is another sharding.
+/// From a value back to a type.  Throws InvalidSharding where the value is another sharding.
 template<class To>
 constexpr To sharding_cast(DynamicSharding sharding) {
   if (!(To() == sharding))

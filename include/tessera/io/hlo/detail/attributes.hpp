@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tessera/core/number.hpp"
 #include "tessera/graph/window.hpp"
 #include "tessera/io/hlo/detail/scanner.hpp"
 
@@ -228,7 +229,7 @@ class AttributeReader {
     double value = 0;
     const char* const first = scan_.text().data() + whole.begin;
     const char* const last = scan_.text().data() + whole.end;
-    const auto [end, error] = std::from_chars(first, last, value);
+    const auto [end, error] = read_double(first, last, value);
     if (error == std::errc::invalid_argument || end != last) {
       scan_.go_to(begin);
       scan_.fail("a number");

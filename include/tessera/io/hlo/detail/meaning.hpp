@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "tessera/core/number.hpp"
 #include "tessera/graph/attributes.hpp"
 #include "tessera/io/hlo/detail/attribute_access.hpp"
 #include "tessera/io/hlo/detail/opcodes.hpp"
@@ -157,7 +158,7 @@ class LiteralReader {
     if (word == "true" || word == "false") return word == "true" ? 1 : 0;
     if (word.starts_with('+')) word.remove_prefix(1);
     double value = 0;
-    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
+    const auto [end, error] = read_double(word.data(), word.data() + word.size(), value);
     if (error != std::errc::result_out_of_range) return value;
     // Too small or too large for double; the exponent's sign tells which.
     const bool is_small = word.find("e-") != std::string_view::npos;
@@ -328,7 +329,7 @@ class MeaningReader {
   graph::Attributes batch_norm() const {
     const std::string_view epsilon = attributes_.word("epsilon");
     graph::Normalisation result{0, attributes_.integer("feature_index", 0)};
-    std::from_chars(epsilon.data(), epsilon.data() + epsilon.size(), result.epsilon);
+    read_double(epsilon.data(), epsilon.data() + epsilon.size(), result.epsilon);
     return result;
   }
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "tessera/core/error.hpp"
+#include "tessera/core/number.hpp"
 #include "tessera/io/hlo/module.hpp"
 #include "tessera/notation/hlo_sharding.hpp"
 
@@ -383,7 +384,7 @@ class Scanner {
     if (unsigned_word == "inf" || unsigned_word == "nan") return true;
     double value = 0;
     const auto [end, error] =
-        std::from_chars(unsigned_word.data(), unsigned_word.data() + unsigned_word.size(), value);
+        read_double(unsigned_word.data(), unsigned_word.data() + unsigned_word.size(), value);
     return error != std::errc::invalid_argument &&
            end == unsigned_word.data() + unsigned_word.size();
   }
