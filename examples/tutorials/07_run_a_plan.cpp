@@ -59,8 +59,8 @@ int main() {
   // operand, and it does not hold them.
   const graph::Graph wrong = training_step([](const graph::Tensor& x) {
     const Dims dims[] = {x.dims()};
-    return x.builder().apply("reverse", {x}, x.type(), graph::elementwise_rule(dims, x.dims()),
-                             graph::DimList{{0}});
+    return x.builder().apply(graph::Opcode::reverse, {x}, x.type(),
+                             graph::elementwise_rule(dims, x.dims()), graph::DimList{{0}});
   });
   const bool is_caught =
       !try_out("a rule that promises too much", wrong, plan::plan(wrong, mesh, model));

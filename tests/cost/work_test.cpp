@@ -185,7 +185,8 @@ TEST_CASE("what a product reads and writes is in memory; broadcasts and constant
   CHECK(loads[y.value().op].is_product);
   CHECK(loads[z.value().op].passes == Passes{1, 1});
   for (graph::OpId id = 0; id < b.graph().op_count(); ++id)
-    if (b.graph().op(id).kind == "constant" || b.graph().op(id).kind == "broadcast") {
+    if (b.graph().op(id).opcode == graph::Opcode::constant ||
+        b.graph().op(id).opcode == graph::Opcode::broadcast) {
       CHECK(!loads[id].launches);
       for (const auto passes : loads[id].passes) CHECK(passes == 0);
     }
@@ -212,7 +213,7 @@ TEST_CASE("views move nothing, and what they show is fused through them") {
   CHECK(passes(factor) == Passes{0, 1});  // a product reads it; x is read for the first already
   CHECK(passes(y) == Passes{1, 1, 1});
   for (const graph::Value output : b.graph().outputs) {
-    const bool is_view = b.graph().op(output.op).kind == "reshape";
+    const bool is_view = b.graph().op(output.op).opcode == graph::Opcode::reshape;
     const graph::OpId id = is_view ? b.graph().operand(output.op, 0).op : output.op;
     CHECK(loads[id].passes.back() == 1);
   }

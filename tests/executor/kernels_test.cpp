@@ -214,7 +214,7 @@ TEST_CASE("what can not be computed is refused by name") {
   Builder b;
   const auto x = b.parameter("x", graph::f32, {2});
   const Dims dims[] = {x.dims()};
-  b.output(b.apply("fft", {x}, x.type(), graph::whole_rule(dims, dims)));
+  b.output(b.apply(graph::Opcode::fft, {x}, x.type(), graph::whole_rule(dims, dims)));
   const std::vector<Tensor> inputs = executor::random_inputs(b.graph(), 1);
   CHECK_THROWS_WITH_AS(executor::interpret(b.graph(), inputs),
                        "op 'fft.1' (fft): there is no kernel for it", executor::Unsupported);

@@ -256,7 +256,8 @@ TEST_CASE("what has no derivative is named") {
   CHECK_THROWS_WITH(gradients(other.constant(f32), sources),
                     "gradients: a source belongs to another builder");
   const Dims dims = x.dims();
-  const Tensor odd = b.apply("cbrt", {x}, x.type(), elementwise_rule(std::span(&dims, 1), dims));
+  const Tensor odd =
+      b.apply(Opcode::cbrt, {x}, x.type(), elementwise_rule(std::span(&dims, 1), dims));
   CHECK_THROWS_WITH(gradients(reduce_sum(odd, {0, 1}), sources),
                     doctest::Contains("(cbrt) has no derivative here"));
   const Tensor product = graph::detail::reduce(x, {0, 1}, Reduction::product);

@@ -24,7 +24,7 @@ TEST_CASE("a built program keeps its operands in order, and Boost's algorithms r
   CHECK(graph.operand_count(id) == 2);
   CHECK(graph.operand(id, 0) == y.value());
   CHECK(graph.operand(id, 1) == x.value());
-  CHECK(graph.op(id).kind == "subtract");
+  CHECK(graph.op(id).opcode == Opcode::subtract);
   std::vector<Graph::BoostGraph::vertex_descriptor> order;
   boost::topological_sort(graph.boost_graph(), std::back_inserter(order));
   CHECK(order.size() == graph.op_count());
@@ -72,7 +72,7 @@ TEST_CASE("negative dims are refused wherever they can come in") {
                     "parameter [4,-2], dim 1: a tensor dim has a negative size");
   CHECK_THROWS_AS(b.constant(f32, {-1}), InvalidSharding);
   CHECK_THROWS_AS(reshape(x, {-4, -2}), InvalidSharding);
-  CHECK_THROWS_AS(b.apply("odd", {x}, {f32, {-1}}, whole_rule({}, {})), InvalidSharding);
+  CHECK_THROWS_AS(b.apply(Opcode::unknown, {x}, {f32, {-1}}, whole_rule({}, {})), InvalidSharding);
 }
 
 TEST_CASE("another builder's tensors are refused everywhere") {
@@ -185,11 +185,11 @@ TEST_CASE("ops that do not fit together say what does not") {
 TEST_CASE("a product that is wanted in another order is transposed, where turning it will not do") {
   Builder b;
   const auto x = b.parameter("x", f32, {2, 3, 4}), y = b.parameter("y", f32, {2, 5, 4});
-  const auto kind = [&](const Tensor& tensor) { return b.graph().op(tensor.value().op).kind; };
-  CHECK(kind(einsum<"bmk,bnk->bmn">(x, y)) == "dot");
-  CHECK(kind(einsum<"bmk,bnk->bnm">(x, y)) == "dot");
+  const auto opcode = [&](const Tensor& tensor) { return b.graph().op(tensor.value().op).opcode; };
+  CHECK(opcode(einsum<"bmk,bnk->bmn">(x, y)) == Opcode::dot);
+  CHECK(opcode(einsum<"bmk,bnk->bnm">(x, y)) == Opcode::dot);
   const Tensor turned = einsum<"bmk,bnk->mbn">(x, y);
-  CHECK(kind(turned) == "transpose");
+  CHECK(opcode(turned) == Opcode::transpose);
   CHECK(turned.dims() == Dims{3, 2, 5});
 }
 
@@ -218,24 +218,25 @@ TEST_CASE("attributes are values, and lacking ones are said to lack") {
 
 TEST_CASE("a rule that does not fit its tensors is a defect, and said to be") {
   Graph graph;
-  CHECK_THROWS_AS(graph.add({"bad", "add", {{f32, {4}}}, source_rule({5})}, {}), std::logic_error);
+  CHECK_THROWS_AS(graph.add({"bad", Opcode::add, {{f32, {4}}}, source_rule({5})}, {}),
+                  std::logic_error);
 }
 
 Op loop_state(const char* name, const Dims& dims) {
   const Dims both[] = {dims, dims};
-  Op state{name, "while", {{f32, dims}}, elementwise_rule(both, dims)};
+  Op state{name, Opcode::while_loop, {{f32, dims}}, elementwise_rule(both, dims)};
   state.is_loop_state = true;
   return state;
 }
 Op element_op(const char* name, const Dims& dims, std::size_t operands = 1) {
   const std::vector<Dims> all(operands, dims);
-  return {name, "exp", {{f32, dims}}, elementwise_rule(all, dims)};
+  return {name, Opcode::exponential, {{f32, dims}}, elementwise_rule(all, dims)};
 }
 
 TEST_CASE("values that do not exist are a defect, and said to be") {
   Graph graph;
   const Dims dims{4};
-  const Value start{graph.add({"start", "iota", {{f32, dims}}, source_rule(dims)}, {}), 0};
+  const Value start{graph.add({"start", Opcode::iota, {{f32, dims}}, source_rule(dims)}, {}), 0};
   for (const Value stray : {Value{7, 0}, Value{0, 1}})
     CHECK_THROWS_AS(graph.add(element_op("stray", dims), std::span(&stray, 1)), std::logic_error);
   const OpId state = graph.add(loop_state("state", dims), std::span(&start, 1));
@@ -244,7 +245,7 @@ TEST_CASE("values that do not exist are a defect, and said to be") {
   CHECK_THROWS_AS(graph.close_loop(start.op, start), std::logic_error);
   CHECK_THROWS_AS(graph.close_loop(7, start), std::logic_error);
   const Dims wide{8};
-  const Value other{graph.add({"wide", "iota", {{f32, wide}}, source_rule(wide)}, {}), 0};
+  const Value other{graph.add({"wide", Opcode::iota, {{f32, wide}}, source_rule(wide)}, {}), 0};
   CHECK_THROWS_AS(graph.close_loop(state, other), std::logic_error);
   graph.close_loop(state, start);
   CHECK_THROWS_AS(graph.close_loop(state, start), std::logic_error);
@@ -285,7 +286,7 @@ TEST_CASE("an output in a parameter's place is counted only while the old value 
 
 TEST_CASE("inside a fusion nothing reaches memory") {
   Graph graph;
-  const OpId id = graph.add({"x", "iota", {{f32, {4}}}, source_rule({4})}, {});
+  const OpId id = graph.add({"x", Opcode::iota, {{f32, {4}}}, source_rule({4})}, {});
   graph.op(id).has_buffer = false;
   CHECK(lifetimes_of(graph)[id][0].empty());
 }
@@ -294,7 +295,7 @@ TEST_CASE("what a loop reads again in every round lives until it ends") {
   Graph graph;
   const Dims dims{4};
   const auto source = [&](const char* name) {
-    return Value{graph.add({name, "iota", {{f32, dims}}, source_rule(dims)}, {}), 0};
+    return Value{graph.add({name, Opcode::iota, {{f32, dims}}, source_rule(dims)}, {}), 0};
   };
   const auto reads = [&](const char* name, std::vector<Value> operands) {
     return Value{graph.add(element_op(name, dims, operands.size()), operands), 0};
@@ -324,18 +325,20 @@ TEST_CASE("what a loop reads again in every round lives until it ends") {
 TEST_CASE("what a loop carries lives until it ends") {
   Graph graph;
   const Dims dims{4};
-  const Value start{graph.add({"start", "iota", {{f32, dims}}, source_rule(dims)}, {}), 0};
+  const Value start{graph.add({"start", Opcode::iota, {{f32, dims}}, source_rule(dims)}, {}), 0};
   const Dims both[] = {dims, dims};
-  Op state{"state", "while", {{f32, dims}}, elementwise_rule(both, dims)};
+  Op state{"state", Opcode::while_loop, {{f32, dims}}, elementwise_rule(both, dims)};
   state.is_loop_state = true;
   const Value carried{graph.add(state, std::span(&start, 1)), 0};
   const Value next{
-      graph.add({"next", "exp", {{f32, dims}}, elementwise_rule(std::span(&dims, 1), dims)},
-                std::span(&carried, 1)),
+      graph.add(
+          {"next", Opcode::exponential, {{f32, dims}}, elementwise_rule(std::span(&dims, 1), dims)},
+          std::span(&carried, 1)),
       0};
   const Value idle{
-      graph.add({"idle", "exp", {{f32, dims}}, elementwise_rule(std::span(&dims, 1), dims)},
-                std::span(&carried, 1)),
+      graph.add(
+          {"idle", Opcode::exponential, {{f32, dims}}, elementwise_rule(std::span(&dims, 1), dims)},
+          std::span(&carried, 1)),
       0};
   graph.close_loop(carried.op, next);
   graph.loops.push_back({carried.op, graph.op_count()});

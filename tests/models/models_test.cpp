@@ -46,7 +46,7 @@ Extent weight_count(const std::string& text) {
 Wide product_flops(const Graph& graph) {
   Wide total = 0;
   for (OpId id = 0; id < graph.op_count(); ++id) {
-    if (graph.op(id).kind != "dot") continue;
+    if (graph.op(id).opcode != graph::Opcode::dot) continue;
     Wide flops = 2;
     const Rule& rule = graph.op(id).rule;
     for (std::size_t f = 0; f < rule.factor_count(); ++f) flops *= rule.factor(f).size;
@@ -348,7 +348,7 @@ TEST_CASE("fused attention leaves its scores on the chip, and they are all that 
       CAPTURE(op.name);
       const Dims& dims = op.results[0].dims;
       CHECK(std::count(dims.begin(), dims.end(), 8) >= 2);  // queries against keys
-      if (op.kind != "dot") continue;
+      if (op.opcode != graph::Opcode::dot) continue;
       ++products;
       for (std::size_t i = 0; i < 2; ++i) CHECK(fused.op(fused.operand(id, i).op).has_buffer);
     }

@@ -196,7 +196,7 @@ TEST_CASE("a tied embedding is owned by the first layer and shared with the last
   const Tensor ids = b.parameter("ids", f32, {32, 64});
   // A look-up: no heavy op, as a gather is none.
   const Dims read[] = {ids.dims(), embedding.dims()};
-  const Tensor x = b.apply("gather", {ids, embedding}, {f32, {32, 16}},
+  const Tensor x = b.apply(graph::Opcode::gather, {ids, embedding}, {f32, {32, 16}},
                            with_sizes(Rule(rule<"mv,vk->mk">), read));
   const Tensor w1 = b.parameter("w1", f32, {16, 16}), w2 = b.parameter("w2", f32, {16, 16});
   const Tensor h1 = tanh(einsum<"mk,kn->mn">(x, w1)), h2 = tanh(einsum<"mk,kn->mn">(h1, w2));

@@ -97,7 +97,7 @@ TEST_CASE("every op that is not made where it is read is in one layer") {
     const SpanProgram span = program.span(layer, layer);
     heavy += heavy_ops(span.graph);
     for (graph::OpId id = 0; id < span.graph.op_count(); ++id)
-      if (span.graph.op(id).kind != "copy" && !span.graph.op(id).is_parameter &&
+      if (span.graph.op(id).opcode != graph::Opcode::copy && !span.graph.op(id).is_parameter &&
           span.graph.op(id).rule.operand_count() > 0)
         ++seen[span.origin[id]];
   }

@@ -50,8 +50,7 @@ class Held {
 
  private:
   bool owns(OpId id) const {
-    const std::string& kind = graph_.op(id).kind;
-    const bool is_view = kind == "reshape" || kind == "bitcast";
+    const bool is_view = traits(graph_.op(id).opcode).is_view;
     return in_memory_[id] != 0 && !(is_view && in_memory_[graph_.operand(id, 0).op] != 0);
   }
   // What runs where it is read needs its operands until then.

@@ -244,7 +244,7 @@ TEST_CASE("a heavy op may use the axis that its dims divide by, where the others
 TEST_CASE("a heavy op whose results must all be whole is planned, if need be, without every axis") {
   Graph graph;
   const Dims dims{8};
-  const Value x{graph.add({"x", "parameter", {{f32, dims}}, source_rule(dims)}, {}), 0};
+  const Value x{graph.add({"x", Opcode::parameter, {{f32, dims}}, source_rule(dims)}, {}), 0};
   graph.op(x.op).is_parameter = true;
   Rule rule;
   const FactorId k = rule.add_factor({8, FactorKind::reduction, Reduction::sum});
@@ -252,7 +252,7 @@ TEST_CASE("a heavy op whose results must all be whole is planned, if need be, wi
   rule.add_dim(k);
   rule.begin_result();
   rule.begin_result();
-  Op op{"moments", "moments", {{f32, {}}, {f32, {}}}, rule};
+  Op op{"moments", Opcode::unknown, {{f32, {}}, {f32, {}}}, rule};
   op.is_heavy = true;
   const OpId moments = graph.add(op, std::span(&x, 1));
   graph.outputs = {{moments, 0}, {moments, 1}};

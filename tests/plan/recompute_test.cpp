@@ -66,7 +66,7 @@ void check_plan(const Graph& graph, const RecomputingPlan& again) {
   if (again.plan.memory_budget) CHECK(again.plan.memory_with_buffers <= *again.plan.memory_budget);
   for (OpId id = 0; id < again.graph.op_count(); ++id) {
     const OpId origin = again.origin[id];
-    CHECK(again.graph.op(id).kind == graph.op(origin).kind);
+    CHECK(again.graph.op(id).opcode == graph.op(origin).opcode);
     for (std::size_t i = 0; i < again.graph.operand_count(id); ++i) {
       const Value from = again.graph.operand(id, i);
       CHECK(from.op < id);

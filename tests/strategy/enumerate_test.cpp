@@ -387,7 +387,7 @@ TEST_CASE("what buffers need is left out only for what takes no larger ones") {
   };
   for (const OpId id : {h.value().op, exp(h).value().op, (h * h).value().op, x.value().op})
     for (std::size_t uses = 0; uses < 3; ++uses) {
-      CAPTURE(b.graph().op(id).kind);
+      CAPTURE(std::string(opcode_text(b.graph().op(id))));
       CAPTURE(uses);
       const strategy::ColumnNeeds needs{{uses}, {0}, false};
       const RoomyStandIn judge(b.graph(), id, resharding, needs);
@@ -421,7 +421,7 @@ TEST_CASE("a pruned column is what comparing all pairs leaves, on three axes too
       for (std::size_t uses = 0; uses < 4; ++uses)
         for (const bool is_tied : {false, true}) {
           CAPTURE(to_string(mesh));
-          CAPTURE(b.graph().op(id).kind);
+          CAPTURE(std::string(opcode_text(b.graph().op(id))));
           CAPTURE(uses);
           CAPTURE(is_tied);
           const strategy::ColumnNeeds needs{{uses}, {0}, is_tied};

@@ -17,6 +17,7 @@ namespace tessera_test {
 using tessera::Dims;
 using tessera::Extent;
 using tessera::Reduction;
+using tessera::graph::Opcode;
 
 using Place = std::vector<Extent>;
 
@@ -81,9 +82,9 @@ class Evaluator {
   const Array& in(OpId id, std::size_t i) const { return values_[graph_.operand(id, i).op]; }
 
   Array run(const Op& op, OpId id) const {
-    if (const auto found = unary.find(op.kind); found != unary.end())
+    if (const auto found = unary.find(op.opcode); found != unary.end())
       return mapped(op, [&](std::size_t i) { return found->second(in(id, 0).data[i]); });
-    if (const auto found = binary.find(op.kind); found != binary.end())
+    if (const auto found = binary.find(op.opcode); found != binary.end())
       return mapped(
           op, [&](std::size_t i) { return found->second(in(id, 0).data[i], in(id, 1).data[i]); });
     const Dims& out = op.results[0].dims;
@@ -94,35 +95,36 @@ class Evaluator {
     };
     const tessera::graph::Attributes& how = op.attributes;
     namespace g = tessera::graph;
-    if (op.kind == "constant") return constant(op, how.get<g::Literal>());
-    if (op.kind == "iota") {
+    if (op.opcode == Opcode::constant) return constant(op, how.get<g::Literal>());
+    if (op.opcode == Opcode::iota) {
       const auto dim = static_cast<std::size_t>(how.get<g::Dim>().dim);
       for_each_place(out, [&](const Place& at) { result(at) = static_cast<double>(at[dim]); });
       return result;
     }
-    if (op.kind == "compare")
+    if (op.opcode == Opcode::compare)
       return mapped(op, [&](std::size_t i) {
         return compared(how.get<g::Comparison>().direction, in(id, 0).data[i], in(id, 1).data[i]);
       });
-    if (op.kind == "select")
+    if (op.opcode == Opcode::select)
       return mapped(op, [&](std::size_t i) {
         return in(id, 0).data[i] != 0 ? in(id, 1).data[i] : in(id, 2).data[i];
       });
-    if (op.kind == "convert") {
+    if (op.opcode == Opcode::convert) {
       const bool to_integer = is_integer(op.results[0].element);
       return mapped(op, [&](std::size_t i) {
         return to_integer ? std::trunc(in(id, 0).data[i]) : in(id, 0).data[i];
       });
     }
-    if (op.kind == "reshape") return mapped(op, [&](std::size_t i) { return in(id, 0).data[i]; });
-    if (op.kind == "broadcast")
+    if (op.opcode == Opcode::reshape)
+      return mapped(op, [&](std::size_t i) { return in(id, 0).data[i]; });
+    if (op.opcode == Opcode::broadcast)
       return from([&](const Place& at) {
         Place source;
         for (const Extent d : how.get<g::DimList>().dims)
           source.push_back(at[static_cast<std::size_t>(d)]);
         return source;
       });
-    if (op.kind == "transpose")
+    if (op.opcode == Opcode::transpose)
       return from([&](const Place& at) {
         Place source(at.size());
         const auto& dims = how.get<g::DimList>().dims;
@@ -130,7 +132,7 @@ class Evaluator {
           source[static_cast<std::size_t>(dims[d])] = at[d];
         return source;
       });
-    if (op.kind == "reverse")
+    if (op.opcode == Opcode::reverse)
       return from([&](Place at) {
         for (const Extent dim : how.get<g::DimList>().dims) {
           const auto d = static_cast<std::size_t>(dim);
@@ -138,7 +140,7 @@ class Evaluator {
         }
         return at;
       });
-    if (op.kind == "slice")
+    if (op.opcode == Opcode::slice)
       return from([&](Place at) {
         for (std::size_t d = 0; d < at.size(); ++d) {
           const g::SliceRange& range = how.get<g::Slicing>().ranges[d];
@@ -146,8 +148,8 @@ class Evaluator {
         }
         return at;
       });
-    if (op.kind == "pad") return padded(op, id);
-    if (op.kind == "concatenate") {
+    if (op.opcode == Opcode::pad) return padded(op, id);
+    if (op.opcode == Opcode::concatenate) {
       const auto dim = static_cast<std::size_t>(how.get<g::Dim>().dim);
       Extent begin = 0;
       for (std::size_t i = 0; i < graph_.operand_count(id); ++i) {
@@ -160,9 +162,9 @@ class Evaluator {
       }
       return result;
     }
-    if (op.kind == "dot") return product(op, id);
-    if (op.kind == "convolution") return convolved(op, id);
-    if (op.kind == "reduce") {
+    if (op.opcode == Opcode::dot) return product(op, id);
+    if (op.opcode == Opcode::convolution) return convolved(op, id);
+    if (op.opcode == Opcode::reduce) {
       const auto& reducing = how.get<g::Reducing>();
       std::fill(result.data.begin(), result.data.end(), in(id, 1).data[0]);
       for_each_place(in(id, 0).dims, [&](const Place& at) {
@@ -174,7 +176,7 @@ class Evaluator {
       });
       return result;
     }
-    if (op.kind == "reduce-window") {
+    if (op.opcode == Opcode::reduce_window) {
       const auto& reducing = how.get<g::WindowReducing>();
       for_each_place(out, [&](const Place& at) {
         double value = in(id, 1).data[0];
@@ -185,7 +187,7 @@ class Evaluator {
       });
       return result;
     }
-    if (op.kind == "select-and-scatter") {
+    if (op.opcode == Opcode::select_and_scatter) {
       const auto& scattering = how.get<g::WindowScattering>();
       std::fill(result.data.begin(), result.data.end(), in(id, 2).data[0]);
       for_each_place(in(id, 1).dims, [&](const Place& at) {
@@ -199,9 +201,9 @@ class Evaluator {
       });
       return result;
     }
-    if (op.kind == "gather") return gathered(op, id);
-    if (op.kind == "scatter") return scattered(op, id);
-    throw std::logic_error("evaluate: no such op: " + op.kind);
+    if (op.opcode == Opcode::gather) return gathered(op, id);
+    if (op.opcode == Opcode::scatter) return scattered(op, id);
+    throw std::logic_error("evaluate: no such op: " + std::string(opcode_text(op)));
   }
 
   template<class At>
@@ -362,25 +364,25 @@ class Evaluator {
     return place;
   }
 
-  inline static const std::map<std::string, double (*)(double)> unary = {
-      {"negate", [](double x) { return -x; }},
-      {"exponential", [](double x) { return std::exp(x); }},
-      {"log", [](double x) { return std::log(x); }},
-      {"tanh", [](double x) { return std::tanh(x); }},
-      {"sqrt", [](double x) { return std::sqrt(x); }},
-      {"rsqrt", [](double x) { return 1 / std::sqrt(x); }},
-      {"logistic", [](double x) { return 1 / (1 + std::exp(-x)); }},
-      {"sine", [](double x) { return std::sin(x); }},
-      {"cosine", [](double x) { return std::cos(x); }},
+  inline static const std::map<Opcode, double (*)(double)> unary = {
+      {Opcode::negate, [](double x) { return -x; }},
+      {Opcode::exponential, [](double x) { return std::exp(x); }},
+      {Opcode::log, [](double x) { return std::log(x); }},
+      {Opcode::tanh, [](double x) { return std::tanh(x); }},
+      {Opcode::sqrt, [](double x) { return std::sqrt(x); }},
+      {Opcode::rsqrt, [](double x) { return 1 / std::sqrt(x); }},
+      {Opcode::logistic, [](double x) { return 1 / (1 + std::exp(-x)); }},
+      {Opcode::sine, [](double x) { return std::sin(x); }},
+      {Opcode::cosine, [](double x) { return std::cos(x); }},
   };
-  inline static const std::map<std::string, double (*)(double, double)> binary = {
-      {"add", [](double a, double b) { return a + b; }},
-      {"subtract", [](double a, double b) { return a - b; }},
-      {"multiply", [](double a, double b) { return a * b; }},
-      {"divide", [](double a, double b) { return a / b; }},
-      {"maximum", [](double a, double b) { return std::max(a, b); }},
-      {"minimum", [](double a, double b) { return std::min(a, b); }},
-      {"power", [](double a, double b) { return std::pow(a, b); }},
+  inline static const std::map<Opcode, double (*)(double, double)> binary = {
+      {Opcode::add, [](double a, double b) { return a + b; }},
+      {Opcode::subtract, [](double a, double b) { return a - b; }},
+      {Opcode::multiply, [](double a, double b) { return a * b; }},
+      {Opcode::divide, [](double a, double b) { return a / b; }},
+      {Opcode::maximum, [](double a, double b) { return std::max(a, b); }},
+      {Opcode::minimum, [](double a, double b) { return std::min(a, b); }},
+      {Opcode::power, [](double a, double b) { return std::pow(a, b); }},
   };
 
   const tessera::graph::Graph& graph_;

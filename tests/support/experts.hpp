@@ -27,6 +27,7 @@ using tessera::Axis;
 using tessera::DynamicSharding;
 using tessera::Extent;
 using tessera::graph::Graph;
+using tessera::graph::Opcode;
 using tessera::graph::OpId;
 using tessera::graph::Value;
 using tessera::plan::MemoryKind;
@@ -64,7 +65,7 @@ class TrainingStep {
   std::optional<OpId> weight_read(OpId product) const {
     for (std::size_t i = 0; i < graph_.operand_count(product); ++i) {
       OpId from = graph_.operand(product, i).op;
-      while (graph_.op(from).kind == "convert") from = graph_.operand(from, 0).op;
+      while (graph_.op(from).opcode == Opcode::convert) from = graph_.operand(from, 0).op;
       if (is_weight(from)) return from;
     }
     return std::nullopt;
@@ -215,7 +216,8 @@ inline Annotations convolutional(const TrainingStep& step, std::string name,
           kept.push_back(split);
       hand.keep(id, kept);
     };
-    if (step.graph().op(id).kind == "convolution" && step.is_forward_product(id)) keep(false);
+    if (step.graph().op(id).opcode == Opcode::convolution && step.is_forward_product(id))
+      keep(false);
     if (step.is_weight(id) && step.dims(id).size() == 4) keep(true);
   }
   return hand.take();
@@ -242,7 +244,9 @@ class Resemblance {
                        [&](OpId id) { return step_.weight_read(id) && !reads_experts(id); }));
     say("experts",
         most([&](OpId id) { return splits(id, 0); }, [&](OpId id) { return reads_experts(id); }));
-    const auto is_image = [&](OpId id) { return step_.graph().op(id).kind == "convolution"; };
+    const auto is_image = [&](OpId id) {
+      return step_.graph().op(id).opcode == Opcode::convolution;
+    };
     say("space", most([&](OpId id) { return splits(id, 1) || splits(id, 2); }, is_image));
     say("features", most([&](OpId id) { return splits(id, 3); }, is_image));
     say("vocabulary", most([&](OpId id) { return splits(id, 2); },
@@ -274,7 +278,8 @@ class Resemblance {
   bool reads_share(OpId product) const {
     for (std::size_t i = 0; i < step_.graph().operand_count(product); ++i) {
       OpId from = step_.graph().operand(product, i).op;
-      while (step_.graph().op(from).kind == "convert") from = step_.graph().operand(from, 0).op;
+      while (step_.graph().op(from).opcode == Opcode::convert)
+        from = step_.graph().operand(from, 0).op;
       if (step_.is_weight(from)) return !plan_.ops[product].operands[i].split_axes().empty();
     }
     return false;
@@ -330,7 +335,8 @@ class Resemblance {
       if (!weight) continue;
       for (std::size_t i = 0; i < step_.graph().operand_count(id); ++i) {
         OpId from = step_.graph().operand(id, i).op;
-        while (step_.graph().op(from).kind == "convert") from = step_.graph().operand(from, 0).op;
+        while (step_.graph().op(from).opcode == Opcode::convert)
+          from = step_.graph().operand(from, 0).op;
         if (from != *weight) continue;
         const auto bytes = static_cast<double>(byte_count(step_.graph().op(from).results[0]));
         all_used += bytes;

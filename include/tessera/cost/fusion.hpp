@@ -16,11 +16,9 @@
 // scores never leave the chip.
 #pragma once
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <numeric>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -41,16 +39,9 @@ struct Fusion {
 
 namespace detail {
 
-template<std::size_t N>
-constexpr bool is_among(const std::array<std::string_view, N>& names, std::string_view name) {
-  return std::find(names.begin(), names.end(), name) != names.end();
-}
-
 // The same bytes under another name.
 inline bool is_view(const graph::Op& op) {
-  constexpr std::array<std::string_view, 5> views{"reshape", "bitcast", "bitcast-convert",
-                                                  "opt-barrier", "optimization-barrier"};
-  return op.rule.operand_count() > 0 && is_among(views, op.kind);
+  return op.rule.operand_count() > 0 && traits(op.opcode).is_view;
 }
 
 // What is there without being computed.
@@ -107,10 +98,9 @@ class FusionFinder {
     if (is_given(op)) return Role::given;
     if (is_view(op)) return Role::view;
     if (op.is_heavy || op.results.size() != 1) return Role::by_itself;
-    // Their elements stay what they are, in other places.
-    constexpr std::array<std::string_view, 3> moves{"slice", "concatenate", "pad"};
-    if (is_among(moves, op.kind) || has_only_parallel_factors(op)) return Role::elementwise;
-    if (op.kind != "reduce") return Role::by_itself;
+    const bool relocates = traits(op.opcode).relocates;
+    if (relocates || has_only_parallel_factors(op)) return Role::elementwise;
+    if (!traits(op.opcode).reduces) return Role::by_itself;
     return reduces_short_rows(op) ? Role::row : Role::reduction;
   }
   static bool has_only_parallel_factors(const graph::Op& op) {
@@ -181,7 +171,7 @@ class FusionFinder {
     if (roles_[id] == Role::given && !graph_.op(id).is_parameter) return;
     std::vector<graph::OpId> readers;
     for_each_reader(id, [&](graph::OpId reader) {
-      if (!joins(id, reader) || graph_.op(reader).kind == "broadcast") return;
+      if (!joins(id, reader) || traits(graph_.op(reader).opcode).repeats) return;
       for (const graph::OpId other : readers)
         if (before_[other] == before_[reader]) return join(other, reader);
       readers.push_back(reader);

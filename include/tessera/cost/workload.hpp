@@ -12,7 +12,6 @@
 // hides, causal ones, it leaves out half.
 #pragma once
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
@@ -41,15 +40,18 @@ namespace detail {
 
 // Ops that touch a part of a large operand only: of which the result, or the update, is the size.
 inline void count_only_what_is_touched(const graph::Op& op, std::vector<std::uint8_t>& passes) {
-  constexpr std::array<std::string_view, 3> readers{"slice", "dynamic-slice", "gather"};
+  const graph::OpcodeTraits& of_opcode = traits(op.opcode);
   const std::size_t result = op.rule.operand_count();
-  if (is_among(readers, op.kind)) {
+  const std::size_t update = of_opcode.update_operand;
+  if (of_opcode.reads_part) {
     passes[result] = static_cast<std::uint8_t>(passes[result] + std::exchange(passes[0], 0));
-  } else if (op.kind == "dynamic-update-slice" || (op.kind == "scatter" && result == 3)) {
+  } else if (update != 0 && op.rule.result_count() == 1) {
     passes[0] = passes[result] = 0;
-    passes[op.kind == "scatter" ? 2 : 1] = 3;  // read, and its place read and written
+    passes[update] = 3;  // read, and its place read and written
   }
 }
+
+inline bool adds(const graph::Op& op) { return traits(op.opcode).combines == Reduction::sum; }
 
 // Whether it multiplies matrices, or convolves.
 inline bool is_product(const graph::Op& op) {
@@ -151,7 +153,8 @@ class WorkloadFinder {
       if (!is_product(op) && op.has_buffer && !is_view(op)) return;
       list.push_back(reader);
       if (is_product(op)) return;
-      if (op.kind == "select" && is_made_up(graph_.operand(reader, 0).op)) scores.are_masked = true;
+      if (traits(op.opcode).selects && is_made_up(graph_.operand(reader, 0).op))
+        scores.are_masked = true;
       follow(reader, scores);
     });
   }
@@ -181,12 +184,12 @@ class WorkloadFinder {
       });
       merge_alike(readers[0], &Merged::columns);
       merge_alike(readers[1], &Merged::rows);
-      if (graph_.op(id).kind == "add" && !is_added_on(id))
-        merge_alike(added_up(id), &Merged::depth);
+      if (adds(graph_.op(id)) && !is_added_on(id)) merge_alike(added_up(id), &Merged::depth);
     }
   }
   bool can_merge(graph::OpId id) const {
-    return is_product(graph_.op(id)) && graph_.op(id).kind == "dot" && loads_[id].halves == 2;
+    return is_product(graph_.op(id)) && traits(graph_.op(id).opcode).is_matrix_product &&
+           loads_[id].halves == 2;
   }
   template<class Visit>
   void for_each_reader(graph::OpId id, Visit&& visit) const {
@@ -231,7 +234,7 @@ class WorkloadFinder {
   bool is_added_on(graph::OpId id) const {
     bool is_added = false;
     for_each_reader(id, [&](graph::OpId reader, const graph::Use&) {
-      is_added = is_added || graph_.op(reader).kind == "add";
+      is_added = is_added || adds(graph_.op(reader));
     });
     return is_added;
   }
@@ -239,7 +242,7 @@ class WorkloadFinder {
     std::vector<graph::OpId> products;
     for (std::size_t i = 0; i < graph_.operand_count(id); ++i) {
       const graph::OpId from = shown_by(graph_, graph_.operand(id, i).op);
-      if (graph_.op(from).kind == "add" && fusion_.in_memory[from] == 0)
+      if (adds(graph_.op(from)) && fusion_.in_memory[from] == 0)
         for (const graph::OpId product : added_up(from)) products.push_back(product);
       else if (can_merge(from))
         products.push_back(from);

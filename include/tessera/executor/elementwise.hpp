@@ -18,13 +18,15 @@
 #include <limits>
 #include <span>
 #include <string>
-#include <string_view>
 #include <type_traits>
 
 #include "tessera/executor/tensor.hpp"
 #include "tessera/graph/attributes.hpp"
+#include "tessera/graph/opcode.hpp"
 
 namespace tessera::executor {
+
+using graph::Opcode;
 
 // Calls use(std::type_identity<C>()) with the type that such elements are computed in.  Throws
 // Unsupported where there is none.
@@ -130,43 +132,43 @@ constexpr bool is_truth(ElementType element) noexcept { return element == Elemen
 inline int bits_of_storage(ElementType element) { return static_cast<int>(bytes_of(element)) * 8; }
 
 template<class C>
-bool run_unary_of_numbers(std::string_view kind, const Tensor& x, Tensor& result) {
+bool run_unary_of_numbers(Opcode opcode, const Tensor& x, Tensor& result) {
   const auto run = [&](auto f) {
     map<C>(x, result, f);
     return true;
   };
-  if (kind == "exponential") return run([](C v) { return std::exp(v); });
-  if (kind == "exponential-minus-one") return run([](C v) { return std::expm1(v); });
-  if (kind == "log") return run([](C v) { return std::log(v); });
-  if (kind == "log-plus-one") return run([](C v) { return std::log1p(v); });
-  if (kind == "logistic") return run([](C v) { return 1 / (1 + std::exp(-v)); });
-  if (kind == "tanh") return run([](C v) { return std::tanh(v); });
-  if (kind == "sqrt") return run([](C v) { return std::sqrt(v); });
-  if (kind == "rsqrt") return run([](C v) { return 1 / std::sqrt(v); });
-  if (kind == "cbrt") return run([](C v) { return std::cbrt(v); });
-  if (kind == "sine") return run([](C v) { return std::sin(v); });
-  if (kind == "cosine") return run([](C v) { return std::cos(v); });
-  if (kind == "tan") return run([](C v) { return std::tan(v); });
-  if (kind == "asin") return run([](C v) { return std::asin(v); });
-  if (kind == "acos") return run([](C v) { return std::acos(v); });
-  if (kind == "sinh") return run([](C v) { return std::sinh(v); });
-  if (kind == "cosh") return run([](C v) { return std::cosh(v); });
-  if (kind == "asinh") return run([](C v) { return std::asinh(v); });
-  if (kind == "acosh") return run([](C v) { return std::acosh(v); });
-  if (kind == "atanh") return run([](C v) { return std::atanh(v); });
-  if (kind == "erf") return run([](C v) { return std::erf(v); });
-  if (kind == "ceil") return run([](C v) { return std::ceil(v); });
-  if (kind == "floor") return run([](C v) { return std::floor(v); });
-  if (kind == "round-nearest-afz") return run([](C v) { return std::round(v); });
-  if (kind == "round-nearest-even") return run([](C v) { return std::nearbyint(v); });
-  if (kind == "negate") return run([](C v) { return -v; });
-  if (kind == "abs") return run([](C v) { return std::abs(v); });
-  if (kind == "sign") return run([](C v) { return v > 0 ? C(1) : v < 0 ? C(-1) : v; });
+  if (opcode == Opcode::exponential) return run([](C v) { return std::exp(v); });
+  if (opcode == Opcode::exponential_minus_one) return run([](C v) { return std::expm1(v); });
+  if (opcode == Opcode::log) return run([](C v) { return std::log(v); });
+  if (opcode == Opcode::log_plus_one) return run([](C v) { return std::log1p(v); });
+  if (opcode == Opcode::logistic) return run([](C v) { return 1 / (1 + std::exp(-v)); });
+  if (opcode == Opcode::tanh) return run([](C v) { return std::tanh(v); });
+  if (opcode == Opcode::sqrt) return run([](C v) { return std::sqrt(v); });
+  if (opcode == Opcode::rsqrt) return run([](C v) { return 1 / std::sqrt(v); });
+  if (opcode == Opcode::cbrt) return run([](C v) { return std::cbrt(v); });
+  if (opcode == Opcode::sine) return run([](C v) { return std::sin(v); });
+  if (opcode == Opcode::cosine) return run([](C v) { return std::cos(v); });
+  if (opcode == Opcode::tan) return run([](C v) { return std::tan(v); });
+  if (opcode == Opcode::asin) return run([](C v) { return std::asin(v); });
+  if (opcode == Opcode::acos) return run([](C v) { return std::acos(v); });
+  if (opcode == Opcode::sinh) return run([](C v) { return std::sinh(v); });
+  if (opcode == Opcode::cosh) return run([](C v) { return std::cosh(v); });
+  if (opcode == Opcode::asinh) return run([](C v) { return std::asinh(v); });
+  if (opcode == Opcode::acosh) return run([](C v) { return std::acosh(v); });
+  if (opcode == Opcode::atanh) return run([](C v) { return std::atanh(v); });
+  if (opcode == Opcode::erf) return run([](C v) { return std::erf(v); });
+  if (opcode == Opcode::ceil) return run([](C v) { return std::ceil(v); });
+  if (opcode == Opcode::floor) return run([](C v) { return std::floor(v); });
+  if (opcode == Opcode::round_nearest_afz) return run([](C v) { return std::round(v); });
+  if (opcode == Opcode::round_nearest_even) return run([](C v) { return std::nearbyint(v); });
+  if (opcode == Opcode::negate) return run([](C v) { return -v; });
+  if (opcode == Opcode::abs) return run([](C v) { return std::abs(v); });
+  if (opcode == Opcode::sign) return run([](C v) { return v > 0 ? C(1) : v < 0 ? C(-1) : v; });
   return false;
 }
 
 template<class C>
-bool run_unary_of_integers(std::string_view kind, const Tensor& x, Tensor& result) {
+bool run_unary_of_integers(Opcode opcode, const Tensor& x, Tensor& result) {
   const auto run = [&](auto f) {
     map<C>(x, result, f);
     return true;
@@ -174,36 +176,40 @@ bool run_unary_of_integers(std::string_view kind, const Tensor& x, Tensor& resul
   const int width = bits_of_storage(x.element());
   const std::uint64_t mask = ~std::uint64_t{0} >> (64 - width);
   const auto bits = [mask](C v) { return static_cast<std::uint64_t>(v) & mask; };
-  if (kind == "not" && is_truth(x.element())) return run([](C v) { return v == 0 ? C(1) : C(0); });
-  if (kind == "not") return run([](C v) { return static_cast<C>(~v); });
-  if (kind == "negate")
+  if (opcode == Opcode::logical_not && is_truth(x.element()))
+    return run([](C v) { return v == 0 ? C(1) : C(0); });
+  if (opcode == Opcode::logical_not) return run([](C v) { return static_cast<C>(~v); });
+  if (opcode == Opcode::negate)
     return run([](C v) { return static_cast<C>(0 - static_cast<std::uint64_t>(v)); });
-  if (kind == "abs")
+  if (opcode == Opcode::abs)
     return run([](C v) { return v < 0 ? static_cast<C>(0 - static_cast<std::uint64_t>(v)) : v; });
-  if (kind == "sign") return run([](C v) { return v > 0 ? C(1) : v < 0 ? static_cast<C>(-1) : v; });
-  if (kind == "popcnt") return run([=](C v) { return static_cast<C>(std::popcount(bits(v))); });
-  if (kind == "count-leading-zeros")
+  if (opcode == Opcode::sign)
+    return run([](C v) { return v > 0 ? C(1) : v < 0 ? static_cast<C>(-1) : v; });
+  if (opcode == Opcode::popcnt)
+    return run([=](C v) { return static_cast<C>(std::popcount(bits(v))); });
+  if (opcode == Opcode::count_leading_zeros)
     return run([=](C v) { return static_cast<C>(std::countl_zero(bits(v)) - (64 - width)); });
   return false;
 }
 
 template<class C>
-bool run_binary_of_numbers(std::string_view kind, const Tensor& x, const Tensor& y,
-                           Tensor& result) {
+bool run_binary_of_numbers(Opcode opcode, const Tensor& x, const Tensor& y, Tensor& result) {
   const auto run = [&](auto f) {
     map<C>(x, y, result, f);
     return true;
   };
-  if (kind == "add") return run([](C a, C b) { return a + b; });
-  if (kind == "subtract") return run([](C a, C b) { return a - b; });
-  if (kind == "multiply") return run([](C a, C b) { return a * b; });
-  if (kind == "divide") return run([](C a, C b) { return a / b; });
-  if (kind == "remainder") return run([](C a, C b) { return std::fmod(a, b); });
-  if (kind == "power") return run([](C a, C b) { return std::pow(a, b); });
-  if (kind == "atan2") return run([](C a, C b) { return std::atan2(a, b); });
+  if (opcode == Opcode::add) return run([](C a, C b) { return a + b; });
+  if (opcode == Opcode::subtract) return run([](C a, C b) { return a - b; });
+  if (opcode == Opcode::multiply) return run([](C a, C b) { return a * b; });
+  if (opcode == Opcode::divide) return run([](C a, C b) { return a / b; });
+  if (opcode == Opcode::remainder) return run([](C a, C b) { return std::fmod(a, b); });
+  if (opcode == Opcode::power) return run([](C a, C b) { return std::pow(a, b); });
+  if (opcode == Opcode::atan2) return run([](C a, C b) { return std::atan2(a, b); });
   // What is no number stays so, whichever side it is on.
-  if (kind == "maximum") return run([](C a, C b) { return a > b || std::isnan(a) ? a : b; });
-  if (kind == "minimum") return run([](C a, C b) { return a < b || std::isnan(a) ? a : b; });
+  if (opcode == Opcode::maximum)
+    return run([](C a, C b) { return a > b || std::isnan(a) ? a : b; });
+  if (opcode == Opcode::minimum)
+    return run([](C a, C b) { return a < b || std::isnan(a) ? a : b; });
   return false;
 }
 
@@ -222,8 +228,7 @@ C integer_power(C base, C exponent) {
 }
 
 template<class C>
-bool run_binary_of_integers(std::string_view kind, const Tensor& x, const Tensor& y,
-                            Tensor& result) {
+bool run_binary_of_integers(Opcode opcode, const Tensor& x, const Tensor& y, Tensor& result) {
   const auto run = [&](auto f) {
     map<C>(x, y, result, f);
     return true;
@@ -232,38 +237,40 @@ bool run_binary_of_integers(std::string_view kind, const Tensor& x, const Tensor
   const int width = bits_of_storage(x.element());
   const Bits mask = ~Bits{0} >> (64 - width);
   if (is_truth(x.element())) {  // sums and products of truth values
-    if (kind == "add") return run([](C a, C b) { return static_cast<C>(a | b); });
-    if (kind == "multiply") return run([](C a, C b) { return static_cast<C>(a & b); });
+    if (opcode == Opcode::add) return run([](C a, C b) { return static_cast<C>(a | b); });
+    if (opcode == Opcode::multiply) return run([](C a, C b) { return static_cast<C>(a & b); });
   }
-  if (kind == "add") return run([](C a, C b) { return static_cast<C>(Bits(a) + Bits(b)); });
-  if (kind == "subtract") return run([](C a, C b) { return static_cast<C>(Bits(a) - Bits(b)); });
-  if (kind == "multiply") return run([](C a, C b) { return static_cast<C>(Bits(a) * Bits(b)); });
-  if (kind == "divide")
+  if (opcode == Opcode::add) return run([](C a, C b) { return static_cast<C>(Bits(a) + Bits(b)); });
+  if (opcode == Opcode::subtract)
+    return run([](C a, C b) { return static_cast<C>(Bits(a) - Bits(b)); });
+  if (opcode == Opcode::multiply)
+    return run([](C a, C b) { return static_cast<C>(Bits(a) * Bits(b)); });
+  if (opcode == Opcode::divide)
     return run([](C a, C b) {
       if (b == 0) return static_cast<C>(-1);
       if (b == static_cast<C>(-1) && std::is_signed_v<C>) return static_cast<C>(0 - Bits(a));
       return static_cast<C>(a / b);
     });
-  if (kind == "remainder")
+  if (opcode == Opcode::remainder)
     return run([](C a, C b) {
       if (b == 0) return a;
       if (b == static_cast<C>(-1) && std::is_signed_v<C>) return C(0);
       return static_cast<C>(a % b);
     });
-  if (kind == "power") return run([](C a, C b) { return integer_power(a, b); });
-  if (kind == "maximum") return run([](C a, C b) { return std::max(a, b); });
-  if (kind == "minimum") return run([](C a, C b) { return std::min(a, b); });
-  if (kind == "and") return run([](C a, C b) { return static_cast<C>(a & b); });
-  if (kind == "or") return run([](C a, C b) { return static_cast<C>(a | b); });
-  if (kind == "xor") return run([](C a, C b) { return static_cast<C>(a ^ b); });
+  if (opcode == Opcode::power) return run([](C a, C b) { return integer_power(a, b); });
+  if (opcode == Opcode::maximum) return run([](C a, C b) { return std::max(a, b); });
+  if (opcode == Opcode::minimum) return run([](C a, C b) { return std::min(a, b); });
+  if (opcode == Opcode::logical_and) return run([](C a, C b) { return static_cast<C>(a & b); });
+  if (opcode == Opcode::logical_or) return run([](C a, C b) { return static_cast<C>(a | b); });
+  if (opcode == Opcode::logical_xor) return run([](C a, C b) { return static_cast<C>(a ^ b); });
   const auto shifts_out = [width](C by) { return Bits(by) >= static_cast<Bits>(width); };
-  if (kind == "shift-left")
+  if (opcode == Opcode::shift_left)
     return run([=](C a, C b) { return shifts_out(b) ? C(0) : static_cast<C>(Bits(a) << Bits(b)); });
-  if (kind == "shift-right-logical")
+  if (opcode == Opcode::shift_right_logical)
     return run([=](C a, C b) {
       return shifts_out(b) ? C(0) : static_cast<C>((Bits(a) & mask) >> Bits(b));
     });
-  if (kind == "shift-right-arithmetic")
+  if (opcode == Opcode::shift_right_arithmetic)
     return run([=](C a, C b) {
       // Of elements without a sign the top bit is one all the same.
       const auto value = static_cast<std::int64_t>(Bits(a) << (64 - width)) >> (64 - width);
@@ -294,22 +301,22 @@ To converted(From value, bool to_truth) {
 }  // namespace detail
 
 // Whether there is such an op of one operand; `result` has room for it.
-inline bool run_unary(std::string_view kind, const Tensor& x, Tensor& result) {
+inline bool run_unary(Opcode opcode, const Tensor& x, Tensor& result) {
   return with_arithmetic(x.element(), [&]<class C>(std::type_identity<C>) {
     if constexpr (std::is_integral_v<C>)
-      return detail::run_unary_of_integers<C>(kind, x, result);
+      return detail::run_unary_of_integers<C>(opcode, x, result);
     else
-      return detail::run_unary_of_numbers<C>(kind, x, result);
+      return detail::run_unary_of_numbers<C>(opcode, x, result);
   });
 }
 
 // Of two operands, one of which may be a scalar.
-inline bool run_binary(std::string_view kind, const Tensor& x, const Tensor& y, Tensor& result) {
+inline bool run_binary(Opcode opcode, const Tensor& x, const Tensor& y, Tensor& result) {
   return with_arithmetic(x.element(), [&]<class C>(std::type_identity<C>) {
     if constexpr (std::is_integral_v<C>)
-      return detail::run_binary_of_integers<C>(kind, x, y, result);
+      return detail::run_binary_of_integers<C>(opcode, x, y, result);
     else
-      return detail::run_binary_of_numbers<C>(kind, x, y, result);
+      return detail::run_binary_of_numbers<C>(opcode, x, y, result);
   });
 }
 
@@ -381,8 +388,8 @@ inline void run_select(const Tensor& choice, const Tensor& a, const Tensor& b, T
 // low and high may be scalars.
 inline void run_clamp(const Tensor& low, const Tensor& x, const Tensor& high, Tensor& result) {
   Tensor raised(result.type());
-  run_binary("maximum", x, low, raised);
-  run_binary("minimum", raised, high, result);
+  run_binary(Opcode::maximum, x, low, raised);
+  run_binary(Opcode::minimum, raised, high, result);
 }
 
 // 0, 1, 2 and so on along `dim`: of these, what a slice of the whole has.

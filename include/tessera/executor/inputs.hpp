@@ -11,7 +11,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <string_view>
 #include <vector>
 
 #include "tessera/core/integer.hpp"
@@ -30,7 +29,7 @@ class Demands {
       : graph_(graph), below_(graph.op_count()), not_negative_(graph.op_count(), 0) {
     // Backwards: the readers of a value come after it.
     for (graph::OpId id = graph.op_count(); id-- > 0;) {
-      ask_by_kind(id);
+      ask_by_opcode(id);
       pass_on(id);
     }
   }
@@ -48,12 +47,13 @@ class Demands {
     return graph_.type_of(graph_.operand(id, i)).dims;
   }
 
-  void ask_by_kind(graph::OpId id) {
+  void ask_by_opcode(graph::OpId id) {
     const graph::Op& op = graph_.op(id);
-    const std::string_view kind = op.kind;
-    if (kind == "sqrt" || kind == "rsqrt" || kind == "log" || kind == "cbrt")
+    const Opcode opcode = op.opcode;
+    if (opcode == Opcode::sqrt || opcode == Opcode::rsqrt || opcode == Opcode::log ||
+        opcode == Opcode::cbrt)
       not_negative_[operand(id, 0)] = 1;
-    if (kind == "power" && !is_constant(operand(id, 1)))
+    if (opcode == Opcode::power && !is_constant(operand(id, 1)))
       not_negative_[operand(id, 0)] = not_negative_[operand(id, 1)] = 1;
     if (const auto* const how = op.attributes.find<graph::GatherDims>())
       for (const Extent d : how->start_index_map)
@@ -62,32 +62,35 @@ class Demands {
     if (const auto* const how = op.attributes.find<graph::Scattering>())
       for (const Extent d : how->dims.scatter_dims_to_operand_dims)
         limit(operand(id, graph_.operand_count(id) / 2), dims(id, 0)[static_cast<std::size_t>(d)]);
-    if (kind == "dynamic-slice" || kind == "dynamic-update-slice")
-      for (std::size_t i = kind == "dynamic-slice" ? 1 : 2; i < graph_.operand_count(id); ++i)
+    if (opcode == Opcode::dynamic_slice || opcode == Opcode::dynamic_update_slice)
+      for (std::size_t i = opcode == Opcode::dynamic_slice ? 1 : 2; i < graph_.operand_count(id);
+           ++i)
         limit(operand(id, i), max_start(id, i));
-    if (kind == "compare")
+    if (opcode == Opcode::compare)
       for (const std::size_t i : {std::size_t{0}, std::size_t{1}})
         if (const auto end = counted_to(operand(id, 1 - i))) limit(operand(id, i), *end);
   }
   Extent max_start(graph::OpId id, std::size_t i) const {
-    const bool is_update = graph_.op(id).kind == "dynamic-update-slice";
+    const bool is_update = graph_.op(id).opcode == Opcode::dynamic_update_slice;
     const Dims& part = is_update ? dims(id, 1) : graph_.op(id).results[0].dims;
     const std::size_t d = i - (is_update ? 2 : 1);
     return d < part.size() ? dims(id, 0)[d] - part[d] + 1 : 1;
   }
 
   bool is_constant(graph::OpId id) const {
-    const std::string_view kind = graph_.op(id).kind;
-    if (kind == "constant") return true;
-    return (kind == "broadcast" || kind == "reshape" || kind == "convert") &&
+    const Opcode opcode = graph_.op(id).opcode;
+    if (opcode == Opcode::constant) return true;
+    return (opcode == Opcode::broadcast || opcode == Opcode::reshape ||
+            opcode == Opcode::convert) &&
            is_constant(operand(id, 0));
   }
   // The number of places of an iota that is moved about.
   std::optional<Extent> counted_to(graph::OpId id) const {
     const graph::Op& op = graph_.op(id);
-    if (op.kind == "iota")
+    if (op.opcode == Opcode::iota)
       return op.results[0].dims[static_cast<std::size_t>(op.attributes.get<graph::Dim>().dim)];
-    if (op.kind == "broadcast" || op.kind == "reshape" || op.kind == "convert")
+    if (op.opcode == Opcode::broadcast || op.opcode == Opcode::reshape ||
+        op.opcode == Opcode::convert)
       return counted_to(operand(id, 0));
     return std::nullopt;
   }
@@ -95,26 +98,30 @@ class Demands {
   // What is asked of a result is asked of the operands that it is made of.
   void pass_on(graph::OpId id) {
     const graph::Op& op = graph_.op(id);
-    constexpr std::string_view always_positive[] = {"exponential", "logistic", "abs",
-                                                    "iota",        "constant", "compare"};
-    const std::string_view kind = op.kind;
-    if (std::find(std::begin(always_positive), std::end(always_positive), kind) !=
+    constexpr Opcode always_positive[] = {Opcode::exponential, Opcode::logistic, Opcode::abs,
+                                          Opcode::iota,        Opcode::constant, Opcode::compare};
+    const Opcode opcode = op.opcode;
+    if (std::find(std::begin(always_positive), std::end(always_positive), opcode) !=
         std::end(always_positive))
       return;
-    const bool is_square = (kind == "multiply" || kind == "power") &&
+    const bool is_square = (opcode == Opcode::multiply || opcode == Opcode::power) &&
                            graph_.operand(id, 0) == graph_.operand(id, 1);
-    constexpr std::string_view movements[] = {
-        "broadcast", "reshape", "transpose", "convert", "slice",    "copy",        "concatenate",
-        "clamp",     "select",  "reverse",   "pad",     "sharding", "custom-call", "dynamic-slice"};
-    const bool moves = std::find(std::begin(movements), std::end(movements), kind) !=
+    constexpr Opcode movements[] = {Opcode::broadcast,   Opcode::reshape,      Opcode::transpose,
+                                    Opcode::convert,     Opcode::slice,        Opcode::copy,
+                                    Opcode::concatenate, Opcode::clamp,        Opcode::select,
+                                    Opcode::reverse,     Opcode::pad,          Opcode::sharding,
+                                    Opcode::custom_call, Opcode::dynamic_slice};
+    const bool moves = std::find(std::begin(movements), std::end(movements), opcode) !=
                        std::end(movements);
     // A sum of indices is an index too, in programs that add to them at all.
-    const bool is_index = moves || kind == "add" || kind == "subtract" || kind == "remainder" ||
-                          kind == "maximum" || kind == "minimum";
+    const bool is_index = moves || opcode == Opcode::add || opcode == Opcode::subtract ||
+                          opcode == Opcode::remainder || opcode == Opcode::maximum ||
+                          opcode == Opcode::minimum;
     for (std::size_t i = 0; i < graph_.operand_count(id); ++i) {
       const graph::OpId from = operand(id, i);
       if (is_index && below_[id]) limit(from, *below_[id]);
-      const bool may_be_negative = is_square || (kind == "power" && is_constant(operand(id, 1)));
+      const bool may_be_negative = is_square ||
+                                   (opcode == Opcode::power && is_constant(operand(id, 1)));
       if (not_negative_[id] != 0 && !may_be_negative) not_negative_[from] = 1;
     }
   }

@@ -216,7 +216,7 @@ using Parts = std::span<const Part>;
 using Results = std::span<OwnedPart>;
 
 struct Kernel {
-  std::string_view kind;
+  Opcode opcode;
   std::size_t most_operands;
   void (*run)(const graph::Op& op, Parts in, Results out);
 };
@@ -239,75 +239,75 @@ inline constexpr std::size_t any_number = 64;
 
 // By opcode, sorted.  What is not here is element by element, of one operand or of two.
 inline constexpr Kernel kernels[] = {
-    {"batch-norm-grad", any_number, normalise},
-    {"batch-norm-inference", any_number, normalise},
-    {"batch-norm-training", any_number, normalise},
-    {"broadcast", 1,
+    {Opcode::batch_norm_grad, any_number, normalise},
+    {Opcode::batch_norm_inference, any_number, normalise},
+    {Opcode::batch_norm_training, any_number, normalise},
+    {Opcode::broadcast, 1,
      [](const graph::Op& op, Parts in, Results out) {
        run_broadcast(dim_list(op), in[0], out[0]);
      }},
-    {"clamp", 3,
+    {Opcode::clamp, 3,
      [](const graph::Op&, Parts in, Results out) {
        run_clamp(*in[0].tensor, *in[1].tensor, *in[2].tensor, out[0].tensor);
      }},
-    {"compare", 2,
+    {Opcode::compare, 2,
      [](const graph::Op& op, Parts in, Results out) {
        run_compare(held<graph::Comparison>(op).direction, *in[0].tensor, *in[1].tensor,
                    out[0].tensor);
      }},
-    {"concatenate", any_number,
+    {Opcode::concatenate, any_number,
      [](const graph::Op& op, Parts in, Results out) {
        run_concatenate(named_dim(op), in, out[0]);
      }},
-    {"conditional", any_number,
+    {Opcode::conditional, any_number,
      [](const graph::Op& op, Parts in, Results out) {
        held<graph::Branching>(
            op);  // one whose branches are not known has its arguments as operands
        run_conditional(*in[0].tensor, in.subspan(1), out[0]);
      }},
-    {"constant", 0,
+    {Opcode::constant, 0,
      [](const graph::Op& op, Parts, Results out) {
        run_constant(held<graph::Literal>(op), out[0]);
      }},
-    {"convert", 1,
+    {Opcode::convert, 1,
      [](const graph::Op&, Parts in, Results out) { run_convert(*in[0].tensor, out[0].tensor); }},
-    {"convolution", 2,
+    {Opcode::convolution, 2,
      [](const graph::Op& op, Parts in, Results out) {
        run_convolution(held<graph::Convolution>(op), in[0], in[1], out[0]);
      }},
-    {"copy", 1, keep},
-    {"custom-call", 1,
+    {Opcode::copy, 1, keep},
+    {Opcode::custom_call, 1,
      [](const graph::Op& op, Parts in, Results out) {
        run_custom_call(held<graph::Target>(op).name, in, out[0]);
      }},
-    {"dot", 2,
+    {Opcode::dot, 2,
      [](const graph::Op& op, Parts in, Results out) {
        run_dot(held<graph::DotDims>(op), *in[0].tensor, *in[1].tensor, out[0].tensor);
      }},
-    {"dynamic-slice", any_number,
+    {Opcode::dynamic_slice, any_number,
      [](const graph::Op&, Parts in, Results out) {
        run_dynamic_slice(in[0], in.subspan(1), out[0]);
      }},
-    {"dynamic-update-slice", any_number,
+    {Opcode::dynamic_update_slice, any_number,
      [](const graph::Op&, Parts in, Results out) {
        copy_common(in[0], out[0]);
        run_dynamic_update_slice(in[1], in.subspan(2), out[0]);
      }},
-    {"gather", 2,
+    {Opcode::gather, 2,
      [](const graph::Op& op, Parts in, Results out) {
        run_gather(held<graph::GatherDims>(op), in[0], in[1], out[0]);
      }},
-    {"iota", 0,
+    {Opcode::iota, 0,
      [](const graph::Op& op, Parts, Results out) {
        run_iota(out[0].slice, named_dim(op), out[0].tensor);
      }},
-    {"is-finite", 1,
+    {Opcode::is_finite, 1,
      [](const graph::Op&, Parts in, Results out) { run_is_finite(*in[0].tensor, out[0].tensor); }},
-    {"pad", 2,
+    {Opcode::pad, 2,
      [](const graph::Op& op, Parts in, Results out) {
        run_pad(held<graph::Padding>(op).ranges, in[0], *in[1].tensor, out[0]);
      }},
-    {"reduce", any_number,
+    {Opcode::reduce, any_number,
      [](const graph::Op& op, Parts in, Results out) {
        if (const auto* const how = op.attributes.find<graph::ReducingBy>())
          run_reduce_by(*how, in, out);
@@ -316,66 +316,68 @@ inline constexpr Kernel kernels[] = {
        else
          throw Unsupported("several operands are reduced by a computation that takes two");
      }},
-    {"reduce-window", 2,
+    {Opcode::reduce_window, 2,
      [](const graph::Op& op, Parts in, Results out) {
        run_reduce_window(held<graph::WindowReducing>(op), in[0], *in[1].tensor, out[0]);
      }},
-    {"reshape", 1, [](const graph::Op&, Parts in, Results out) { run_reshape(in[0], out[0]); }},
-    {"reverse", 1,
+    {Opcode::reshape, 1,
+     [](const graph::Op&, Parts in, Results out) { run_reshape(in[0], out[0]); }},
+    {Opcode::reverse, 1,
      [](const graph::Op& op, Parts in, Results out) { run_reverse(dim_list(op), in[0], out[0]); }},
-    {"rng-bit-generator", 1,
+    {Opcode::rng_bit_generator, 1,
      [](const graph::Op&, Parts in, Results out) { run_random_bits(in[0], out); }},
-    {"scatter", 3,
+    {Opcode::scatter, 3,
      [](const graph::Op& op, Parts in, Results out) {
        copy_common(in[0], out[0]);
        run_scatter(held<graph::Scattering>(op), in[1], in[2], out[0]);
      }},
-    {"select", 3,
+    {Opcode::select, 3,
      [](const graph::Op&, Parts in, Results out) {
        run_select(*in[0].tensor, *in[1].tensor, *in[2].tensor, out[0].tensor);
      }},
-    {"select-and-scatter", 3,
+    {Opcode::select_and_scatter, 3,
      [](const graph::Op& op, Parts in, Results out) {
        run_select_and_scatter(held<graph::WindowScattering>(op), in[0], in[1], *in[2].tensor,
                               out[0]);
      }},
-    {"sharding", 1, keep},
-    {"slice", 1, [](const graph::Op& op, Parts in, Results out) { run_slice(op, in[0], out[0]); }},
-    {"sort", any_number,
+    {Opcode::sharding, 1, keep},
+    {Opcode::slice, 1,
+     [](const graph::Op& op, Parts in, Results out) { run_slice(op, in[0], out[0]); }},
+    {Opcode::sort, any_number,
      [](const graph::Op& op, Parts in, Results out) {
        run_sort(held<graph::Sorting>(op), in, out);
      }},
-    {"topk", 1,
+    {Opcode::topk, 1,
      [](const graph::Op& op, Parts in, Results out) {
        run_topk(held<graph::TopK>(op), in[0], out);
      }},
-    {"transpose", 1,
+    {Opcode::transpose, 1,
      [](const graph::Op& op, Parts in, Results out) {
        run_transpose(dim_list(op), in[0], out[0]);
      }},
 };
 static_assert(std::is_sorted(std::begin(kernels), std::end(kernels),
-                             [](const Kernel& a, const Kernel& b) { return a.kind < b.kind; }));
+                             [](const Kernel& a, const Kernel& b) { return a.opcode < b.opcode; }));
 
 inline void run_op(const graph::Op& op, Parts in, Results out) {
-  const auto* const kernel = std::lower_bound(
-      std::begin(kernels), std::end(kernels), op.kind,
-      [](const Kernel& entry, std::string_view kind) { return entry.kind < kind; });
-  if (kernel != std::end(kernels) && kernel->kind == op.kind) {
+  const auto* const kernel =
+      std::lower_bound(std::begin(kernels), std::end(kernels), op.opcode,
+                       [](const Kernel& entry, Opcode opcode) { return entry.opcode < opcode; });
+  if (kernel != std::end(kernels) && kernel->opcode == op.opcode) {
     if (in.size() > kernel->most_operands)
       throw Unsupported("no kernel takes so many operands as " + std::to_string(in.size()));
     return kernel->run(op, in, out);
   }
   const bool is_known = out.size() == 1 &&
-                        (in.size() == 1 ? run_unary(op.kind, *in[0].tensor, out[0].tensor)
+                        (in.size() == 1 ? run_unary(op.opcode, *in[0].tensor, out[0].tensor)
                          : in.size() == 2
-                             ? run_binary(op.kind, *in[0].tensor, *in[1].tensor, out[0].tensor)
+                             ? run_binary(op.opcode, *in[0].tensor, *in[1].tensor, out[0].tensor)
                              : false);
   if (!is_known) throw Unsupported("there is no kernel for it");
 }
 
 inline std::string op_text(const graph::Op& op) {
-  return "op " + excerpt(op.name, 100) + " (" + op.kind + ')';
+  return "op " + excerpt(op.name, 100) + " (" + std::string(opcode_text(op)) + ')';
 }
 
 }  // namespace detail

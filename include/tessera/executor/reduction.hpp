@@ -173,16 +173,17 @@ inline Tensor slab_at(const Part& x, const std::vector<Extent>& dims, const Dims
 // Takes a step for all elements at once.
 inline Tensor run_step(const graph::ScalarStep& step, const std::vector<Tensor>& values) {
   const auto operand = [&](std::size_t i) -> const Tensor& { return values.at(step.operands[i]); };
-  const bool selects = step.kind == "select", compares = step.kind == "compare";
+  const bool selects = step.opcode == Opcode::select, compares = step.opcode == Opcode::compare;
   const Tensor& like = operand(selects ? 1 : 0);
   Tensor result(compares ? ElementType::pred : like.element(), like.dims());
   if (selects)
     run_select(operand(0), operand(1), operand(2), result);
   else if (compares)
     run_compare(step.direction, operand(0), operand(1), result);
-  else if (!(step.operands.size() == 1 ? run_unary(step.kind, operand(0), result)
-                                       : run_binary(step.kind, operand(0), operand(1), result)))
-    throw Unsupported("its computation has " + step.kind + ", for which there is no kernel");
+  else if (!(step.operands.size() == 1 ? run_unary(step.opcode, operand(0), result)
+                                       : run_binary(step.opcode, operand(0), operand(1), result)))
+    throw Unsupported("its computation has " + std::string(to_string(step.opcode)) +
+                      ", for which there is no kernel");
   return result;
 }
 

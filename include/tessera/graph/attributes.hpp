@@ -3,7 +3,7 @@
 // What an op computes, where its opcode and the types of its tensors do not say it all.
 //
 // The planner never looks here: a rule is enough for it.  Whoever differentiates a program, writes
-// it down or runs it reads the opcode (Op::kind, in HLO's words) and these.  Most ops need nothing
+// it down or runs it reads the opcode (Op::opcode) and these.  Most ops need nothing
 // more than their opcode: an addition, a reshape, a conversion.  For the others Attributes holds
 // one of the small structs below, which of them is settled by the opcode:
 //
@@ -33,6 +33,7 @@
 
 #include "tessera/core/error.hpp"
 #include "tessera/graph/op_rules.hpp"
+#include "tessera/graph/opcode.hpp"
 #include "tessera/graph/window.hpp"
 
 namespace tessera::graph {
@@ -104,7 +105,7 @@ struct Reducing {
 // A step of a computation of scalars: an opcode that is element by element, and the numbers of its
 // operands, of which parameters come first and then the results of steps.
 struct ScalarStep {
-  std::string kind;
+  Opcode opcode = Opcode::unknown;
   std::vector<std::uint32_t> operands;
   Direction direction = Direction::eq;  // of a compare
   friend bool operator==(const ScalarStep&, const ScalarStep&) = default;

@@ -38,7 +38,8 @@ struct Backward {
   Tensor zero() const { return constant_like(slope, 0); }
   [[noreturn]] void fail(const std::string& why) const {
     const Op& op = builder.graph().op(id);
-    throw InvalidArgument("gradients: op '" + op.name + "' (" + op.kind + ") " + why);
+    throw InvalidArgument("gradients: op '" + op.name + "' (" + std::string(opcode_text(op)) +
+                          ") " + why);
   }
 };
 
@@ -256,66 +257,73 @@ inline Tensor of_scatter(const Backward& at, std::size_t i) {
 // -------------------------------------------------------------------------------------------------
 
 struct DerivativeOf {
-  std::string_view kind;
+  Opcode opcode;
   Derivative derivative;
 };
 
 // Sorted by opcode.
 inline constexpr DerivativeOf derivatives[] = {
-    {"add", [](const Backward& at, std::size_t) { return at.slope; }},
-    {"broadcast", of_broadcast},
-    {"concatenate", of_concatenate},
-    {"convert", [](const Backward& at,
-                   std::size_t) { return convert(at.slope, at.operand(0).type().element); }},
-    {"convolution", of_convolution},
-    {"cosine", [](const Backward& at, std::size_t) { return -(at.slope * sin(at.operand(0))); }},
-    {"divide", of_quotient},
-    {"dot", of_dot},
-    {"exponential", [](const Backward& at, std::size_t) { return at.slope * at.result(); }},
-    {"gather", of_gather},
-    {"log", [](const Backward& at, std::size_t) { return at.slope / at.operand(0); }},
-    {"logistic",
+    {Opcode::add, [](const Backward& at, std::size_t) { return at.slope; }},
+    {Opcode::broadcast, of_broadcast},
+    {Opcode::concatenate, of_concatenate},
+    {Opcode::convert, [](const Backward& at,
+                         std::size_t) { return convert(at.slope, at.operand(0).type().element); }},
+    {Opcode::convolution, of_convolution},
+    {Opcode::cosine,
+     [](const Backward& at, std::size_t) { return -(at.slope * sin(at.operand(0))); }},
+    {Opcode::divide, of_quotient},
+    {Opcode::dot, of_dot},
+    {Opcode::exponential, [](const Backward& at, std::size_t) { return at.slope * at.result(); }},
+    {Opcode::gather, of_gather},
+    {Opcode::log, [](const Backward& at, std::size_t) { return at.slope / at.operand(0); }},
+    {Opcode::logistic,
      [](const Backward& at, std::size_t) { return at.slope * (at.result() * (1 - at.result())); }},
-    {"maximum", [](const Backward& at, std::size_t i) { return of_extreme(at, i, Direction::ge); }},
-    {"minimum", [](const Backward& at, std::size_t i) { return of_extreme(at, i, Direction::le); }},
-    {"multiply", [](const Backward& at, std::size_t i) { return at.slope * at.operand(1 - i); }},
-    {"negate", [](const Backward& at, std::size_t) { return -at.slope; }},
-    {"pad", of_pad},
-    {"power", of_power},
-    {"reduce", of_reduce},
-    {"reduce-window", of_reduce_window},
-    {"reshape",
+    {Opcode::maximum,
+     [](const Backward& at, std::size_t i) { return of_extreme(at, i, Direction::ge); }},
+    {Opcode::minimum,
+     [](const Backward& at, std::size_t i) { return of_extreme(at, i, Direction::le); }},
+    {Opcode::multiply,
+     [](const Backward& at, std::size_t i) { return at.slope * at.operand(1 - i); }},
+    {Opcode::negate, [](const Backward& at, std::size_t) { return -at.slope; }},
+    {Opcode::pad, of_pad},
+    {Opcode::power, of_power},
+    {Opcode::reduce, of_reduce},
+    {Opcode::reduce_window, of_reduce_window},
+    {Opcode::reshape,
      [](const Backward& at, std::size_t) { return reshape(at.slope, at.operand(0).dims()); }},
-    {"reverse", [](const Backward& at,
-                   std::size_t) { return reverse(at.slope, at.attributes().get<DimList>().dims); }},
-    {"rsqrt",
+    {Opcode::reverse,
+     [](const Backward& at, std::size_t) {
+       return reverse(at.slope, at.attributes().get<DimList>().dims);
+     }},
+    {Opcode::rsqrt,
      [](const Backward& at, std::size_t) {
        const Tensor y = at.result();
        return at.slope * (y * y * y * -0.5);
      }},
-    {"scatter", of_scatter},
-    {"select",
+    {Opcode::scatter, of_scatter},
+    {Opcode::select,
      [](const Backward& at, std::size_t i) {
        const Tensor p = at.operand(0);
        return i == 1 ? select(p, at.slope, at.zero()) : select(p, at.zero(), at.slope);
      }},
-    {"sine", [](const Backward& at, std::size_t) { return at.slope * cos(at.operand(0)); }},
-    {"slice", of_slice},
-    {"sqrt", [](const Backward& at, std::size_t) { return at.slope * 0.5 / at.result(); }},
-    {"subtract", [](const Backward& at, std::size_t i) { return i == 0 ? at.slope : -at.slope; }},
-    {"tanh",
+    {Opcode::sine, [](const Backward& at, std::size_t) { return at.slope * cos(at.operand(0)); }},
+    {Opcode::slice, of_slice},
+    {Opcode::sqrt, [](const Backward& at, std::size_t) { return at.slope * 0.5 / at.result(); }},
+    {Opcode::subtract,
+     [](const Backward& at, std::size_t i) { return i == 0 ? at.slope : -at.slope; }},
+    {Opcode::tanh,
      [](const Backward& at, std::size_t) { return at.slope * (1 - at.result() * at.result()); }},
-    {"transpose", of_transpose},
+    {Opcode::transpose, of_transpose},
 };
 static_assert(std::is_sorted(std::begin(derivatives), std::end(derivatives),
-                             [](const auto& a, const auto& b) { return a.kind < b.kind; }));
+                             [](const auto& a, const auto& b) { return a.opcode < b.opcode; }));
 
 inline Derivative derivative_of(const Backward& at) {
-  const std::string_view kind = at.builder.graph().op(at.id).kind;
+  const Opcode opcode = at.builder.graph().op(at.id).opcode;
   const auto* const found = std::lower_bound(
-      std::begin(derivatives), std::end(derivatives), kind,
-      [](const DerivativeOf& entry, std::string_view wanted) { return entry.kind < wanted; });
-  if (found == std::end(derivatives) || found->kind != kind) at.fail("has no derivative here");
+      std::begin(derivatives), std::end(derivatives), opcode,
+      [](const DerivativeOf& entry, Opcode wanted) { return entry.opcode < wanted; });
+  if (found == std::end(derivatives) || found->opcode != opcode) at.fail("has no derivative here");
   return found->derivative;
 }
 

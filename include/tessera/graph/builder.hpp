@@ -72,7 +72,7 @@ class Builder {
   Tensor parameter(std::string name, ElementType element, const Dims& dims) {
     if (names_.contains(name))
       throw InvalidArgument("parameter: there is an op named '" + name + "' already");
-    Op op{std::move(name), "parameter", {{element, dims}}, source_rule(dims)};
+    Op op{std::move(name), Opcode::parameter, {{element, dims}}, source_rule(dims)};
     op.is_parameter = true;
     return add(std::move(op), {});
   }
@@ -88,17 +88,16 @@ class Builder {
     return result;
   }
 
-  // Any op at all: its opcode in HLO's words, its rule, and what else it takes to say what it
-  // computes.
-  Tensor apply(std::string kind, std::initializer_list<Tensor> operands, const TensorType& result,
+  // Any op at all: its opcode, its rule, and what else it takes to say what it computes.
+  Tensor apply(Opcode opcode, std::initializer_list<Tensor> operands, const TensorType& result,
                Rule rule, Attributes attributes = {}) {
-    return apply(std::move(kind), std::span(operands.begin(), operands.size()), result,
-                 std::move(rule), std::move(attributes));
+    return apply(opcode, std::span(operands.begin(), operands.size()), result, std::move(rule),
+                 std::move(attributes));
   }
-  Tensor apply(std::string kind, std::span<const Tensor> operands, const TensorType& result,
-               Rule rule, Attributes attributes = {}) {
-    Op op{"", std::move(kind), {result}, std::move(rule)};
-    op.is_heavy = op.kind == "dot" || op.kind == "convolution";
+  Tensor apply(Opcode opcode, std::span<const Tensor> operands, const TensorType& result, Rule rule,
+               Attributes attributes = {}) {
+    Op op{"", opcode, {result}, std::move(rule)};
+    op.is_heavy = traits(opcode).is_heavy;
     op.attributes = std::move(attributes);
     return add(std::move(op), operands);
   }
@@ -125,10 +124,10 @@ class Builder {
       throw InvalidArgument("update: the first tensor is no parameter");
     if (parameter.type() != next.type())
       throw InvalidArgument("update: " + to_string(parameter.type()) + " can not become " +
-                                  to_string(next.type()));
+                            to_string(next.type()));
     if (updated_.contains(parameter.value().op))
       throw InvalidArgument("update: parameter '" + graph_.op(parameter.value().op).name +
-                                  "' is updated already");
+                            "' is updated already");
     output(next);
     updated_.insert(parameter.value().op);
     graph_.aliases.push_back({parameter.value().op, next.value()});
@@ -138,32 +137,32 @@ class Builder {
 
  private:
   void check_own(const Tensor& tensor, const std::string& what) const {
-    if (&tensor.builder() != this)
-      throw InvalidArgument(what + " belongs to another builder");
+    if (&tensor.builder() != this) throw InvalidArgument(what + " belongs to another builder");
   }
 
-  static void check_size(const std::string& kind, const TensorType& type) {
-    check_shape(kind.c_str(), type.dims);
+  static void check_size(const std::string& opcode, const TensorType& type) {
+    check_shape(opcode.c_str(), type.dims);
     try {
       byte_count(type);
     } catch (const Overflow&) {
-      throw InvalidArgument(kind + ": the size of " + to_string(type) +
-                                  " does not fit in 64 bits");
+      throw InvalidArgument(opcode + ": the size of " + to_string(type) +
+                            " does not fit in 64 bits");
     }
   }
 
   Tensor add(Op op, std::span<const Tensor> operands) {
-    for (const TensorType& type : op.results) check_size(op.kind, type);
+    const std::string opcode(opcode_text(op));
+    for (const TensorType& type : op.results) check_size(opcode, type);
     std::vector<Value> values;
     for (const Tensor& operand : operands) {
-      check_own(operand, op.kind + ": an operand");
+      check_own(operand, opcode + ": an operand");
       if (operand.is_detached_) detached_uses_.insert({graph_.op_count(), values.size()});
       values.push_back(operand.value());
     }
     // A user may have given a parameter the name that would come next.
     for (std::size_t number = graph_.op_count(); op.name.empty() || names_.contains(op.name);
          ++number)
-      op.name = op.kind + '.' + std::to_string(number);
+      op.name = opcode + '.' + std::to_string(number);
     names_.insert(op.name);
     return {*this, {graph_.add(std::move(op), values), 0}};
   }
@@ -175,7 +174,7 @@ class Builder {
   };
 
   static Op constant_op(ElementType element, const Dims& dims, double value) {
-    Op op{"", "constant", {{element, dims}}, source_rule(dims)};
+    Op op{"", Opcode::constant, {{element, dims}}, source_rule(dims)};
     op.attributes = is_floating(element)
                         ? Literal{std::vector<double>{value}}
                         : Literal{std::vector<std::int64_t>{static_cast<std::int64_t>(value)}};
@@ -221,24 +220,25 @@ inline void require_same_element(const char* kind, const Tensor& a, const Tensor
               " have different element types");
 }
 
-inline Tensor elementwise(const char* kind, const Tensor& x, std::vector<PartialPass> passes = {}) {
+inline Tensor elementwise(Opcode opcode, const Tensor& x, std::vector<PartialPass> passes = {}) {
   const Dims dims = x.dims();
-  return x.builder().apply(kind, {x}, x.type(),
+  return x.builder().apply(opcode, {x}, x.type(),
                            elementwise_rule(std::span(&dims, 1), dims, passes));
 }
 
 // A scalar operand is broadcast, as on paper.
 Tensor broadcast_to(const Tensor& scalar, const Dims& dims);
 
-inline Tensor elementwise(const char* kind, Tensor a, Tensor b, Attributes attributes = {}) {
+inline Tensor elementwise(Opcode opcode, Tensor a, Tensor b, Attributes attributes = {}) {
   if (a.dims().empty() && !b.dims().empty()) a = broadcast_to(a, b.dims());
   if (b.dims().empty() && !a.dims().empty()) b = broadcast_to(b, a.dims());
-  require(a.type() == b.type(), std::string(kind) + ": operands " + to_string(a.type()) + " and " +
-                                    to_string(b.type()) + " differ");
+  require(a.type() == b.type(), std::string(to_string(opcode)) + ": operands " +
+                                    to_string(a.type()) + " and " + to_string(b.type()) +
+                                    " differ");
   const Dims operands[] = {a.dims(), b.dims()};
   const ElementType result = attributes.find<Comparison>() ? ElementType::pred : a.type().element;
-  return a.builder().apply(kind, {a, b}, {result, a.dims()},
-                           elementwise_rule(operands, a.dims(), binary_passes(kind, result)),
+  return a.builder().apply(opcode, {a, b}, {result, a.dims()},
+                           elementwise_rule(operands, a.dims(), binary_passes(opcode, result)),
                            std::move(attributes));
 }
 
@@ -247,19 +247,19 @@ inline Tensor elementwise(const char* kind, Tensor a, Tensor b, Attributes attri
 // --- Element by element --------------------------------------------------------------------------
 
 inline Tensor operator+(const Tensor& a, const Tensor& b) {
-  return detail::elementwise("add", a, b);
+  return detail::elementwise(Opcode::add, a, b);
 }
 inline Tensor operator-(const Tensor& a, const Tensor& b) {
-  return detail::elementwise("subtract", a, b);
+  return detail::elementwise(Opcode::subtract, a, b);
 }
 inline Tensor operator*(const Tensor& a, const Tensor& b) {
-  return detail::elementwise("multiply", a, b);
+  return detail::elementwise(Opcode::multiply, a, b);
 }
 inline Tensor operator/(const Tensor& a, const Tensor& b) {
-  return detail::elementwise("divide", a, b);
+  return detail::elementwise(Opcode::divide, a, b);
 }
 inline Tensor operator-(const Tensor& x) {
-  return detail::elementwise("negate", x, {{reduction_set(Reduction::sum), 0b1}});
+  return detail::elementwise(Opcode::negate, x, {{reduction_set(Reduction::sum), 0b1}});
 }
 // With a number that is the same for all elements.
 inline Tensor operator+(const Tensor& x, double number) {
@@ -278,16 +278,16 @@ inline Tensor operator-(double number, const Tensor& x) {
   return x.builder().constant(x.type().element, {}, number) - x;
 }
 inline Tensor maximum(const Tensor& a, const Tensor& b) {
-  return detail::elementwise("maximum", a, b);
+  return detail::elementwise(Opcode::maximum, a, b);
 }
 inline Tensor minimum(const Tensor& a, const Tensor& b) {
-  return detail::elementwise("minimum", a, b);
+  return detail::elementwise(Opcode::minimum, a, b);
 }
 inline Tensor power(const Tensor& base, const Tensor& exponent) {
-  return detail::elementwise("power", base, exponent);
+  return detail::elementwise(Opcode::power, base, exponent);
 }
 inline Tensor compare(const Tensor& a, const Tensor& b, Direction direction) {
-  return detail::elementwise("compare", a, b, Comparison{direction});
+  return detail::elementwise(Opcode::compare, a, b, Comparison{direction});
 }
 inline Tensor operator>(const Tensor& a, const Tensor& b) { return compare(a, b, Direction::gt); }
 inline Tensor operator<(const Tensor& a, const Tensor& b) { return compare(a, b, Direction::lt); }
@@ -295,21 +295,21 @@ inline Tensor operator>=(const Tensor& a, const Tensor& b) { return compare(a, b
 inline Tensor operator<=(const Tensor& a, const Tensor& b) { return compare(a, b, Direction::le); }
 inline Tensor equal(const Tensor& a, const Tensor& b) { return compare(a, b, Direction::eq); }
 
-inline Tensor exp(const Tensor& x) { return detail::elementwise("exponential", x); }
-inline Tensor log(const Tensor& x) { return detail::elementwise("log", x); }
-inline Tensor tanh(const Tensor& x) { return detail::elementwise("tanh", x); }
-inline Tensor sqrt(const Tensor& x) { return detail::elementwise("sqrt", x); }
-inline Tensor rsqrt(const Tensor& x) { return detail::elementwise("rsqrt", x); }
-inline Tensor logistic(const Tensor& x) { return detail::elementwise("logistic", x); }
-inline Tensor sin(const Tensor& x) { return detail::elementwise("sine", x); }
-inline Tensor cos(const Tensor& x) { return detail::elementwise("cosine", x); }
+inline Tensor exp(const Tensor& x) { return detail::elementwise(Opcode::exponential, x); }
+inline Tensor log(const Tensor& x) { return detail::elementwise(Opcode::log, x); }
+inline Tensor tanh(const Tensor& x) { return detail::elementwise(Opcode::tanh, x); }
+inline Tensor sqrt(const Tensor& x) { return detail::elementwise(Opcode::sqrt, x); }
+inline Tensor rsqrt(const Tensor& x) { return detail::elementwise(Opcode::rsqrt, x); }
+inline Tensor logistic(const Tensor& x) { return detail::elementwise(Opcode::logistic, x); }
+inline Tensor sin(const Tensor& x) { return detail::elementwise(Opcode::sine, x); }
+inline Tensor cos(const Tensor& x) { return detail::elementwise(Opcode::cosine, x); }
 
 // The same numbers, as near as the other type has them; nothing where it is the same type.
 inline Tensor convert(const Tensor& x, ElementType element) {
   if (x.type().element == element) return x;
   const Dims dims = x.dims();
   return x.builder().apply(
-      "convert", {x}, {element, dims},
+      Opcode::convert, {x}, {element, dims},
       elementwise_rule(std::span(&dims, 1), dims, convert_passes(x.type().element, element)));
 }
 
@@ -322,7 +322,7 @@ inline Tensor select(const Tensor& p, Tensor a, Tensor b) {
       "select: operands differ");
   const Dims operands[] = {p.dims(), a.dims(), b.dims()};
   const PartialPass pass{any_reduction, 0b110};
-  return a.builder().apply("select", {p, a, b}, a.type(),
+  return a.builder().apply(Opcode::select, {p, a, b}, a.type(),
                            elementwise_rule(operands, a.dims(), std::span(&pass, 1)));
 }
 
@@ -338,7 +338,7 @@ inline Tensor broadcast(const Tensor& x, const Dims& dims, std::vector<Extent> d
                         " does not fit " + tessera::to_string(dims));
   }
   Rule rule = broadcast_rule(dims, dimensions);
-  return x.builder().apply("broadcast", {x}, {x.type().element, dims}, std::move(rule),
+  return x.builder().apply(Opcode::broadcast, {x}, {x.type().element, dims}, std::move(rule),
                            DimList{std::move(dimensions)});
 }
 inline Tensor detail::broadcast_to(const Tensor& scalar, const Dims& dims) {
@@ -350,7 +350,7 @@ inline Tensor transpose(const Tensor& x, std::vector<Extent> permutation) {
   Dims dims;
   for (const Extent from : permutation) dims.push_back(x.dims()[static_cast<std::size_t>(from)]);
   Rule rule = transpose_rule(x.dims(), permutation);
-  return x.builder().apply("transpose", {x}, {x.type().element, dims}, std::move(rule),
+  return x.builder().apply(Opcode::transpose, {x}, {x.type().element, dims}, std::move(rule),
                            DimList{std::move(permutation)});
 }
 inline Tensor reshape(const Tensor& x, const Dims& dims) {
@@ -358,12 +358,14 @@ inline Tensor reshape(const Tensor& x, const Dims& dims) {
   detail::require(element_count(dims) == element_count(x.dims()),
                   "reshape: " + to_string(x.type()) + " has not as many elements as " +
                       tessera::to_string(dims));
-  return x.builder().apply("reshape", {x}, {x.type().element, dims}, reshape_rule(x.dims(), dims));
+  return x.builder().apply(Opcode::reshape, {x}, {x.type().element, dims},
+                           reshape_rule(x.dims(), dims));
 }
 inline Tensor reverse(const Tensor& x, std::vector<Extent> dims) {
   detail::require_distinct_dims("reverse", dims, x.dims());
   Rule rule = reverse_rule(x.dims(), dims);
-  return x.builder().apply("reverse", {x}, x.type(), std::move(rule), DimList{std::move(dims)});
+  return x.builder().apply(Opcode::reverse, {x}, x.type(), std::move(rule),
+                           DimList{std::move(dims)});
 }
 
 // The tensors one after the other along `dim`, all other dims being equal.
@@ -384,7 +386,7 @@ inline Tensor concatenate(std::span<const Tensor> tensors, Extent dim) {
     dims[along] += tensor.dims()[along];
     operands.push_back(tensor.dims());
   }
-  return first.builder().apply("concatenate", tensors, {first.type().element, dims},
+  return first.builder().apply(Opcode::concatenate, tensors, {first.type().element, dims},
                                concatenate_rule(operands, dims, dim), Dim{dim});
 }
 
@@ -401,7 +403,7 @@ inline Tensor slice(const Tensor& x, std::vector<SliceRange> ranges) {
     dims.push_back((range.limit - range.start + range.stride - 1) / range.stride);
   }
   Rule rule = slice_rule(x.dims(), dims, ranges);
-  return x.builder().apply("slice", {x}, {x.type().element, dims}, std::move(rule),
+  return x.builder().apply(Opcode::slice, {x}, {x.type().element, dims}, std::move(rule),
                            Slicing{std::move(ranges)});
 }
 // Elements begin to limit of one dim, and all of the others.
@@ -428,14 +430,14 @@ inline Tensor pad(const Tensor& x, const Tensor& value, std::vector<PaddingRange
                                                              to_string(x.type()));
   }
   Rule rule = pad_rule(x.dims(), dims, ranges);
-  return x.builder().apply("pad", {x, value}, {x.type().element, dims}, std::move(rule),
+  return x.builder().apply(Opcode::pad, {x, value}, {x.type().element, dims}, std::move(rule),
                            Padding{std::move(ranges)});
 }
 
 // Each element's place along a dim: 0, 1, 2, ...
 inline Tensor iota(Builder& builder, ElementType element, const Dims& dims, Extent dim) {
   detail::require_distinct_dims("iota", {dim}, dims);
-  return builder.apply("iota", {}, {element, dims}, source_rule(dims), Dim{dim});
+  return builder.apply(Opcode::iota, {}, {element, dims}, source_rule(dims), Dim{dim});
 }
 // As many copies of a number as x has elements.
 inline Tensor constant_like(const Tensor& x, double value) {
@@ -517,7 +519,7 @@ inline Tensor contract(const Tensor& a, const Labels& in_a, const Tensor& b, con
   Rule rule = dot_rule(a.dims(), b.dims(), dot.dims);
   const TensorType type{a.type().element, rule.dims(2)};
   const Tensor product =
-      a.builder().apply("dot", {a, b}, type, std::move(rule), std::move(dot.dims));
+      a.builder().apply(Opcode::dot, {a, b}, type, std::move(rule), std::move(dot.dims));
   if (order == in_result) return product;
   std::vector<Extent> permutation;
   for (const std::size_t label : in_result) permutation.push_back(*place_of(order, label));
@@ -577,7 +579,7 @@ inline Tensor convolution(const Tensor& input, const Tensor& kernel, Convolution
     result[dims.output_space[s]] = window.output_size(input.dims()[dims.input_space[s]]);
   }
   Rule rule = convolution_rule(input.dims(), kernel.dims(), result, dims, how.window);
-  return input.builder().apply("convolution", {input, kernel}, {input.type().element, result},
+  return input.builder().apply(Opcode::convolution, {input, kernel}, {input.type().element, result},
                                std::move(rule), std::move(how));
 }
 
@@ -605,7 +607,7 @@ inline Tensor reduce(const Tensor& x, const std::vector<Extent>& over, Reduction
   Dims dims;
   for (std::size_t d = 0; d < x.dims().size(); ++d)
     if (!contains(over, d)) dims.push_back(x.dims()[d]);
-  return x.builder().apply("reduce", {x, neutral_of(x, reduction)}, {x.type().element, dims},
+  return x.builder().apply(Opcode::reduce, {x, neutral_of(x, reduction)}, {x.type().element, dims},
                            reduce_rule(x.dims(), over, reduction), Reducing{over, reduction});
 }
 
@@ -628,7 +630,7 @@ inline Tensor reduce_window(const Tensor& x, std::vector<WindowDim> window, Redu
   for (std::size_t d = 0; d < window.size(); ++d)
     dims.push_back(window[d].output_size(x.dims()[d]));
   Rule rule = reduce_window_rule(x.dims(), dims, 1, window, reduction);
-  return x.builder().apply("reduce-window", {x, detail::neutral_of(x, reduction)},
+  return x.builder().apply(Opcode::reduce_window, {x, detail::neutral_of(x, reduction)},
                            {x.type().element, dims}, std::move(rule),
                            WindowReducing{std::move(window), reduction});
 }
@@ -645,9 +647,9 @@ inline Tensor select_and_scatter(const Tensor& x, const Tensor& source,
   detail::require(fits, "select-and-scatter: " + to_string(source.type()) +
                             " has not one element for each window of " + to_string(x.type()));
   Rule rule = select_and_scatter_rule(x.dims(), source.dims(), window, Reduction::sum);
-  return x.builder().apply("select-and-scatter", {x, source, detail::neutral_of(x, Reduction::sum)},
-                           x.type(), std::move(rule),
-                           WindowScattering{std::move(window), Direction::ge, Reduction::sum});
+  return x.builder().apply(
+      Opcode::select_and_scatter, {x, source, detail::neutral_of(x, Reduction::sum)}, x.type(),
+      std::move(rule), WindowScattering{std::move(window), Direction::ge, Reduction::sum});
 }
 
 // --- Tables --------------------------------------------------------------------------------------
@@ -697,7 +699,7 @@ inline Tensor lookup(const Tensor& table, const Tensor& indices) {
   GatherDims how = detail::lookup_dims(table, indices);
   const Dims dims = detail::rows_shape(table, indices);
   Rule rule = gather_rule(table.dims(), indices.dims(), dims, how);
-  return table.builder().apply("gather", {table, indices}, {table.type().element, dims},
+  return table.builder().apply(Opcode::gather, {table, indices}, {table.type().element, dims},
                                std::move(rule), std::move(how));
 }
 
@@ -710,8 +712,8 @@ inline Tensor scatter_add(const Tensor& table, const Tensor& indices, const Tens
                       to_string(table.type()) + " that " + to_string(indices.type()) + " names");
   Scattering how{detail::scatter_add_dims(table, indices), Reduction::sum};
   Rule rule = scatter_rule(table.dims(), indices.dims(), rows.dims(), how.dims, how.reduction);
-  return table.builder().apply("scatter", {table, indices, rows}, table.type(), std::move(rule),
-                               std::move(how));
+  return table.builder().apply(Opcode::scatter, {table, indices, rows}, table.type(),
+                               std::move(rule), std::move(how));
 }
 
 }  // namespace tessera::graph

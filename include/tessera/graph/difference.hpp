@@ -16,7 +16,9 @@ inline std::string difference_at(const Graph& a, const Graph& b, OpId id) {
   const Op &left = a.op(id), &right = b.op(id);
   const std::string where = "op " + std::to_string(id) + " ('" + left.name + "')";
   if (left.name != right.name) return where + ": the other's name is '" + right.name + "'";
-  if (left.kind != right.kind) return where + ": " + left.kind + " and " + right.kind;
+  if (left.opcode != right.opcode || left.spelling != right.spelling)
+    return where + ": " + std::string(opcode_text(left)) + " and " +
+           std::string(opcode_text(right));
   if (left.results != right.results) return where + ": the results' types differ";
   if (left.attributes != right.attributes) return where + ": the attributes differ";
   if (left.rule != right.rule) return where + ": the rules differ";

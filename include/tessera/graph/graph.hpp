@@ -17,6 +17,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -40,7 +41,7 @@ struct Value {
 
 struct Op {
   std::string name;  // unique among the program's ops; what messages and plans call it
-  std::string kind;  // the opcode, in HLO's words: "dot", "add"
+  Opcode opcode = Opcode::unknown;
   std::vector<TensorType> results;
   Rule rule;
   bool is_parameter = false;   // the caller owns its buffer for the whole run
@@ -51,8 +52,14 @@ struct Op {
   // The part of the program that it is said to be in, outermost first, as "encoder/layer3"; empty
   // where nothing is said.  Parts whose names end in numbers tell of layers.
   std::string scope = {};
-  Opcode opcode = Opcode::unknown;  // Graph::add finds it by `kind`
+  std::string spelling = {};  // of the opcode in HLO, where it is Opcode::unknown
 };
+
+/// The op's opcode as messages and HLO spell it.
+inline std::string_view opcode_text(const Op& op) noexcept {
+  if (op.opcode != Opcode::unknown) return to_string(op.opcode);
+  return op.spelling.empty() ? std::string_view("unknown") : op.spelling;
+}
 
 // One use of a result: an edge from the op that computes it to the op that reads it.
 struct Use {
@@ -84,7 +91,6 @@ class Graph {
   // @post the result is one more than the last op's
   OpId add(Op op, std::span<const Value> operands) {
     check_rule(op, operands);
-    op.opcode = opcode_named(op.kind);
     const OpId id = boost::add_vertex(std::move(op), graph_);
     for (std::size_t i = 0; i < operands.size(); ++i)
       boost::add_edge(operands[i].op, id, Use{operands[i].result, static_cast<std::uint32_t>(i)},

@@ -51,7 +51,8 @@ struct OpcodeTraits {
 
 namespace detail {
 
-// The words of the table's third column.  In a namespace of their own: some are names of builders too.
+// The words of the table's third column.  In a namespace of their own: some are names of builders
+// too.
 namespace words {
 enum TraitWord : std::uint32_t {
   plain = 0,

@@ -63,7 +63,7 @@ struct SpanProgram {
 
 // A parameter, for what a program gets from elsewhere.
 inline graph::Op parameter_op(std::string name, const graph::TensorType& type) {
-  graph::Op op{std::move(name), "parameter", {type}, graph::source_rule(type.dims)};
+  graph::Op op{std::move(name), graph::Opcode::parameter, {type}, graph::source_rule(type.dims)};
   op.is_parameter = true;
   return op;
 }
@@ -303,7 +303,7 @@ class LayeredProgram {
       const graph::TensorType type = span_.graph.type_of(value);
       const std::vector<Dims> operands{type.dims};
       graph::Op op{span_.graph.op(value.op).name + ".sum" + std::to_string(value.result),
-                   "copy",
+                   graph::Opcode::copy,
                    {type},
                    graph::elementwise_rule(operands, type.dims,
                                            graph::convert_passes(type.element, type.element))};
@@ -380,8 +380,9 @@ class SignatureWriter {
 
   void add_op(const SpanProgram& span, graph::OpId id) {
     const graph::Op& op = span.graph.op(id);
-    put(op.kind.size());
-    for (const char letter : op.kind) put(letter);
+    put(static_cast<std::uint8_t>(op.opcode));
+    put(op.spelling.size());
+    for (const char letter : op.spelling) put(letter);
     put(op.is_parameter | op.is_heavy << 1U | op.has_buffer << 2U);
     put(span.phases[id]);
     put(span.parameter_kinds[id]);

@@ -103,8 +103,7 @@ class BufferFinder {
   // Whether each element of the result is made of the operand's in the same place.
   bool keeps_places(graph::OpId id, std::size_t operand) const {
     const graph::Op& op = graph_.op(id);
-    const bool writes_into = op.kind == "dynamic-update-slice" || op.kind == "scatter";
-    if (writes_into) return operand == 0;
+    if (traits(op.opcode).update_operand != 0) return operand == 0;
     const graph::Rule& rule = op.rule;
     if (op.is_heavy || op.results.size() != 1) return false;
     for (std::size_t f = 0; f < rule.factor_count(); ++f)

@@ -106,7 +106,7 @@ class KindFinder {
   }
   bool is_elementwise(graph::OpId id) const {
     const graph::Op& op = graph_.op(id);
-    if (op.is_heavy || op.kind == "broadcast") return false;
+    if (op.is_heavy || traits(op.opcode).repeats) return false;
     for (std::size_t f = 0; f < op.rule.factor_count(); ++f)
       if (op.rule.factor(f).kind != graph::FactorKind::parallel) return false;
     return true;

@@ -70,7 +70,7 @@ class SecondRunFinder {
   bool is_candidate(graph::OpId id) const {
     const graph::Op& op = graph_.op(id);
     if (op.is_parameter || op.results.size() != 1 || graph_.operand_count(id) == 0) return false;
-    if (op.kind.starts_with("rng") || op.kind.starts_with("custom-call")) return false;
+    if (!traits(op.opcode).may_be_rematerialized) return false;
     if (std::any_of(graph_.outputs.begin(), graph_.outputs.end(),
                     [&](graph::Value output) { return output.op == id; }))
       return false;

@@ -67,8 +67,7 @@ class SavedValues {
   }
   // Whether it gives the same a second time.
   bool can_run_again(graph::OpId id) const {
-    return !op(id).is_parameter && !op(id).kind.starts_with("rng") &&
-           !op(id).kind.starts_with("custom-call");
+    return !op(id).is_parameter && traits(op(id).opcode).may_be_rematerialized;
   }
 
   // With what is computed where it is read, and so has to be again where what it reads is.

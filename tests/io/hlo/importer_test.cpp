@@ -60,7 +60,7 @@ TEST_CASE("calls are taken in once per call site") {
       "ENTRY e { x = f32[2] parameter(0)\n y = f32[2] call(x), to_apply=twice\n"
       " ROOT z = f32[2] call(y), to_apply=twice }");
   CHECK(program.graph.op_count() == 3);
-  CHECK(op_named(program, "z/b").kind == "add");
+  CHECK(op_named(program, "z/b").opcode == graph::Opcode::add);
   CHECK(program.values[0][1].size() == 2);
 }
 
@@ -91,7 +91,7 @@ TEST_CASE("a loop's body is taken in once, around states") {
   REQUIRE(program.graph.operand_count(id) == 2);
   CHECK(program.graph.op(program.graph.operand(id, 0).op).name == "x");
   CHECK(program.graph.op(program.graph.operand(id, 1).op).name == "w/body/y");
-  CHECK(op_named(program, "w/condition/l").kind == "compare");
+  CHECK(op_named(program, "w/condition/l").opcode == graph::Opcode::compare);
 }
 
 TEST_CASE("every branch of a conditional is taken in") {
@@ -100,10 +100,10 @@ TEST_CASE("every branch of a conditional is taken in") {
       " ROOT b = f32[8] negate(a) }\nENTRY e { p = pred[] parameter(0)\n x = f32[8] parameter(1)\n"
       " ROOT c = f32[8] conditional(p, x, x), true_computation=same, false_computation=neg }");
   const graph::OpId id = program.graph.outputs[0].op;
-  CHECK(program.graph.op(id).kind == "conditional");
+  CHECK(program.graph.op(id).opcode == graph::Opcode::conditional);
   REQUIRE(program.graph.operand_count(id) == 3);
   CHECK(program.graph.op(program.graph.operand(id, 0).op).name == "p");
-  CHECK(op_named(program, "c/branch1/b").kind == "negate");
+  CHECK(op_named(program, "c/branch1/b").opcode == graph::Opcode::negate);
 }
 
 TEST_CASE("reducers are recognised, and unknown ones are said to be") {
@@ -151,7 +151,7 @@ TEST_CASE("branches follow their operands in whatever order the attributes stand
       "same { ROOT a = f32[8] parameter(0) }\nneg { a = f32[8] parameter(0)\n"
       " ROOT b = f32[8] negate(a) }\nENTRY e { p = pred[] parameter(0)\n x = f32[8] parameter(1)\n"
       " ROOT c = f32[8] conditional(p, x, x), false_computation=neg, true_computation=same }");
-  CHECK(op_named(program, "c/branch1/b").kind == "negate");
+  CHECK(op_named(program, "c/branch1/b").opcode == graph::Opcode::negate);
 }
 
 TEST_CASE("a tuple of constants is an op for each of its arrays") {
@@ -161,7 +161,7 @@ TEST_CASE("a tuple of constants is an op for each of its arrays") {
       " ROOT b = f32[2] get-tuple-element(t), index=0 }");
   CHECK(program.graph.op_count() == 2);
   CHECK(program.graph.op(program.graph.outputs[0].op).name == "c{1}");
-  CHECK(op_named(program, "c{0}").kind == "constant");
+  CHECK(op_named(program, "c{0}").opcode == graph::Opcode::constant);
 }
 
 TEST_CASE("the absolute value of complex numbers is real, and not linear") {

@@ -247,7 +247,7 @@ class Importer {
     const std::size_t count = site.instruction.shape.leaf_count();
     site.instruction.shape.for_each_leaf([&](const Shape& leaf) {
       graph::Op op{leaf_name(site.name, leaves.size(), count),
-                   site.instruction.opcode,
+                   graph::opcode_named(site.instruction.opcode),
                    {leaf.array},
                    graph::source_rule(leaf.array.dims)};
       op.is_parameter = site.instruction.parameter.has_value();
@@ -362,7 +362,7 @@ class Importer {
     const graph::PartialPass pass{graph::any_reduction, 0b1};
     return add_to_graph(
         {std::move(name),
-         "sharding",
+         graph::Opcode::sharding,
          {type},
          graph::elementwise_rule(std::span(&type.dims, 1), type.dims, std::span(&pass, 1))},
         std::span(&value, 1));
@@ -441,7 +441,7 @@ class Importer {
       const graph::TensorType type = program_.graph.type_of(initial);
       const Dims both[] = {type.dims, type.dims};
       graph::Op op{leaf_name(site.name, states.size(), site.operand(0).size()),
-                   "while",
+                   graph::Opcode::while_loop,
                    {type},
                    graph::elementwise_rule(both, type.dims)};
       op.is_loop_state = true;
@@ -476,7 +476,7 @@ class Importer {
       std::vector<Dims> dims(operands.size(), type.dims);
       dims[0] = {};
       graph::Op op{leaf_name(site.name, leaf, branches[0].size()),
-                   "conditional",
+                   graph::Opcode::conditional,
                    {type},
                    graph::elementwise_rule(dims, type.dims)};
       if (operands.size() < 64)
@@ -522,9 +522,10 @@ class Importer {
   }
 
   Leaves add_with_rule(const Site& site, const OpTensors& tensors, graph::Rule rule) {
-    const OpClass op_class = opcode_info(site.instruction.opcode)->op_class;
-    graph::Op op{site.name, site.instruction.opcode, tensors.results, std::move(rule)};
-    op.is_heavy = op_class == OpClass::dot || op_class == OpClass::convolution;
+    graph::Op op{site.name, graph::opcode_named(site.instruction.opcode), tensors.results,
+                 std::move(rule)};
+    if (op.opcode == graph::Opcode::unknown) op.spelling = site.instruction.opcode;
+    op.is_heavy = traits(op.opcode).is_heavy;
     op.attributes =
         attributes_of(module_, site.instruction,
                       tensors.operand_dims.empty() ? 0 : tensors.operand_dims[0].size());
@@ -548,7 +549,10 @@ class Importer {
     graph::Rule rule = is_sum    ? graph::feature_sum_rule(dims, feature)
                        : is_full ? graph::per_feature_rule(dims, type.dims, feature)
                                  : graph::elementwise_rule(dims, type.dims);
-    graph::Op op{site.name + '/' + name, site.instruction.opcode, {type}, std::move(rule)};
+    graph::Op op{site.name + '/' + name,
+                 graph::opcode_named(site.instruction.opcode),
+                 {type},
+                 std::move(rule)};
     if (const graph::Attributes held = attributes_of(module_, site.instruction, 0);
         const auto* const whole = held.find<graph::Normalisation>()) {
       const Dims& image = program_.graph.type_of(site.operand(0)[0]).dims;

@@ -109,8 +109,8 @@ class Writer {
     if (op.is_parameter) operands = std::to_string(parameters_++);
     if (const auto* const literal = op.attributes.find<graph::Literal>())
       operands = LiteralWriter(*literal, op.results[0]).write();
-    body += "  " + op.name + " = " + types_text(op.results) + ' ' + op.kind + '(' + operands + ')' +
-            attributes(op, id) + hints(op) + metadata(op) + '\n';
+    body += "  " + op.name + " = " + types_text(op.results) + ' ' + std::string(opcode_text(op)) +
+            '(' + operands + ')' + attributes(op, id) + hints(op) + metadata(op) + '\n';
     if (op.results.size() == 1) return;
     for (std::uint32_t r = 0; r < op.results.size(); ++r) {
       const std::string element = unused(op.name + ".result." + std::to_string(r));
@@ -129,7 +129,7 @@ class Writer {
   // As frameworks write what an op is part of.
   static std::string metadata(const graph::Op& op) {
     if (op.scope.empty() || op.scope.find('"') != std::string::npos) return "";
-    return ", metadata={op_name=\"" + op.scope + '/' + op.kind + "\"}";
+    return ", metadata={op_name=\"" + op.scope + '/' + std::string(opcode_text(op)) + "\"}";
   }
 
   void append_root(std::string& body) {
@@ -150,9 +150,11 @@ class Writer {
     bool is_name = !op.name.empty() && Scanner::is_name_start(op.name[0]);
     for (const char c : op.name) is_name = is_name && Scanner::is_name_part(c);
     if (!is_name || op.name.find("->") != std::string::npos) refuse("that is no name in HLO");
-    if (op.kind == "conditional") refuse("its branches are ops like any other by now");
-    const OpcodeInfo* const info = opcode_info(op.kind);
-    if (info == nullptr || info->op_class == OpClass::opaque) refuse(op.kind + " has no writer");
+    if (op.opcode == graph::Opcode::conditional)
+      refuse("its branches are ops like any other by now");
+    const OpcodeInfo* const info = opcode_info(opcode_text(op));
+    if (info == nullptr || info->op_class == OpClass::opaque)
+      refuse(std::string(opcode_text(op)) + " has no writer");
     const bool needs_attributes =
         info->op_class == OpClass::constant ||
         (!info->required[0].empty() && info->op_class != OpClass::dynamic_slice);
@@ -202,7 +204,7 @@ class Writer {
   // --- Attributes --------------------------------------------------------------------------------
 
   std::string attributes(const graph::Op& op, graph::OpId id) {
-    if (op.kind == "dynamic-slice")
+    if (op.opcode == graph::Opcode::dynamic_slice)
       return ", dynamic_slice_sizes={" + joined(op.results[0].dims, ",") + '}';
     if (op.attributes.empty()) return {};
     const Site site{op, graph_.operand_count(id) == 0
@@ -228,7 +230,8 @@ class Writer {
     return std::string(", direction=") + to_string(held.direction);
   }
   std::string text_of(const Site& site, const graph::Dim& held) {
-    if (site.op.kind == "iota") return ", iota_dimension=" + std::to_string(held.dim);
+    if (site.op.opcode == graph::Opcode::iota)
+      return ", iota_dimension=" + std::to_string(held.dim);
     return list("dimensions", {held.dim});
   }
   std::string text_of(const Site&, const graph::DimList& held) {
@@ -401,9 +404,9 @@ class Writer {
       line(to_string(graph::TensorType{reduced[p % reduced.size()].element, {}}),
            "parameter(" + std::to_string(p) + ')');
     for (const graph::ScalarStep& step : how.steps) {
-      const bool compares = step.kind == "compare";
-      line(compares ? "pred[]" : types[step.operands[step.kind == "select" ? 1 : 0]],
-           step.kind + values(step.operands) +
+      const bool compares = step.opcode == graph::Opcode::compare;
+      line(compares ? "pred[]" : types[step.operands[step.opcode == graph::Opcode::select ? 1 : 0]],
+           std::string(to_string(step.opcode)) + values(step.operands) +
                (compares ? std::string(", direction=") + to_string(step.direction) : ""));
     }
     if (how.results.size() > 1) {

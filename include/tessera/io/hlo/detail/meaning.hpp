@@ -42,13 +42,7 @@ inline Reduction reducer_of(const Computation& computation) {
   const bool takes_both = (root.operands[0] == a && root.operands[1] == b) ||
                           (root.operands[0] == b && root.operands[1] == a);
   if (!takes_both) return Reduction::none;
-  if (root.opcode == "add") return Reduction::sum;
-  if (root.opcode == "multiply") return Reduction::product;
-  if (root.opcode == "maximum") return Reduction::max;
-  if (root.opcode == "minimum") return Reduction::min;
-  if (root.opcode == "and") return Reduction::logical_and;
-  if (root.opcode == "or") return Reduction::logical_or;
-  return Reduction::none;
+  return traits(graph::opcode_named(root.opcode)).combines;
 }
 
 inline std::optional<graph::Direction> direction_named(std::string_view word) {
@@ -93,7 +87,7 @@ inline std::optional<graph::ReducingBy> scalar_steps_of(const Module& module,
     }
     if (it.shape.is_tuple || !it.shape.array.dims.empty()) return std::nullopt;
     if (op_class == OpClass::parameter) continue;
-    graph::ScalarStep step{it.opcode, numbers_of(it.operands)};
+    graph::ScalarStep step{graph::opcode_named(it.opcode), numbers_of(it.operands)};
     if (op_class == OpClass::compare) {
       const auto direction = direction_named(AttributeAccess(module, it).word("direction"));
       if (!direction) return std::nullopt;

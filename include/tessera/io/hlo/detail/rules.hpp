@@ -125,7 +125,8 @@ class ShardingRules {
       case OpClass::real_imag: return Passes{{sum, 0b1}};
       case OpClass::complex: return Passes{{sum, 0b11}};
       case OpClass::binary:
-        return graph::binary_passes(instruction_.opcode, tensors_.results[0].element);
+        return graph::binary_passes(graph::opcode_named(instruction_.opcode),
+                                    tensors_.results[0].element);
       case OpClass::select: return Passes{{graph::any_reduction, 0b110}};
       case OpClass::convert:
         return graph::convert_passes(tensors_.operands[0].element, tensors_.results[0].element);
