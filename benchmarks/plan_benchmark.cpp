@@ -47,7 +47,7 @@ BENCHMARK(make_graph)->Unit(benchmark::kMillisecond);
 
 void formulate(benchmark::State& state) {
   for (auto _ : state) {
-    cost::Resharding<cost::Alpa, DynamicMesh> resharding(mesh_of(state),
+    cost::Resharding resharding(mesh_of(state),
                                                          cost::Alpa::with_defaults(2));
     benchmark::DoNotOptimize(plan::formulate(program().graph, resharding));
   }
@@ -55,7 +55,7 @@ void formulate(benchmark::State& state) {
 BENCHMARK(formulate)->Args({1, 8})->Args({2, 4})->Args({4, 8})->Unit(benchmark::kMillisecond);
 
 void solve(benchmark::State& state) {
-  cost::Resharding<cost::Alpa, DynamicMesh> resharding(mesh_of(state),
+  cost::Resharding resharding(mesh_of(state),
                                                        cost::Alpa::with_defaults(2));
   const plan::Formulation formulation = plan::formulate(program().graph, resharding);
   solver::Status status{};
@@ -65,7 +65,7 @@ void solve(benchmark::State& state) {
 BENCHMARK(solve)->Args({1, 8})->Args({2, 4})->Args({4, 8})->Unit(benchmark::kMillisecond);
 
 void read_iopddl(benchmark::State& state) {
-  cost::Resharding<cost::Alpa, DynamicMesh> resharding(DynamicMesh{2, 4},
+  cost::Resharding resharding(DynamicMesh{2, 4},
                                                        cost::Alpa::with_defaults(2));
   const std::string json = io::write_iopddl(plan::formulate(program().graph, resharding).problem);
   for (auto _ : state) benchmark::DoNotOptimize(io::read_iopddl(json, "text"));

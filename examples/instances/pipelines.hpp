@@ -7,8 +7,6 @@
 
 namespace tessera::plan {
 
-extern template Plan plan_span(const pipeline::SpanProgram&, const DynamicMesh&,
-                               const cost::ClusterModel&, const SpanRequest&);
 extern template PipelinePlan plan_pipeline(const graph::Graph&, const pipeline::Layers&,
                                            const cost::Cluster&, const PipelineOptions&);
 

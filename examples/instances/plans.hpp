@@ -15,24 +15,4 @@ namespace tessera {
 
 extern template solver::Result solver::solve(const solver::Problem&, const solver::Options&);
 
-namespace plan {
-
-extern template Plan plan(const graph::Graph&, const DynamicMesh&, const cost::Alpa&,
-                          const Options&);
-extern template RecomputingPlan plan_recomputing(const graph::Graph&, const DynamicMesh&,
-                                                 const cost::Alpa&, const Options&, Recompute);
-extern template Formulation formulate(const graph::Graph&,
-                                      cost::Resharding<cost::Alpa, DynamicMesh>&,
-                                      const FormulateOptions&);
-
-extern template Plan plan(const graph::Graph&, const DynamicMesh&, const cost::ClusterModel&,
-                          const Options&);
-extern template RecomputingPlan plan_recomputing(const graph::Graph&, const DynamicMesh&,
-                                                 const cost::ClusterModel&, const Options&,
-                                                 Recompute);
-extern template Formulation formulate(const graph::Graph&,
-                                      cost::Resharding<cost::ClusterModel, DynamicMesh>&,
-                                      const FormulateOptions&);
-
-}  // namespace plan
 }  // namespace tessera

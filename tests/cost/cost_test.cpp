@@ -50,11 +50,11 @@ TEST_CASE("coefficients that say nothing, or nonsense, are refused") {
   CHECK_THROWS_AS(one.price(StepKind::all_reduce, 1, 4, {64, 1}), tessera::InvalidArgument);
   // A mesh with more axes than coefficients: links would be free.
   using Grid = DynamicMesh;
-  CHECK_THROWS_WITH((cost::Resharding<Alpa, Grid>(Grid{2, 4}, one)),
+  CHECK_THROWS_WITH((cost::Resharding(Grid{2, 4}, one)),
                     "the cost model has coefficients for 1 mesh axes, and mesh 2x4 has 2");
-  CHECK_THROWS_AS((cost::TensorResharding<Alpa, Grid>(Grid{2, 4}, one, {8}, 4)),
+  CHECK_THROWS_AS((cost::TensorResharding(Grid{2, 4}, one, {8}, 4)),
                   tessera::InvalidArgument);
-  CHECK_NOTHROW((cost::Resharding<Alpa, Grid>(Grid{2}, Alpa::with_defaults(2))));
+  CHECK_NOTHROW((cost::Resharding(Grid{2}, Alpa::with_defaults(2))));
 }
 
 TEST_CASE("costs print as people write them") {
@@ -76,8 +76,8 @@ TEST_CASE("the message of a step is local to the other axes") {
 class OnGrid {
  public:
   const DynamicMesh mesh{4, 8};
-  cost::Resharding<Alpa, DynamicMesh> resharding{mesh, Alpa({{1, 1}, {1, 1}}, {{1, 1}, {1, 100}})};
-  cost::TensorResharding<Alpa, DynamicMesh>& matrix = resharding.of({ElementType::f32, {128, 128}});
+  cost::Resharding resharding{mesh, Alpa({{1, 1}, {1, 1}}, {{1, 1}, {1, 100}})};
+  cost::TensorResharding& matrix = resharding.of({ElementType::f32, {128, 128}});
 
   std::vector<StepKind> kinds(DynamicSharding from, DynamicSharding to) {
     std::vector<StepKind> result;
@@ -146,7 +146,7 @@ TEST_CASE_FIXTURE(OnGrid,
                   tessera::InvalidArgument);
   // Not even where the mesh has an axis of one device.
   const DynamicMesh line{4, 1};
-  cost::TensorResharding<Alpa, DynamicMesh> tensor(line, Alpa::with_defaults(2), {8}, 4);
+  cost::TensorResharding tensor(line, Alpa::with_defaults(2), {8}, 4);
   CHECK_THROWS_AS(tensor.price(DynamicSharding(cube, {{2}}), DynamicSharding(line, {{}})),
                   InvalidSharding);
   CHECK(tensor.price(DynamicSharding(line, {{1}}), DynamicSharding(line, {{}})) == 0);
@@ -155,7 +155,7 @@ TEST_CASE_FIXTURE(OnGrid,
 TEST_CASE("a path whose price does not fit in 64 bits is refused, not forbidden or negative") {
   const DynamicMesh mesh{2, 2, 2, 2, 2, 2};
   Alpa::Coefficients alpha(6, Decimal{2'300'000'000'000'000, 1}), beta(6, Decimal{0, 1});
-  cost::TensorResharding<Alpa, DynamicMesh> wide(mesh, Alpa(alpha, beta), {2, 2, 2, 2, 2, 2}, 4);
+  cost::TensorResharding wide(mesh, Alpa(alpha, beta), {2, 2, 2, 2, 2, 2}, 4);
   const DynamicSharding all(mesh, {{0}, {1}, {2}, {3}, {4}, {5}});
   const DynamicSharding three(mesh, {{0}, {1}, {2}, {}, {}, {}});
   const DynamicSharding whole(mesh, {{}, {}, {}, {}, {}, {}});
@@ -165,7 +165,7 @@ TEST_CASE("a path whose price does not fit in 64 bits is refused, not forbidden 
   // The same on a mesh small enough to search without guidance.
   const DynamicMesh small{2, 2, 2, 2, 2};
   alpha.pop_back(), beta.pop_back();
-  cost::TensorResharding<Alpa, DynamicMesh> line(small, Alpa(alpha, beta), {32}, 4);
+  cost::TensorResharding line(small, Alpa(alpha, beta), {32}, 4);
   CHECK_THROWS_AS(
       line.price(DynamicSharding(small, {{0, 1, 2, 3, 4}}), DynamicSharding(small, {{}})),
       tessera::Overflow);
@@ -185,7 +185,7 @@ struct Forbidding {
 
 TEST_CASE("what a model forbids has no price and no path") {
   const DynamicMesh mesh{2, 2};
-  cost::TensorResharding<Forbidding, DynamicMesh> tensor(mesh, {}, {4, 4}, 4);
+  cost::TensorResharding tensor(mesh, Forbidding{}, {4, 4}, 4);
   const DynamicSharding whole(mesh, {{}, {}});
   CHECK(tensor.price(DynamicSharding(mesh, {{0}, {}}), whole) == infinite);
   CHECK(tensor.price(DynamicSharding(mesh, {{1}, {}}), whole) == 1);
@@ -194,7 +194,7 @@ TEST_CASE("what a model forbids has no price and no path") {
 
 TEST_CASE("eight axes and three dims: typical pairs are priced at once") {
   const DynamicMesh mesh{2, 2, 2, 2, 2, 2, 2, 2};
-  cost::TensorResharding<Alpa, DynamicMesh> tensor(mesh, Alpa::with_defaults(8), {256, 256, 256},
+  cost::TensorResharding tensor(mesh, Alpa::with_defaults(8), {256, 256, 256},
                                                    4);
   const auto on = [&](std::initializer_list<std::initializer_list<std::size_t>> dims,
                       PartialAxes partial = {}) { return DynamicSharding(mesh, dims, partial); };
@@ -250,7 +250,7 @@ TEST_CASE("property: prices are shortest paths, so they obey the triangle inequa
     const DynamicMesh mesh{random.between(1, 4), random.between(2, 5)};
     const Dims dims{random.between(1, 12), random.between(1, 40)};
     const Alpa model({{1, 1}, {random.between(0, 9), 1}}, {{1, 1}, {random.between(1, 100), 100}});
-    cost::TensorResharding<Alpa, DynamicMesh> tensor(mesh, model, dims, 4);
+    cost::TensorResharding tensor(mesh, model, dims, 4);
     const DynamicSharding source = DynamicSharding::replicated(2);
     const auto reachable = prices_from(source, mesh, model, dims, element_count(dims) * 4);
     std::vector<DynamicSharding> all;
@@ -290,7 +290,7 @@ TEST_CASE("property: on meshes too large to search everywhere, guided paths are 
       beta.push_back({is_unlike ? random.between(1, 30) : 10, 10});
     }
     const Alpa model(alpha, beta);
-    cost::TensorResharding<Alpa, DynamicMesh> tensor(mesh, model, dims, 4);
+    cost::TensorResharding tensor(mesh, model, dims, 4);
     std::vector<DynamicSharding> all;
     for (const auto& entry : prices_from(DynamicSharding::replicated(3), mesh, model, dims, 64))
       all.push_back(entry.first);

@@ -245,7 +245,7 @@ struct Judge {
   template<class Model>
   std::size_t check_prices(const Model& model) const {
     const std::vector<DynamicSharding> all = all_shardings(mesh, dims, reductions);
-    cost::TensorResharding<Model, DynamicMesh> tensor(mesh, model, dims, 4);
+    cost::TensorResharding tensor(mesh, model, dims, 4);
     const std::vector<Cost> least = least_prices(all, mesh, model, tensor.bytes());
     std::size_t wrong = 0;
     for (std::size_t i = 0; i < all.size(); ++i)
@@ -267,7 +267,7 @@ struct Judge {
   void check_data() const {
     const std::vector<DynamicSharding> all = all_shardings(mesh, dims, reductions);
     const cost::Alpa model = cost::Alpa::with_defaults(mesh.rank());
-    cost::TensorResharding<cost::Alpa, DynamicMesh> tensor(mesh, model, dims, 4);
+    cost::TensorResharding tensor(mesh, model, dims, 4);
     Random random(all.size());
     const Dense whole = tessera_test::random_dense(random, dims);
     std::size_t wrong = 0;

@@ -130,7 +130,7 @@ class Held {
 // of the program's ops.  Nothing where there are too many to try.
 class AllPlans {
  public:
-  AllPlans(const Graph& graph, plan::PlanSpace<cost::Alpa, DynamicMesh>& space, Extent budget)
+  AllPlans(const Graph& graph, plan::PlanSpace& space, Extent budget)
       : graph_(graph), space_(space), problem_(space.formulation().problem), budget_(budget) {
     edges_.resize(problem_.node_count());
     for (solver::EdgeId e = 0; e < problem_.edge_count(); ++e) {
@@ -173,7 +173,7 @@ class AllPlans {
   }
 
   const Graph& graph_;
-  plan::PlanSpace<cost::Alpa, DynamicMesh>& space_;
+  plan::PlanSpace& space_;
   const solver::Problem& problem_;
   Extent budget_;
   std::vector<std::vector<solver::EdgeId>> edges_;  // by the later of their nodes
@@ -217,7 +217,7 @@ TEST_CASE("property: no plan that fits with its buffers is cheaper than the one 
       options.memory_budget = static_cast<Extent>(ample * percent / 100);
       CAPTURE(*options.memory_budget);
       const plan::Plan found = plan::plan(graph, mesh, model(), options);
-      plan::PlanSpace<cost::Alpa, DynamicMesh> space(graph, mesh, model(), options);
+      plan::PlanSpace space(graph, mesh, model(), options);
       const solver::Result tensors_alone = solver::solve(space.formulation().problem);
       const bool is_found = found.status == solver::Status::optimal;
       REQUIRE((is_found || found.status == solver::Status::infeasible));

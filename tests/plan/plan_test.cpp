@@ -315,7 +315,7 @@ TEST_CASE("what is solved is shown before, and the clock of progress never goes 
 TEST_CASE("ops that are alike share a column, and nothing else changes") {
   const auto program = program_in(model_file("mlp_12_layer_batch_1024_width_128.hlo"));
   const cost::Alpa model = alpa("1", "0.01");
-  cost::Resharding<cost::Alpa, DynamicMesh> resharding({4, 8}, model);
+  cost::Resharding resharding({4, 8}, model);
   const plan::Formulation formulation = plan::formulate(program.graph, resharding);
   std::set<const strategy::Column*> distinct;
   for (const auto& column : formulation.columns) distinct.insert(column.get());

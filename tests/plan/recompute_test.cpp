@@ -80,8 +80,7 @@ void check_plan(const Graph& graph, const RecomputingPlan& again) {
 // it does not fit.  As the search has it, second runs cost what first ones do and take memory
 // alike; but here everything is held, buffers too, only until it is really read.
 std::optional<Wide> least_time(const Graph& graph, const plan::SecondRuns& runs,
-                               const std::vector<char>& chosen,
-                               cost::Resharding<cost::ClusterModel, DynamicMesh>& resharding,
+                               const std::vector<char>& chosen, cost::Resharding& resharding,
                                const plan::Formulation& formulation) {
   const plan::RerunProgram program = plan::with_second_runs(graph, runs, chosen);
   const std::vector<char> in_memory = cost::ops_in_memory(graph);
@@ -129,8 +128,8 @@ std::optional<Wide> least_time(const Graph& graph, const plan::SecondRuns& runs,
              });
   const std::vector<char> owns = plan::owners_of(program.graph, in_memory_twice);
   const plan::Moments moments(program.graph, owns);
-  plan::BufferBudget<cost::ClusterModel, DynamicMesh> within(
-      resharding, moments, plan::buffer_uses_of(program.graph, twice, owns, moments));
+  plan::BufferBudget within(resharding, moments,
+                            plan::buffer_uses_of(program.graph, twice, owns, moments));
   const solver::Result solved = within.solve(problem, {});
   if (solved.status != solver::Status::optimal) return std::nullopt;
   return solved.cost;
@@ -175,7 +174,7 @@ TEST_CASE("property: what is chosen is the cheapest of all sets of second runs t
     for (const Wide share : {0, 1, 2, 3}) {
       const auto budget = static_cast<Extent>(least + (most - least) * share / 3);
       const RecomputingPlan found = planned(graph, budget, Recompute::automatic);
-      cost::Resharding<cost::ClusterModel, DynamicMesh> resharding(mesh, model());
+      cost::Resharding resharding(mesh, model());
       plan::FormulateOptions formulate_options;
       formulate_options.memory_budget = budget;
       const plan::Formulation formulation = plan::formulate(graph, resharding, formulate_options);

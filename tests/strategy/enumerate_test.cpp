@@ -217,13 +217,11 @@ class OneOp {
   Builder b;
   Tensor x = b.parameter("x", f32, {64, 64}), w = b.parameter("w", f32, {64, 64});
   Tensor h = einsum<"mk,kn->mn">(x, w);
-  cost::Resharding<cost::Alpa, DynamicMesh> resharding{DynamicMesh{2, 4},
-                                                       cost::Alpa::with_defaults(2)};
+  cost::Resharding resharding{DynamicMesh{2, 4}, cost::Alpa::with_defaults(2)};
 
   strategy::Column column(bool prune, std::size_t uses, bool whole = false) {
-    strategy::ColumnMaker<cost::Alpa, DynamicMesh> maker(
-        resharding, reduction_set(Reduction::sum),
-        prune ? strategy::Pruning::within_memory : strategy::Pruning::none);
+    strategy::ColumnMaker maker(resharding, reduction_set(Reduction::sum),
+                                prune ? strategy::Pruning::within_memory : strategy::Pruning::none);
     return maker.make(b.graph(), h.value().op, {{uses}, {static_cast<char>(whole)}, false});
   }
 };
@@ -252,7 +250,7 @@ TEST_CASE_FIXTURE(OneOp, "pruning leaves out what another strategy can stand in 
 // What pruning is to find, pair by pair and without any shortcut.
 class StandIn {
  public:
-  StandIn(const Graph& graph, OpId id, cost::Resharding<cost::Alpa, DynamicMesh>& resharding,
+  StandIn(const Graph& graph, OpId id, cost::Resharding& resharding,
           const strategy::ColumnNeeds& needs)
       : graph_(graph), id_(id), resharding_(resharding), needs_(needs) {}
 
@@ -273,7 +271,7 @@ class StandIn {
  private:
   const Graph& graph_;
   OpId id_;
-  cost::Resharding<cost::Alpa, DynamicMesh>& resharding_;
+  cost::Resharding& resharding_;
   const strategy::ColumnNeeds& needs_;
 };
 
@@ -313,7 +311,7 @@ TEST_CASE("every sharding of a tensor is met once, and no other") {
 // Whether y could stand in for x where the room that reshardings take counts as well.
 class RoomyStandIn {
  public:
-  RoomyStandIn(const Graph& graph, OpId id, cost::Resharding<cost::Alpa, DynamicMesh>& resharding,
+  RoomyStandIn(const Graph& graph, OpId id, cost::Resharding& resharding,
                const strategy::ColumnNeeds& needs)
       : graph_(graph),
         id_(id),
@@ -355,7 +353,7 @@ class RoomyStandIn {
 
   const Graph& graph_;
   OpId id_;
-  cost::Resharding<cost::Alpa, DynamicMesh>& resharding_;
+  cost::Resharding& resharding_;
   const strategy::ColumnNeeds& needs_;
   StandIn judge_;
 };
@@ -379,10 +377,9 @@ TEST_CASE("what buffers need is left out only for what takes no larger ones") {
   const Tensor x = b.parameter("x", f32, {16, 8}), w = b.parameter("w", f32, {8, 8});
   const Tensor h = einsum<"mk,kn->mn">(x, w);
   const DynamicMesh mesh{2, 4};
-  cost::Resharding<cost::Alpa, DynamicMesh> resharding(mesh, cost::Alpa::with_defaults(2));
+  cost::Resharding resharding(mesh, cost::Alpa::with_defaults(2));
   const auto column = [&](OpId id, const strategy::ColumnNeeds& needs, strategy::Pruning pruning) {
-    return strategy::ColumnMaker<cost::Alpa, DynamicMesh>(resharding, reduction_set(Reduction::sum),
-                                                          pruning)
+    return strategy::ColumnMaker(resharding, reduction_set(Reduction::sum), pruning)
         .make(b.graph(), id, needs);
   };
   for (const OpId id : {h.value().op, exp(h).value().op, (h * h).value().op, x.value().op})
@@ -409,12 +406,10 @@ TEST_CASE("a pruned column is what comparing all pairs leaves, on three axes too
                       transpose(x, {1, 0}).value().op,
                       x.value().op};
   for (const DynamicMesh& mesh : {DynamicMesh{2, 4}, DynamicMesh{2, 2, 2}}) {
-    cost::Resharding<cost::Alpa, DynamicMesh> resharding(mesh,
-                                                         cost::Alpa::with_defaults(mesh.rank()));
+    cost::Resharding resharding(mesh, cost::Alpa::with_defaults(mesh.rank()));
     const auto column = [&](OpId id, const strategy::ColumnNeeds& needs,
                             strategy::Pruning pruning) {
-      return strategy::ColumnMaker<cost::Alpa, DynamicMesh>(resharding,
-                                                            reduction_set(Reduction::sum), pruning)
+      return strategy::ColumnMaker(resharding, reduction_set(Reduction::sum), pruning)
           .make(b.graph(), id, needs);
     };
     for (const OpId id : ids)

@@ -50,18 +50,6 @@ concept PricesWork = requires(const C& model, const Work& work) {
   { model.work_price(work) } -> std::same_as<Cost>;
 };
 
-// Throws InvalidArgument where the model has no coefficients for some axis of the mesh.  A
-// model whose prices depend on the axis says for how many axes it has some, in axis_count().
-template<CostModel C, MeshLike M>
-constexpr void check_axis_count(const C& model, const M& mesh) {
-  if constexpr (requires { model.axis_count(); }) {
-    if (model.axis_count() < mesh.rank())
-      throw InvalidArgument("the cost model has coefficients for " +
-                                  std::to_string(model.axis_count()) + " mesh axes, and mesh " +
-                                  to_string(mesh) + " has " + std::to_string(mesh.rank()));
-  }
-}
-
 // The message of a step over `axis`.  @pre for_each_step offers the step for this sharding
 template<MeshLike M>
 constexpr Message message_of(Axis axis, DynamicSharding before, const M& mesh, Extent bytes) {

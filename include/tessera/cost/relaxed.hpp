@@ -25,8 +25,8 @@ namespace tessera::cost {
 class RelaxedPrices {
  public:
   // price(kind, axis, others) is that of a step while the axes `others` split the tensor.
-  template<MeshLike M, class Price>
-  RelaxedPrices(const M& mesh, DynamicSharding target, graph::ReductionSet reductions,
+  template<class Price>
+  RelaxedPrices(const DynamicMesh& mesh, DynamicSharding target, graph::ReductionSet reductions,
                 Price&& price)
       : target_(target) {
     std::size_t size = 1;

@@ -28,7 +28,7 @@
 #include "tessera/core/cost.hpp"
 #include "tessera/core/error.hpp"
 #include "tessera/cost/interchange.hpp"
-#include "tessera/cost/model.hpp"
+#include "tessera/cost/prices.hpp"
 #include "tessera/cost/relaxed.hpp"
 #include "tessera/graph/rule.hpp"
 #include "tessera/graph/tensor.hpp"
@@ -44,16 +44,20 @@ struct PricedStep {
 };
 
 // All shardings of a tensor of one size, and the prices between them.
-template<CostModel Model, MeshLike M>
 class TensorResharding {
  public:
   // Throws InvalidArgument where the model has no coefficients for some axis.
-  TensorResharding(const M& mesh, const Model& model, const Dims& dims, Extent element_bytes)
+  template<CostModel Model>
+  TensorResharding(const DynamicMesh& mesh, const Model& model, const Dims& dims,
+                   Extent element_bytes)
+      : TensorResharding(mesh, prices_of(model), dims, element_bytes) {}
+  TensorResharding(const DynamicMesh& mesh, std::shared_ptr<const Prices> prices, const Dims& dims,
+                   Extent element_bytes)
       : mesh_(mesh),
-        model_(model),
+        prices_(std::move(prices)),
         dims_(dims),
         bytes_(checked_mul(element_count(dims), element_bytes)) {
-    check_axis_count(model, mesh);
+    check_axis_count(*prices_, mesh_);
   }
 
   // Of the whole tensor.
@@ -116,9 +120,8 @@ class TensorResharding {
     for (std::size_t dim = 0; dim < sharding.rank(); ++dim)
       for (const Axis axis : sharding.axes(dim)) {
         if (!can_split(result, mesh_, dims_, dim, axis))
-          throw InvalidArgument("sharding " + to_string(sharding) +
-                                      " does not fit the tensor " + to_string(dims_) + " on mesh " +
-                                      to_string(mesh_));
+          throw InvalidArgument("sharding " + to_string(sharding) + " does not fit the tensor " +
+                                to_string(dims_) + " on mesh " + to_string(mesh_));
         if (mesh_.extent(axis) > 1) result = result.with_split(dim, axis);
       }
     for (const Axis axis : sharding.partial_axes().to_list())
@@ -248,7 +251,7 @@ class TensorResharding {
     const auto known = step_prices_.find(key);
     if (known != step_prices_.end()) return known->second;
     const Cost price =
-        model_.price(kind, axis, mesh_.extent(axis), Message{bytes_, extent_of(mesh_, others)});
+        prices_->price(kind, axis, mesh_.extent(axis), Message{bytes_, extent_of(mesh_, others)});
     if (price < 0) throw InvalidArgument("a cost model gives a step a negative price");
     step_prices_.emplace(key, price);
     return price;
@@ -289,13 +292,13 @@ class TensorResharding {
       if (run.queue.empty()) {
         if (run.has_overflowed)
           throw Overflow("the price of a resharding " + ends_text(space, run, target) +
-                                    " does not fit in 64 bits; choose smaller prices");
+                         " does not fit in 64 bits; choose smaller prices");
         return infinite;  // every path is forbidden
       }
       if (run.settled_count++ == max_settled)
         throw CapacityExceeded("a resharding " + ends_text(space, run, target) +
-                                " was not found among " + std::to_string(max_settled) +
-                                " shardings on mesh " + to_string(mesh_) + "; merge mesh axes");
+                               " was not found among " + std::to_string(max_settled) +
+                               " shardings on mesh " + to_string(mesh_) + "; merge mesh axes");
       const Vertex at = run.queue.top();
       const auto [begin, end] = arcs_out_of(space, at);  // before popping, since it may throw
       run.queue.pop();
@@ -423,12 +426,12 @@ class TensorResharding {
   }
 
   [[noreturn]] static void refuse_forbidden(DynamicSharding from, DynamicSharding to) {
-    throw InvalidArgument("the cost model forbids every path from " + to_string(from) +
-                                " to " + to_string(to));
+    throw InvalidArgument("the cost model forbids every path from " + to_string(from) + " to " +
+                          to_string(to));
   }
 
-  M mesh_;
-  Model model_;
+  DynamicMesh mesh_;
+  std::shared_ptr<const Prices> prices_;
   Dims dims_;
   Extent bytes_;
   std::unordered_map<DynamicSharding, DynamicSharding> admitted_;
@@ -440,32 +443,33 @@ class TensorResharding {
 };
 
 // The same for every tensor of a program; tensors of equal dims and element size share one.
-template<CostModel Model, MeshLike M>
 class Resharding {
  public:
   // Throws InvalidArgument where the model has no coefficients for some axis.
-  Resharding(const M& mesh, const Model& model) : mesh_(mesh), model_(model) {
-    check_axis_count(model, mesh);
+  template<CostModel Model>
+  Resharding(const DynamicMesh& mesh, const Model& model) : Resharding(mesh, prices_of(model)) {}
+  Resharding(const DynamicMesh& mesh, std::shared_ptr<const Prices> prices)
+      : mesh_(mesh), prices_(std::move(prices)) {
+    check_axis_count(*prices_, mesh_);
   }
 
   // Valid as long as this object lives.
-  TensorResharding<Model, M>& of(const graph::TensorType& type) {
+  TensorResharding& of(const graph::TensorType& type) {
     std::vector<Extent> key(type.dims.begin(), type.dims.end());
     key.push_back(bytes_of(type.element));
     auto& slot = tensors_[key];
     if (!slot)
-      slot = std::make_unique<TensorResharding<Model, M>>(mesh_, model_, type.dims,
-                                                          bytes_of(type.element));
+      slot = std::make_unique<TensorResharding>(mesh_, prices_, type.dims, bytes_of(type.element));
     return *slot;
   }
 
-  const M& mesh() const noexcept { return mesh_; }
-  const Model& model() const noexcept { return model_; }
+  const DynamicMesh& mesh() const noexcept { return mesh_; }
+  const Prices& prices() const noexcept { return *prices_; }
 
  private:
-  M mesh_;
-  Model model_;
-  std::map<std::vector<Extent>, std::unique_ptr<TensorResharding<Model, M>>> tensors_;
+  DynamicMesh mesh_;
+  std::shared_ptr<const Prices> prices_;
+  std::map<std::vector<Extent>, std::unique_ptr<TensorResharding>> tensors_;
 };
 
 }  // namespace tessera::cost

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "tessera/cost/resharding.hpp"
 #include "tessera/sharding/dynamic_sharding.hpp"
 #include "tessera/sharding/reshard.hpp"
 
@@ -22,9 +23,8 @@ struct ReshardingBuffers {
 };
 
 // Of an operand, handed on as `from` and needed as `to`.  `owns`: whether it has memory of its own.
-template<class Tensor>
-ReshardingBuffers operand_buffers(Tensor& tensor, DynamicSharding from, DynamicSharding to,
-                                  bool owns) {
+inline ReshardingBuffers operand_buffers(TensorResharding& tensor, DynamicSharding from,
+                                         DynamicSharding to, bool owns) {
   ReshardingBuffers result;
   if (from == to) return result;
   bool is_buffer = false;
@@ -43,9 +43,8 @@ ReshardingBuffers operand_buffers(Tensor& tensor, DynamicSharding from, DynamicS
 }
 
 // Of an op's result, computed as `from` and handed on as `to`: before it is in memory.
-template<class Tensor>
-ReshardingBuffers result_buffers(Tensor& tensor, DynamicSharding from, DynamicSharding to,
-                                 bool owns) {
+inline ReshardingBuffers result_buffers(TensorResharding& tensor, DynamicSharding from,
+                                        DynamicSharding to, bool owns) {
   ReshardingBuffers result;
   if (from == to) return result;
   const auto path = tensor.path(from, to);

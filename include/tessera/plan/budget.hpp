@@ -169,11 +169,10 @@ class BufferTabulator {
 }  // namespace detail
 
 // The buffers of a problem's program, and those among them that have become nodes so far.
-template<cost::CostModel Model, MeshLike M>
 class BufferBudget {
  public:
   // `uses` are of the program's moments and name nodes of its problem.
-  BufferBudget(cost::Resharding<Model, M>& resharding, Moments moments, std::vector<BufferUse> uses)
+  BufferBudget(cost::Resharding& resharding, Moments moments, std::vector<BufferUse> uses)
       : resharding_(resharding),
         moments_(std::move(moments)),
         uses_(std::move(uses)),
@@ -198,10 +197,7 @@ class BufferBudget {
   // As solver::solve() does, but what is found fits with its buffers.  Which of them matter is
   // found out by trials, which need not be exact; each begins where the last one left off.
   // `ends_with_trials`: where some do, that is all that is wanted, and a plan that fits.
-  //
-  // A template for the reason that solver::solve() is.
-  template<std::same_as<solver::Problem> P>
-  solver::Result solve(const P& problem, const solver::Options& options,
+  solver::Result solve(const solver::Problem& problem, const solver::Options& options,
                        bool ends_with_trials = false) {
     const solver::Deadline deadline(options);
     solver::Result best;
@@ -472,7 +468,7 @@ class BufferBudget {
     return result;
   }
 
-  cost::Resharding<Model, M>& resharding_;
+  cost::Resharding& resharding_;
   Moments moments_;
   std::vector<BufferUse> uses_;
   std::vector<char> is_node_;  // by use: whether it has been made one, if it needs one at all

@@ -38,8 +38,7 @@ inline std::optional<Extent> batch_of(const graph::Graph& graph,
 }
 
 // The axes with most devices that divide a batch; of such sets the one with the first axes.
-template<MeshLike M>
-AxisList batch_axes(Extent batch, const M& mesh) {
+inline AxisList batch_axes(Extent batch, const DynamicMesh& mesh) {
   AxisList best;
   Extent most = 1;
   for (std::uint32_t set = 1; set < 1U << mesh.rank(); ++set) {
@@ -61,8 +60,8 @@ AxisList batch_axes(Extent batch, const M& mesh) {
 
 // Empty where the program's data have no first dim in common, or it updates no weights.
 // O(ops + uses + aliases * outputs)
-template<MeshLike M>
-std::vector<strategy::Annotation> data_parallel(const graph::Graph& graph, const M& mesh) {
+inline std::vector<strategy::Annotation> data_parallel(const graph::Graph& graph,
+                                                       const DynamicMesh& mesh) {
   std::vector<strategy::Annotation> result;
   const std::vector<MemoryKind> kinds = memory_kinds_of(graph);
   const std::optional<Extent> batch = detail::batch_of(graph, kinds);

@@ -7,29 +7,20 @@
 //   plan.ops[id].steps           // what must run before and after the op
 //   plan.cost, plan.lower_bound  // equal when plan.status is optimal
 #pragma once
-#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "tessera/core/error.hpp"
-#include "tessera/cost/resharding.hpp"
-#include "tessera/cost/workload.hpp"
+#include "tessera/core/inline.hpp"
+#include "tessera/cost/prices.hpp"
 #include "tessera/graph/graph.hpp"
-#include "tessera/plan/budget.hpp"
-#include "tessera/plan/buffers.hpp"
 #include "tessera/plan/formulate.hpp"
-#include "tessera/plan/moments.hpp"
 #include "tessera/plan/planned_ops.hpp"
-#include "tessera/plan/shortage.hpp"
-#include "tessera/plan/tidy.hpp"
-#include "tessera/solver/evaluate.hpp"
-#include "tessera/solver/solve.hpp"
+#include "tessera/solver/options.hpp"
 
 namespace tessera::plan {
 
@@ -54,259 +45,6 @@ struct Options {
   std::function<void(const Formulation&)> on_formulated = {};
 };
 
-namespace detail {
-
-template<cost::CostModel Model, MeshLike M>
-class Planner {
- public:
-  Planner(const graph::Graph& graph, const M& mesh, const Model& model, const Options& options)
-      : graph_(graph), resharding_(mesh, model), options_(options) {
-    plan_.mesh = DynamicMesh(mesh);
-    plan_.denominator = model.denominator();
-    plan_.unit = model.unit();
-    plan_.memory_budget = options.memory_budget;
-    if constexpr (has_devices<Model>) plan_.memory_capacity = model.device().memory_bytes;
-  }
-
-  Plan run() {
-    if (formulate_in_time()) solve();
-    plan_.statistics.seconds = deadline_.seconds();
-    return std::move(plan_);
-  }
-
-  // All but the search: the plan of an assignment of somebody else's.
-  void formulate_only() {
-    if (!formulate_in_time()) throw InvalidArgument("the time for a formulation is over");
-  }
-  const Formulation& formulation() const noexcept { return formulation_; }
-  Plan plan_of(const solver::Assignment& assignment) {
-    const solver::Evaluation evaluation = evaluate(formulation_.problem, assignment);
-    if (!evaluation.is_feasible())
-      throw InvalidArgument("the assignment breaks a limit, or ties between ops");
-    Plan plan = plan_;
-    std::swap(plan, plan_);
-    plan_.status = solver::Status::feasible;
-    plan_.cost = evaluation.cost;
-    fill_ops(assignment);
-    std::swap(plan, plan_);
-    return plan;
-  }
-
- protected:
-  struct OutOfTime {};
-
-  // False where the time is over.
-  bool formulate_in_time() {
-    if (!formulate_in_time(true)) return false;
-    if (options_.on_formulated) options_.on_formulated(formulation_);
-    return true;
-  }
-  bool formulate_in_time(bool prune_buffers) {
-    FormulateOptions options{options_.memory_budget, options_.prune,      prune_buffers,
-                             options_.annotations,   [this] { check(); }, options_.runs,
-                             options_.holdings};
-    try {
-      check();
-      formulation_ = formulate(graph_, resharding_, options);
-    } catch (const OutOfTime&) {
-      return false;
-    }
-    formulation_.problem.name = options_.problem_name;
-    count_problem();
-    report("formulated");
-    return true;
-  }
-
-  // Ends the formulation when the time is over, and shows that it goes on until then.
-  void check() {
-    if (deadline_.is_over()) throw OutOfTime();
-    constexpr double interval = 1;  // seconds
-    if (deadline_.seconds() < reported_ + interval) return;
-    reported_ = deadline_.seconds();
-    report("formulating");
-  }
-  void report(const char* event) const {
-    if (!options_.solver.on_progress) return;
-    solver::Progress progress;
-    progress.seconds = deadline_.seconds();
-    progress.event = event;
-    options_.solver.on_progress(progress);
-  }
-
-  // What the caller asked for, with the time that is left, and a clock that goes on.
-  solver::Options rest_of_options() const {
-    solver::Options options = options_.solver;
-    const double before = deadline_.seconds();
-    options.time_limit = deadline_.seconds_left();
-    options.presolve = options.presolve && options_.prune;
-    if (options_.solver.on_progress)
-      options.on_progress = [this, before](solver::Progress progress) {
-        progress.seconds += before;
-        options_.solver.on_progress(progress);
-      };
-    return options;
-  }
-
-  void solve() {
-    auto budget = budget_of_formulation();
-    const bool may_lack = has_whole_budget() && options_.prune;
-    solver::Result result =
-        budget->solve(formulation_.problem, rest_of_options(), may_lack && may_widen());
-    if (may_lack && budget->has_counted_buffers())
-      budget = solve_for_buffers(std::move(budget), result);
-    if (result.has_assignment()) {
-      solver::Assignment smaller = result.assignment;
-      prefer_small_shards(formulation_, smaller);
-      if (budget->fits(formulation_.problem, smaller)) result.assignment = std::move(smaller);
-    }
-    plan_.status = result.status;
-    plan_.lower_bound = result.lower_bound;
-    plan_.cost = result.cost;
-    plan_.statistics = result.statistics;
-    if (result.has_assignment()) fill_ops(result.assignment);
-    if (result.status == solver::Status::infeasible && has_whole_budget())
-      plan_.shortage = find_shortage(graph_, formulation_, *budget, rest_of_options());
-  }
-
-  using Budget = BufferBudget<Model, M>;
-
-  std::unique_ptr<Budget> budget_of_formulation() {
-    const std::vector<char> owns = owners_of(graph_, cost::ops_in_memory(graph_));
-    const Moments moments(graph_, owns);
-    std::vector<BufferUse> buffers;
-    if (has_whole_budget()) buffers = buffer_uses_of(graph_, formulation_, owns, moments);
-    return std::make_unique<Budget>(resharding_, moments, std::move(buffers));
-  }
-
-  // Where buffers make a difference, a strategy that was left out for the sake of tensors alone may
-  // leave more room for them.  Few programs come to that, and columns are wider without: so all is
-  // formulated and solved again, from the answer there is.  `result` becomes the better answer,
-  // with a bound that holds for all plans; the budget of its formulation is returned.
-  std::unique_ptr<Budget> solve_for_buffers(std::unique_ptr<Budget> budget,
-                                            solver::Result& result) {
-    const bool is_too_large = !may_widen();
-    if (is_too_large && !result.has_assignment()) return budget;
-    Formulation narrow = std::move(formulation_);
-    solver::Result wide;
-    std::unique_ptr<Budget> wide_budget;
-    if (!is_too_large && formulate_in_time(false)) {
-      solver::Options options = rest_of_options();
-      if (result.has_assignment()) options.start = found_again(narrow, result.assignment);
-      options.usage_prices = result.usage_prices;
-      wide_budget = budget_of_formulation();
-      wide_budget->count_as(*budget);
-      wide = wide_budget->solve(formulation_.problem, options);
-      wide.statistics.nodes += result.statistics.nodes;
-    }
-    const Wide bound = std::max(wide.lower_bound, budget->bound_of_tensors());
-    const bool keeps = !wide_budget || (result.has_assignment() &&
-                                        (!wide.has_assignment() || result.cost < wide.cost));
-    if (keeps) {
-      formulation_ = std::move(narrow);
-      result.status = result.has_assignment() ? solver::Status::feasible : solver::Status::unknown;
-    } else {
-      result = std::move(wide);
-      budget = std::move(wide_budget);
-    }
-    result.lower_bound = bound;
-    if (result.has_assignment() && result.cost == bound) result.status = solver::Status::optimal;
-    return budget;
-  }
-
-  // Columns become about three times as wide, and tables as much on either side: 2^24 entries are
-  // two gigabytes then.
-  static constexpr std::size_t most_entries_to_widen = std::size_t{1} << 24U;
-  bool may_widen() const {
-    const solver::Problem& problem = formulation_.problem;
-    std::set<solver::CostsId> seen;
-    std::size_t entries = 0;
-    for (solver::EdgeId e = 0; e < problem.edge_count(); ++e)
-      if (seen.insert(problem.edge_costs_id(e)).second) entries += problem.edge_costs(e).size();
-    return entries <= most_entries_to_widen;
-  }
-
-  // The same strategies in the formulation at hand; nothing where it lacks one.
-  solver::Assignment found_again(const Formulation& other,
-                                 const solver::Assignment& assignment) const {
-    solver::Assignment result(assignment.size());
-    for (graph::OpId id = 0; id < graph_.op_count(); ++id) {
-      const strategy::Strategy& strategy =
-          (*other.columns[id])[assignment[other.nodes[id][0]]].strategy;
-      const strategy::Column& column = *formulation_.columns[id];
-      const auto at = std::find_if(column.begin(), column.end(), [&](const strategy::Choice& here) {
-        return here.strategy == strategy;
-      });
-      if (at == column.end()) return {};
-      for (const solver::NodeId v : formulation_.nodes[id])
-        result[v] = static_cast<std::uint32_t>(at - column.begin());
-    }
-    return result;
-  }
-
-  void count_problem() {
-    plan_.problem_nodes = formulation_.problem.node_count();
-    plan_.problem_edges = formulation_.problem.edge_count();
-    plan_.problem_strategies = 0;
-    for (solver::NodeId v = 0; v < formulation_.problem.node_count(); ++v)
-      plan_.problem_strategies += formulation_.problem.strategy_count(v);
-  }
-
-  const strategy::Choice& chosen(const solver::Assignment& assignment, graph::OpId id) const {
-    return (*formulation_.columns[id])[assignment[formulation_.nodes[id][0]]];
-  }
-
-  void fill_ops(const solver::Assignment& assignment) {
-    std::vector<strategy::Choice> choices;
-    for (graph::OpId id = 0; id < graph_.op_count(); ++id)
-      choices.push_back(chosen(assignment, id));
-    OpWriter<Model, M>(graph_, cost::ops_in_memory(graph_), resharding_, plan_, options_.runs)
-        .run(std::move(choices), leaves_partial());
-  }
-  // A limit to all that the program holds; where holdings are told, it is to what they say alone.
-  bool has_whole_budget() const { return options_.memory_budget && options_.holdings.empty(); }
-  // Whether columns leave it to single readers to finish partial results.
-  bool leaves_partial() const { return options_.prune && !options_.memory_budget; }
-
-  const graph::Graph& graph_;
-  cost::Resharding<Model, M> resharding_;
-  const Options& options_;
-  solver::Deadline deadline_{options_.solver};  // of all of it
-  double reported_ = 0;                         // when progress was last shown, in seconds
-  Formulation formulation_;
-  Plan plan_;
-};
-
-// A budget that binds nobody makes a problem harder for nothing: columns are wider, and nodes must
-// be held against a limit.  So the program is planned without one first.  That plan's bound holds
-// for all plans, and where it fits it may be the answer.
-template<cost::CostModel Model, MeshLike M>
-Plan plan_within(const graph::Graph& graph, const M& mesh, const Model& model,
-                 const Options& options) {
-  const solver::Deadline deadline(options.solver);
-  Options ample_options = options;
-  ample_options.memory_budget.reset();
-  ample_options.solver.time_limit /= 4;
-  Plan ample = Planner<Model, M>(graph, mesh, model, ample_options).run();
-  ample.memory_budget = options.memory_budget;
-  const bool fits = ample.has_ops() && ample.memory_with_buffers <= *options.memory_budget;
-  if (fits && solver::is_near_enough(ample.cost, ample.lower_bound, options.solver.gap_limit))
-    return ample;
-  Options rest = options;
-  rest.solver.time_limit = deadline.seconds_left();
-  Plan plan = Planner<Model, M>(graph, mesh, model, rest).run();
-  const bool is_better = fits && (!plan.has_ops() || ample.cost < plan.cost);
-  plan.lower_bound = std::max(plan.lower_bound, ample.lower_bound);
-  if (is_better) {
-    ample.lower_bound = std::min(ample.cost, plan.lower_bound);
-    std::swap(ample, plan);
-  }
-  if (plan.has_ops() && plan.lower_bound == plan.cost) plan.status = solver::Status::optimal;
-  plan.statistics.seconds = deadline.seconds();
-  return plan;
-}
-
-}  // namespace detail
-
 // All plans that there are of a program, of which plan() is to find the cheapest: for those who
 // want another one, to compare or to try out.  Pruned columns lack what a cheapest plan does not
 // need.
@@ -315,25 +53,27 @@ Plan plan_within(const graph::Graph& graph, const M& mesh, const Model& model,
 //   space.plan_of(assignment)   // a strategy for each node of space.formulation().problem
 //
 // The graph must outlive it.
-template<cost::CostModel Model, MeshLike M>
 class PlanSpace {
  public:
   // Throws what plan() does, and InvalidArgument where the time limit ends it.
-  PlanSpace(const graph::Graph& graph, const M& mesh, const Model& model, Options options = {})
-      : options_(std::move(options)), planner_(graph, mesh, model, options_) {
-    planner_.formulate_only();
-  }
+  template<cost::CostModel Model>
+  PlanSpace(const graph::Graph& graph, const DynamicMesh& mesh, const Model& model,
+            Options options = {})
+      : PlanSpace(graph, mesh, cost::prices_of(model), std::move(options)) {}
+  PlanSpace(const graph::Graph& graph, const DynamicMesh& mesh,
+            std::shared_ptr<const cost::Prices> prices, Options options = {});
+  ~PlanSpace();
   PlanSpace(const PlanSpace&) = delete;
   PlanSpace& operator=(const PlanSpace&) = delete;
 
-  const Formulation& formulation() const noexcept { return planner_.formulation(); }
+  const Formulation& formulation() const noexcept;
   // Throws InvalidArgument where the assignment is infeasible, or is none of the problem's.
   // @post status is feasible, lower_bound 0: nothing is known about others
-  Plan plan_of(const solver::Assignment& assignment) { return planner_.plan_of(assignment); }
+  Plan plan_of(const solver::Assignment& assignment);
 
  private:
-  Options options_;
-  detail::Planner<Model, M> planner_;
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
 };
 
 // The cheapest plan, or the best found within the limits.  Throws InvalidArgument where the
@@ -341,13 +81,16 @@ class PlanSpace {
 // that is asked for, Overflow where a price does not fit in 64 bits.
 // @post the prices of all collectives and of all work, each as often as its op runs, add up to
 // plan.cost
+Plan plan(const graph::Graph& graph, const DynamicMesh& mesh, const cost::Prices& prices,
+          const Options& options = {});
 template<cost::CostModel Model, MeshLike M>
 Plan plan(const graph::Graph& graph, const M& mesh, const Model& model,
           const Options& options = {}) {
-  // Who wants to see the problem wants the one with the limit, and that one solved.
-  if (options.memory_budget && options.holdings.empty() && !options.on_formulated)
-    return detail::plan_within<Model, M>(graph, mesh, model, options);
-  return detail::Planner<Model, M>(graph, mesh, model, options).run();
+  return plan(graph, DynamicMesh(mesh), *cost::prices_of(model), options);
 }
 
 }  // namespace tessera::plan
+
+#ifdef TESSERA_HEADER_ONLY
+#include "tessera/plan/plan.ipp"
+#endif

@@ -86,20 +86,13 @@ struct Plan {
 
 namespace detail {
 
-// Whether the model is one of real devices, and tells of them.
-template<class Model>
-inline constexpr bool has_devices = requires(const Model& model) {
-  model.device().memory_bytes;
-};
-
 // Writes down what follows from the strategies that were chosen, op by op.
-template<cost::CostModel Model, MeshLike M>
 class OpWriter {
  public:
   // `in_memory`: by op, whether its results reach memory; `runs`: how often it runs, empty for
   // once.
   OpWriter(const graph::Graph& graph, const std::vector<char>& in_memory,
-           cost::Resharding<Model, M>& resharding, Plan& plan,
+           cost::Resharding& resharding, Plan& plan,
            const std::vector<std::int64_t>& runs = {})
       : graph_(graph),
         owns_(owners_of(graph, in_memory)),
@@ -120,8 +113,8 @@ class OpWriter {
     };
     plan_.memory = memory_peak(graph_, lifetimes_, bytes_of);
     plan_.memory_with_buffers = peak_with_buffers();
-    if constexpr (has_devices<Model>)
-      plan_.utilisation = utilisation(choices, is_second, resharding_.model().device());
+    if (const cost::Accelerator* const device = resharding_.prices().device())
+      plan_.utilisation = utilisation(choices, is_second, *device);
   }
 
  private:
@@ -259,7 +252,7 @@ class OpWriter {
   const graph::Graph& graph_;
   std::vector<char> owns_;  // by op: whether its results take memory of their own
   graph::Lifetimes lifetimes_;
-  cost::Resharding<Model, M>& resharding_;
+  cost::Resharding& resharding_;
   Plan& plan_;
   std::vector<std::int64_t> runs_;
 };

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "tessera/plan/budget.hpp"
 #include "tessera/plan/formulate.hpp"
 #include "tessera/plan/free_choice.hpp"
 #include "tessera/plan/memory.hpp"
@@ -36,11 +37,10 @@ struct LeastLimit {
 // Finds it by halving.  That less is too little is harder to see the nearer it gets to what is
 // enough, and no halving ends without it.  So after each limit that was too little it is tried at
 // once whether anything below the best plan so far is enough: when it is not, all is known.
-template<class Budget>
 class LeastLimitFinder {
  public:
-  // `budget` is a BufferBudget of the problem.
-  LeastLimitFinder(const solver::Problem& problem, Budget& budget, const solver::Options& options)
+  // `budget` is of the problem.
+  LeastLimitFinder(const solver::Problem& problem, BufferBudget& budget, const solver::Options& options)
       : feasibility_(with_free_choice(problem, [] { return Cost{0}; })),
         budget_(budget),
         options_(options),
@@ -96,7 +96,7 @@ class LeastLimitFinder {
   static constexpr double work_of_trial = 3e9;
 
   solver::Problem feasibility_;  // all that is allowed is free: only fitting counts
-  Budget& budget_;
+  BufferBudget& budget_;
   const solver::Options& options_;
   solver::Deadline deadline_;
   Extent low_ = 0;   // too little
@@ -106,11 +106,10 @@ class LeastLimitFinder {
 
 // Spends at most options.time_limit.  @pre the problem has no assignment within its limit, nor
 // below `floor`
-template<class Budget>
-LeastLimit least_limit(const solver::Problem& problem, Wide floor, Budget& budget,
+inline LeastLimit least_limit(const solver::Problem& problem, Wide floor, BufferBudget& budget,
                        const solver::Options& options) {
   const Wide too_little = problem.usage_limit.value_or(0);
-  return LeastLimitFinder<Budget>(problem, budget, options).run(std::max(floor, too_little + 1));
+  return LeastLimitFinder(problem, budget, options).run(std::max(floor, too_little + 1));
 }
 
 // With every tensor at the least that it can take.
@@ -125,10 +124,8 @@ inline MemoryPeak least_peak(const graph::Graph& graph, const Formulation& formu
 
 }  // namespace detail
 
-// @pre the formulation has no solution within its usage limit; `budget` is a BufferBudget of its
-// problem.  Spends at most options.time_limit.
-template<class Budget>
-Shortage find_shortage(const graph::Graph& graph, const Formulation& formulation, Budget& budget,
+// @pre the formulation has no solution within its usage limit; `budget` is of its problem.  Spends at most options.time_limit.
+inline Shortage find_shortage(const graph::Graph& graph, const Formulation& formulation, BufferBudget& budget,
                        const solver::Options& options) {
   Shortage shortage;
   shortage.peak = detail::least_peak(graph, formulation);

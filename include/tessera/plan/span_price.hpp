@@ -290,9 +290,8 @@ inline Cost least_work(const pipeline::SpanProgram& span, const Formulation& for
 
 // A span on a mesh: its plan, op by op.  Ties are taken for aliases.
 // Throws as plan() does.
-template<cost::CostModel Model, MeshLike M>
-Plan plan_span(const pipeline::SpanProgram& span, const M& mesh, const Model& model,
-               const SpanRequest& request) {
+inline Plan plan_span(const pipeline::SpanProgram& span, const DynamicMesh& mesh,
+                      const cost::Prices& prices, const SpanRequest& request) {
   Options options;
   options.solver = request.solver;
   options.annotations = detail::annotations_of(span, request);
@@ -303,11 +302,16 @@ Plan plan_span(const pipeline::SpanProgram& span, const M& mesh, const Model& mo
     options.memory_budget = request.budget->bytes;
     options.holdings = detail::SpanMemory(span, request.microbatches).holdings(*request.budget);
   }
-  if (request.ties.empty()) return plan(span.graph, mesh, model, options);
+  if (request.ties.empty()) return plan(span.graph, mesh, prices, options);
   graph::Graph tied = span.graph;
   for (const auto& [received, sent] : request.ties)
     tied.aliases.push_back({span.received[received].op, span.sent[sent].value});
-  return plan(tied, mesh, model, options);
+  return plan(tied, mesh, prices, options);
+}
+template<cost::CostModel Model>
+Plan plan_span(const pipeline::SpanProgram& span, const DynamicMesh& mesh, const Model& model,
+               const SpanRequest& request) {
+  return plan_span(span, mesh, *cost::prices_of(model), request);
 }
 
 // What a span takes under a plan.  `runs_again`, by op: which forward ops run a second time; empty:

@@ -31,8 +31,7 @@ constexpr bool agree(const Annotation& a, const Annotation& b) noexcept {
 namespace detail {
 
 // Axes of one device place nothing.
-template<MeshLike M>
-constexpr AxisList without_unit_axes(const AxisList& axes, const M& mesh) {
+inline AxisList without_unit_axes(const AxisList& axes, const DynamicMesh& mesh) {
   AxisList result;
   for (const Axis axis : axes)
     if (mesh.extent(axis) > 1) result.push_back(axis);
@@ -42,8 +41,8 @@ constexpr AxisList without_unit_axes(const AxisList& axes, const M& mesh) {
 }  // namespace detail
 
 // Whether a sharding is as the annotation asks.
-template<MeshLike M>
-constexpr bool allows(const Annotation& annotation, DynamicSharding sharding, const M& mesh) {
+inline bool allows(const Annotation& annotation, DynamicSharding sharding,
+                   const DynamicMesh& mesh) {
   const auto effective = [&](const AxisList& axes) {
     return detail::without_unit_axes(axes, mesh);
   };
@@ -56,8 +55,7 @@ constexpr bool allows(const Annotation& annotation, DynamicSharding sharding, co
 }
 
 // Whether a tensor can be cut as the annotation asks.
-template<MeshLike M>
-constexpr bool fits(const Annotation& annotation, const M& mesh, const Dims& dims) {
+inline bool fits(const Annotation& annotation, const DynamicMesh& mesh, const Dims& dims) {
   DynamicSharding sharding = DynamicSharding::replicated(dims.size());
   for (std::size_t dim = 0; dim < dims.size(); ++dim)
     for (const Axis axis : annotation.sharding.axes(dim)) {
@@ -69,9 +67,8 @@ constexpr bool fits(const Annotation& annotation, const M& mesh, const Dims& dim
 
 // The sharding that the annotation makes of another: its own in the dims that it names, and in open
 // dims what is there already, as far as it may stay.  @pre fits(annotation, mesh, dims)
-template<MeshLike M>
-constexpr DynamicSharding applied(const Annotation& annotation, DynamicSharding sharding,
-                                  const M& mesh, const Dims& dims) {
+inline DynamicSharding applied(const Annotation& annotation, DynamicSharding sharding,
+                               const DynamicMesh& mesh, const Dims& dims) {
   const DynamicSharding asked = annotation.sharding;
   DynamicSharding result = DynamicSharding::replicated(dims.size());
   for (std::size_t dim = 0; dim < dims.size(); ++dim)

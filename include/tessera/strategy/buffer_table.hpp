@@ -25,9 +25,9 @@ namespace tessera::strategy {
 namespace detail {
 
 // `sharding` itself, and with some of its free axes partial.
-template<MeshLike M, class Visit>
-void for_each_partial(DynamicSharding sharding, const M& mesh, graph::ReductionSet reductions,
-                      Visit&& visit) {
+template<class Visit>
+void for_each_partial(DynamicSharding sharding, const DynamicMesh& mesh,
+                      graph::ReductionSet reductions, Visit&& visit) {
   visit(sharding);
   AxisList free;
   for (Axis axis = 0; axis < mesh.rank(); ++axis)
@@ -44,9 +44,9 @@ void for_each_partial(DynamicSharding sharding, const M& mesh, graph::ReductionS
   }
 }
 
-template<MeshLike M, class Visit>
-void for_each_sharding(DynamicSharding sharding, const M& mesh, const Dims& dims, std::size_t dim,
-                       graph::ReductionSet reductions, Visit&& visit) {
+template<class Visit>
+void for_each_sharding(DynamicSharding sharding, const DynamicMesh& mesh, const Dims& dims,
+                       std::size_t dim, graph::ReductionSet reductions, Visit&& visit) {
   if (dim == dims.size()) {
     for_each_partial(sharding, mesh, reductions, visit);
     return;
@@ -62,8 +62,8 @@ void for_each_sharding(DynamicSharding sharding, const M& mesh, const Dims& dims
 
 // Calls visit(sharding) once for every sharding that a tensor can have whose partial results are of
 // these reductions, but for those that differ from one of them only in axes of one device.
-template<MeshLike M, class Visit>
-void for_each_sharding(const M& mesh, const Dims& dims, graph::ReductionSet reductions,
+template<class Visit>
+void for_each_sharding(const DynamicMesh& mesh, const Dims& dims, graph::ReductionSet reductions,
                        Visit&& visit) {
   detail::for_each_sharding(DynamicSharding::replicated(dims.size()), mesh, dims, 0, reductions,
                             visit);
@@ -81,14 +81,14 @@ struct Room {
 };
 
 // Of the tensors of one size.  Shardings have the numbers that their prices go by.
-template<cost::CostModel Model, MeshLike M>
 class BufferTable {
  public:
-  using Prices = PriceTable<Model, M>;
-  using Number = typename Prices::Number;
+  using Prices = PriceTable;
+  using Number = Prices::Number;
 
   // `reductions`: of the partial results that the program can have.
-  BufferTable(Prices& prices, const M& mesh, const Dims& dims, graph::ReductionSet reductions)
+  BufferTable(Prices& prices, const DynamicMesh& mesh, const Dims& dims,
+              graph::ReductionSet reductions)
       : prices_(prices) {
     all_.emplace();
     for_each_sharding(mesh, dims, reductions, [&](DynamicSharding sharding) {
@@ -167,21 +167,20 @@ class BufferTable {
 };
 
 // The same for every tensor of a program.
-template<cost::CostModel Model, MeshLike M>
 class BufferTables {
  public:
-  BufferTables(const M& mesh, graph::ReductionSet reductions)
+  BufferTables(const DynamicMesh& mesh, graph::ReductionSet reductions)
       : mesh_(mesh), reductions_(reductions) {}
 
   // Valid as long as this object and the prices live.
-  BufferTable<Model, M>& of(PriceTable<Model, M>& prices, const Dims& dims) {
+  BufferTable& of(PriceTable& prices, const Dims& dims) {
     return tables_.try_emplace(&prices, prices, mesh_, dims, reductions_).first->second;
   }
 
  private:
-  M mesh_;
+  DynamicMesh mesh_;
   graph::ReductionSet reductions_;
-  std::unordered_map<const void*, BufferTable<Model, M>> tables_;
+  std::unordered_map<const void*, BufferTable> tables_;
 };
 
 }  // namespace tessera::strategy

@@ -73,11 +73,10 @@ enum class Pruning : std::uint8_t {
   full,            // what costs no money; for problems in which memory has no limit
 };
 
-template<cost::CostModel Model, MeshLike M>
 class ColumnMaker {
  public:
   // `checkpoint`, where there is one, is called often; what it throws ends the work.
-  ColumnMaker(cost::Resharding<Model, M>& resharding, graph::ReductionSet passes, Pruning pruning,
+  ColumnMaker(cost::Resharding& resharding, graph::ReductionSet passes, Pruning pruning,
               std::function<void()> checkpoint = {})
       : resharding_(resharding),
         tables_(resharding),
@@ -97,7 +96,7 @@ class ColumnMaker {
     const graph::Op& op = graph.op(id);
     bind(graph, id);
     EnumerateOptions options;
-    options.use_every_axis = op.is_heavy && resharding_.model().spreads_heavy_ops();
+    options.use_every_axis = op.is_heavy && resharding_.prices().spreads_heavy_ops();
     options.passes = passes_;
     options.skip_unit_axes = pruning_ != Pruning::none;
     options.finish = pruning_ != Pruning::full || !is_finished_by_reader(needs);
@@ -114,11 +113,11 @@ class ColumnMaker {
   }
 
   // What columns are priced by, for others to go on with.
-  PriceTables<Model, M>& tables() noexcept { return tables_; }
+  PriceTables& tables() noexcept { return tables_; }
 
  private:
-  using Table = PriceTable<Model, M>;
-  using Number = typename Table::Number;
+  using Table = PriceTable;
+  using Number = Table::Number;
 
   void check() const {
     if (checkpoint_) checkpoint_();
@@ -227,8 +226,8 @@ class ColumnMaker {
                                         results_[0]->number_of(strategy.handed_on));
     }
     for (std::uint32_t i = 0; i < op.rule.operand_count(); ++i) add_halos(op.rule, i, choice);
-    if constexpr (cost::PricesWork<Model>) {
-      choice.work = resharding_.model().work_price(work_of(op, choice, load));
+    if (resharding_.prices().prices_work()) {
+      choice.work = resharding_.prices().work_price(work_of(op, choice, load));
       choice.price = saturating_add(choice.price, choice.work);
     }
     return choice;
@@ -255,7 +254,7 @@ class ColumnMaker {
   // Dims exchange their rims one after the other, so that corners arrive: a later one's rim is as
   // long as the shard with the rims that it has got before.
   void add_halos(const graph::Rule& rule, std::uint32_t operand, Choice& choice) {
-    const M& mesh = resharding_.mesh();
+    const DynamicMesh& mesh = resharding_.mesh();
     const DynamicSharding sharding = choice.operands[operand];
     cost::Message shard{operands_[operand]->bytes(), extent_of(mesh, sharding.split_axes())};
     for (std::size_t dim = 0; dim < rule.rank(operand); ++dim) {
@@ -281,7 +280,7 @@ class ColumnMaker {
     dearest.axis = axes[0];
     for (const Axis axis : axes) {
       if (resharding_.mesh().extent(axis) == 1) continue;
-      const Cost price = resharding_.model().price(
+      const Cost price = resharding_.prices().price(
           StepKind::halo_exchange, axis, resharding_.mesh().extent(axis), dearest.message);
       if (price <= dearest.price) continue;
       dearest.axis = axis;
@@ -434,18 +433,18 @@ class ColumnMaker {
     return false;
   }
 
-  cost::Resharding<Model, M>& resharding_;
-  PriceTables<Model, M> tables_;
-  BufferTables<Model, M> buffers_;
+  cost::Resharding& resharding_;
+  PriceTables tables_;
+  BufferTables buffers_;
   graph::ReductionSet passes_;
   Pruning pruning_;
   std::function<void()> checkpoint_;
-  bool gathers_late_ = false;                                             // the op at hand
-  std::vector<Table*> operands_, results_;                                // of the op at hand
-  std::vector<BufferTable<Model, M>*> operand_buffers_, result_buffers_;  // where buffers count
-  std::vector<Number> result_numbers_, operand_numbers_;  // of each of its strategies in turn
-  std::vector<Cost> prices_;                              // of each of its strategies
-  std::vector<Room> rooms_;                               // that handing on its result takes
+  bool gathers_late_ = false;                                   // the op at hand
+  std::vector<Table*> operands_, results_;                      // of the op at hand
+  std::vector<BufferTable*> operand_buffers_, result_buffers_;  // where buffers count
+  std::vector<Number> result_numbers_, operand_numbers_;        // of each of its strategies in turn
+  std::vector<Cost> prices_;                                    // of each of its strategies
+  std::vector<Room> rooms_;                                     // that handing on its result takes
 };
 
 }  // namespace tessera::strategy

@@ -14,12 +14,11 @@
 
 namespace tessera::strategy {
 
-template<cost::CostModel Model, MeshLike M>
 class PriceTable {
  public:
   using Number = std::uint32_t;
 
-  explicit PriceTable(cost::TensorResharding<Model, M>& tensor) : tensor_(tensor) {}
+  explicit PriceTable(cost::TensorResharding& tensor) : tensor_(tensor) {}
 
   Number number_of(DynamicSharding sharding) {
     if (const auto known = numbers_.find(sharding); known != numbers_.end()) return known->second;
@@ -33,7 +32,7 @@ class PriceTable {
   // How many numbers there are so far.
   std::size_t size() const noexcept { return shardings_.size(); }
   DynamicSharding sharding(Number number) const { return shardings_[number]; }
-  cost::TensorResharding<Model, M>& tensor() noexcept { return tensor_; }
+  cost::TensorResharding& tensor() noexcept { return tensor_; }
 
   // Of the whole tensor.
   Extent bytes() const noexcept { return tensor_.bytes(); }
@@ -49,7 +48,7 @@ class PriceTable {
  private:
   static constexpr Cost unknown = -1;  // a price is never negative
 
-  cost::TensorResharding<Model, M>& tensor_;
+  cost::TensorResharding& tensor_;
   std::unordered_map<DynamicSharding, Number> numbers_;
   std::vector<DynamicSharding> shardings_;
   std::vector<Extent> bytes_;
@@ -57,20 +56,19 @@ class PriceTable {
 };
 
 // The same for every tensor of a program.
-template<cost::CostModel Model, MeshLike M>
 class PriceTables {
  public:
-  explicit PriceTables(cost::Resharding<Model, M>& resharding) : resharding_(resharding) {}
+  explicit PriceTables(cost::Resharding& resharding) : resharding_(resharding) {}
 
   // Valid as long as this object lives.
-  PriceTable<Model, M>& of(const graph::TensorType& type) {
+  PriceTable& of(const graph::TensorType& type) {
     auto& tensor = resharding_.of(type);
     return tables_.try_emplace(&tensor, tensor).first->second;
   }
 
  private:
-  cost::Resharding<Model, M>& resharding_;
-  std::unordered_map<const void*, PriceTable<Model, M>> tables_;
+  cost::Resharding& resharding_;
+  std::unordered_map<const void*, PriceTable> tables_;
 };
 
 }  // namespace tessera::strategy
