@@ -2,3 +2,4 @@
 //
 // The function bodies of solver/, for src.hpp.
 #pragma once
+#include "tessera/solver/check.ipp"

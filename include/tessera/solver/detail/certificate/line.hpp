@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A line of a certificate as text: words and numbers, and what is wrong where they are not.
+// One line of a certificate as words and numbers, and the fault that stops the checker.
 //
-// detail/certificate/README.md lists the lines; check.hpp verifies them.
+// README.md lists the lines; steps.hpp verifies them.
 #pragma once
 #include <algorithm>
 #include <charconv>
@@ -13,16 +13,21 @@
 #include "tessera/core/error.hpp"
 #include "tessera/core/wide.hpp"
 
-namespace tessera::solver::detail {
+namespace tessera::solver::detail::certificate {
 
-struct CertificateFault : Error {
+// The reason why a certificate is rejected.
+struct Fault : Error {
   using Error::Error;
 };
 
-// One line of a certificate, word by word.
-class CertificateLine {
+inline void require(bool condition, const char* fault) {
+  if (!condition) throw Fault(fault);
+}
+
+// Reads from left to right.  Every function throws Fault if the text is not what it expects.
+class Line {
  public:
-  explicit CertificateLine(std::string_view text) : rest_(text) {}
+  explicit Line(std::string_view text) : rest_(text) {}
 
   bool at_end() {
     skip();
@@ -31,7 +36,7 @@ class CertificateLine {
   std::string_view word() {
     skip();
     const std::size_t end = std::min(rest_.find_first_of(" :-"), rest_.size());
-    // Marks stand alone, and a minus begins a number.
+    // A mark is a word by itself.
     const std::size_t length = rest_.empty() ? 0 : std::max<std::size_t>(end, 1);
     const std::string_view result = rest_.substr(0, length);
     rest_.remove_prefix(length);
@@ -48,10 +53,10 @@ class CertificateLine {
     return !rest_.empty() && rest_[0] == mark;
   }
   void expect(char mark) {
-    if (!take(mark)) throw CertificateFault(std::string("expected '") + mark + "'");
+    if (!take(mark)) throw Fault(std::string("expected '") + mark + "'");
   }
   void expect_end() {
-    if (!at_end()) throw CertificateFault("there is more on the line than the step needs");
+    if (!at_end()) throw Fault("there is more on the line than the step needs");
   }
   Wide number() {
     skip();
@@ -61,20 +66,20 @@ class CertificateLine {
     Wide value = 0;
     while (digits < rest_.size() && rest_[digits] >= '0' && rest_[digits] <= '9') {
       const int digit = rest_[digits++] - '0';
-      if (value > (limit - digit) / 10) throw CertificateFault("a number is too large");
+      if (value > (limit - digit) / 10) throw Fault("a number is too large");
       value = value * 10 + digit;
     }
-    if (digits == 0) throw CertificateFault("expected a number");
+    if (digits == 0) throw Fault("expected a number");
     rest_.remove_prefix(digits);
     return is_negative ? -value : value;
   }
   std::uint32_t index() {
     const Wide value = number();
-    if (value < 0 || value > 0xfffffffe) throw CertificateFault("a number is out of range");
+    if (value < 0 || value > 0xfffffffe) throw Fault("a number is out of range");
     return static_cast<std::uint32_t>(value);
   }
 
-  static constexpr Wide limit = Wide(1) << 120;  // of any number
+  static constexpr Wide limit = Wide(1) << 120;  // of the absolute value of any number
 
  private:
   void skip() {
@@ -83,4 +88,4 @@ class CertificateLine {
   std::string_view rest_;
 };
 
-}  // namespace tessera::solver::detail
+}  // namespace tessera::solver::detail::certificate
