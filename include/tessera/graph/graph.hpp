@@ -7,11 +7,10 @@
 // write the program down, differentiate or run it.  Tuples, calls and other plumbing of a
 // source language are gone by the time a Graph is made (io/ resolves them, and remembers).
 //
-// The graph is a Boost adjacency_list, so Boost's algorithms run on it: vertices are ops, edges are
-// uses of a result.  Ops are added in program order, and operands exist before their use; the one
-// exception is a loop's state, whose next value is computed after it.
+// Ops are added in program order, and operands exist before their use; the one exception is a
+// loop's state, whose next value is computed after it.  boost_graph.hpp shows the program to
+// Boost's algorithms: ops are vertices, uses of a result are edges.
 #pragma once
-#include <boost/graph/adjacency_list.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -21,7 +20,7 @@
 #include <utility>
 #include <vector>
 
-#include "tessera/core/error.hpp"
+#include "tessera/core/inline.hpp"
 #include "tessera/graph/attributes.hpp"
 #include "tessera/graph/opcode.hpp"
 #include "tessera/graph/rule.hpp"
@@ -81,82 +80,54 @@ struct Loop {
   std::optional<Value> condition = {};  // whether to go round again, where that is known
 };
 
+/// A program: ops in program order, with the values that each reads.
 class Graph {
  public:
-  using BoostGraph =
-      boost::adjacency_list<boost::vecS, boost::vecS, boost::bidirectionalS, Op, Use>;
+  /// Adds an op that reads `operands`, and returns its number: one more than the last op's.
+  /// Amortized O(operands).  Throws InternalError where an operand does not exist or the rule does
+  /// not fit the tensors.
+  OpId add(Op op, std::span<const Value> operands);
 
-  // @pre the operands exist, and the rule fits the shapes: an internal error, reported as
-  // InternalError
-  // @post the result is one more than the last op's
-  OpId add(Op op, std::span<const Value> operands) {
-    check_rule(op, operands);
-    const OpId id = boost::add_vertex(std::move(op), graph_);
-    for (std::size_t i = 0; i < operands.size(); ++i)
-      boost::add_edge(operands[i].op, id, Use{operands[i].result, static_cast<std::uint32_t>(i)},
-                      graph_);
-    return id;
-  }
+  /// Names the value that a loop state takes in the next round: its operand 1.  Throws
+  /// InternalError where op(state).is_loop_state does not hold, the state has an operand 1 already,
+  /// or the value does not exist or is of another type.
+  void close_loop(OpId state, Value next);
 
-  // Names the value that a loop state takes in the next round.  @pre the value exists and is of the
-  // state's type, op(state).is_loop_state, and it has no operand 1 yet: an internal error, reported
-  // as InternalError
-  void close_loop(OpId state, Value next) {
-    if (state >= op_count() || !op(state).is_loop_state || operand_count(state) != 1)
-      throw InternalError("op " + std::to_string(state) + " is no loop state to be closed");
-    if (!has(next) || type_of(next) != op(state).results[0])
-      throw InternalError("op '" + op(state).name + "': its next value is none of its type");
-    boost::add_edge(next.op, state, Use{next.result, 1, true}, graph_);
-  }
-
-  std::size_t op_count() const noexcept { return boost::num_vertices(graph_); }
-  const Op& op(OpId id) const { return graph_[id]; }
-  Op& op(OpId id) { return graph_[id]; }
+  std::size_t op_count() const noexcept { return ops_.size(); }
+  const Op& op(OpId id) const { return ops_[id]; }  ///< @pre id < op_count()
+  Op& op(OpId id) { return ops_[id]; }              ///< @pre id < op_count()
   bool has(Value value) const {
     return value.op < op_count() && value.result < op(value.op).results.size();
   }
-  // @pre has(value)
+  /// @pre has(value)
   const TensorType& type_of(Value value) const { return op(value.op).results[value.result]; }
 
-  std::size_t operand_count(OpId id) const { return boost::in_degree(id, graph_); }
-  // O(1): a vertex keeps its in-edges in the order they were added, which is the operands'.
-  Value operand(OpId id, std::size_t i) const {
-    const auto edge = *(boost::in_edges(id, graph_).first + static_cast<std::ptrdiff_t>(i));
-    return {boost::source(edge, graph_), graph_[edge].result};
-  }
+  std::size_t operand_count(OpId id) const { return operands_[id].size(); }
+  /// O(1).  @pre i < operand_count(id)
+  Value operand(OpId id, std::size_t i) const { return operands_[id][i]; }
 
-  // Calls visit(reader, use) for every use of any result of `id`.
+  /// Calls visit(reader, use) for every use of any result of `id`, in the order they were added.
   template<class Visit>
   void for_each_use(OpId id, Visit&& visit) const {
-    for (auto [edge, end] = boost::out_edges(id, graph_); edge != end; ++edge)
-      visit(boost::target(*edge, graph_), graph_[*edge]);
+    for (const auto& [reader, use] : uses_[id]) visit(reader, use);
   }
+  /// The same as a list, each with the op that reads.
+  std::span<const std::pair<OpId, Use>> uses(OpId id) const { return uses_[id]; }
 
-  const BoostGraph& boost_graph() const noexcept { return graph_; }
-
-  std::vector<Value> outputs;  // what the program returns, in order
+  std::vector<Value> outputs;  ///< what the program returns, in order
   std::vector<Alias> aliases;
   std::vector<Loop> loops;
 
  private:
-  void check_rule(const Op& op, std::span<const Value> operands) const {
-    for (const Value operand : operands)
-      if (!has(operand))
-        throw InternalError("op '" + op.name + "': an operand is no result of an earlier op");
-    const auto fits = [&](std::size_t tensor, const TensorType& type) {
-      return op.rule.dims(tensor) == type.dims;
-    };
-    // A loop state's second operand is added when the loop closes.
-    const std::size_t later = op.is_loop_state ? 1 : 0;
-    bool ok = op.rule.operand_count() == operands.size() + later &&
-              op.rule.result_count() == op.results.size();
-    for (std::size_t i = 0; ok && i < operands.size(); ++i) ok = fits(i, type_of(operands[i]));
-    for (std::size_t r = 0; ok && r < op.results.size(); ++r)
-      ok = fits(op.rule.operand_count() + r, op.results[r]);
-    if (!ok) throw InternalError("op '" + op.name + "': its rule does not fit its tensors");
-  }
+  void add_use(Value value, OpId reader, bool is_next);
 
-  BoostGraph graph_;
+  std::vector<Op> ops_;
+  std::vector<std::vector<Value>> operands_;             // by op
+  std::vector<std::vector<std::pair<OpId, Use>>> uses_;  // by op, of any of its results
 };
 
 }  // namespace tessera::graph
+
+#ifdef TESSERA_HEADER_ONLY
+#include "tessera/graph/graph.ipp"
+#endif

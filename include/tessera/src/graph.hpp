@@ -5,6 +5,7 @@
 #include "tessera/core/error.ipp"
 #include "tessera/core/number.ipp"
 #include "tessera/core/wide.ipp"
+#include "tessera/graph/graph.ipp"
 #include "tessera/mesh/axis_set.ipp"
 #include "tessera/mesh/detail/extents.ipp"
 #include "tessera/mesh/mesh.ipp"
