@@ -64,7 +64,7 @@ void check(const std::function<Tensor(Builder&)>& build) {
     Builder b;
     const Tensor y = build(b);
     const Tensor weights = b.parameter("weights", y.type().element, y.dims());
-    check_by_differences(b, reduce_sum(y * weights, graph::detail::all_dims(y)), seed);
+    check_by_differences(b, reduce_sum(y * weights, graph::all_dims(y)), seed);
   }
 }
 
@@ -156,7 +156,7 @@ TEST_CASE("derivatives of convolutions, whatever their windows") {
       if (dim.output_size(input[s + 1]) == 0) dim = {dim.size, 1, 2, 2};
       window.push_back(dim);
     }
-    ConvolutionDims dims = graph::detail::image_dims();
+    ConvolutionDims dims = graph::image_dims();
     if (round % 2 == 1) {  // features first, kernel transposed
       input = {2, 2, input[1], input[2]};
       dims.input_feature = dims.output_feature = 1;

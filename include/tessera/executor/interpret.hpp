@@ -34,13 +34,13 @@ inline void check_inputs(const graph::Graph& graph, std::span<const Tensor> inpu
   const std::vector<graph::OpId> parameters = parameters_of(graph);
   if (inputs.size() != parameters.size())
     throw InvalidArgument("the program has " + std::to_string(parameters.size()) +
-                                " parameters, and was given " + std::to_string(inputs.size()));
+                          " parameters, and was given " + std::to_string(inputs.size()));
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const graph::Op& op = graph.op(parameters[i]);
     if (inputs[i].type() != op.results[0])
       throw InvalidArgument("parameter " + excerpt(op.name, 100) + " is " +
-                                  to_string(op.results[0]) + ", and was given " +
-                                  to_string(inputs[i].type()));
+                            to_string(op.results[0]) + ", and was given " +
+                            to_string(inputs[i].type()));
   }
 }
 
@@ -61,7 +61,7 @@ class Interpreter {
         observe_(observe),
         releases_(graph),
         values_(graph.op_count()) {
-    const graph::Lifetimes lifetimes = graph::detail::uses_of(graph);
+    const graph::Lifetimes lifetimes = graph::read_lifetimes_of(graph);
     std::vector<char> is_output(graph.op_count(), 0);
     for (const graph::Value output : graph.outputs) is_output[output.op] = 1;
     for (graph::OpId id = 0; id < graph.op_count(); ++id) {

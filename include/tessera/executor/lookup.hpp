@@ -83,7 +83,7 @@ inline Dims start_of(const Part& indices, const Dims& batch, const Starts& how, 
 }
 
 inline bool lists(std::span<const Extent> list, std::size_t value) {
-  return graph::detail::contains(list, value);
+  return graph::contains(list, value);
 }
 
 }  // namespace detail

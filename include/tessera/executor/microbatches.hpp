@@ -21,7 +21,7 @@
 #include <vector>
 
 #include "tessera/executor/interpret.hpp"
-#include "tessera/graph/op_rules.hpp"
+#include "tessera/graph/ops.hpp"
 #include "tessera/pipeline/span_program.hpp"
 
 namespace tessera::executor {

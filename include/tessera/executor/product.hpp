@@ -110,8 +110,7 @@ inline std::vector<std::size_t> free_dims(std::size_t rank, const std::vector<Ex
                                           const std::vector<Extent>& contracting) {
   std::vector<std::size_t> result;
   for (std::size_t d = 0; d < rank; ++d)
-    if (!graph::detail::contains(batch, d) && !graph::detail::contains(contracting, d))
-      result.push_back(d);
+    if (!graph::contains(batch, d) && !graph::contains(contracting, d)) result.push_back(d);
   return result;
 }
 

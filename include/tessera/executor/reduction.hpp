@@ -115,7 +115,7 @@ inline void run_reduce(const graph::Reducing& how, const Part& x, const Tensor& 
   std::vector<Walk> walks, summed;
   std::size_t kept = 0;
   for (std::size_t d = 0; d < x.whole.size(); ++d) {
-    const bool is_reduced = graph::detail::contains(how.dims, d);
+    const bool is_reduced = graph::contains(how.dims, d);
     Walk walk{x.slice[d], d};
     if (!is_reduced) walk.to = kept++;
     (is_reduced ? summed : walks).push_back(walk);
@@ -158,7 +158,7 @@ inline Tensor slab_at(const Part& x, const std::vector<Extent>& dims, const Dims
   std::size_t kept = 0, reduced = 0;
   for (std::size_t d = 0; d < x.whole.size(); ++d) {
     Walk walk{{0, 1}, d};
-    if (graph::detail::contains(dims, d)) {
+    if (graph::contains(dims, d)) {
       walk.from_begin = place[reduced++];
     } else {
       walk.range = result.slice[kept];
@@ -199,7 +199,7 @@ inline void run_reduce_by(const graph::ReducingBy& how, std::span<const Part> op
   for (std::size_t r = 0; r < count; ++r) fill(results[r].tensor, *operands[count + r].tensor);
   Slice places;
   for (std::size_t d = 0; d < operands[0].whole.size(); ++d)
-    if (graph::detail::contains(how.dims, d)) places.push_back({0, operands[0].whole[d]});
+    if (graph::contains(how.dims, d)) places.push_back({0, operands[0].whole[d]});
   for_each_place(places, [&](const Dims& place) {
     std::vector<Tensor> values;
     for (const OwnedPart& so_far : results) values.push_back(so_far.tensor);

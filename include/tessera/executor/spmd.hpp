@@ -142,7 +142,7 @@ class DevicePlan {
   // are the caller's, but for those whose place an output takes: then the buffer stays, and the old
   // value goes.
   void find_ends() {
-    const graph::Lifetimes reads = graph::detail::uses_of(graph_);
+    const graph::Lifetimes reads = graph::read_lifetimes_of(graph_);
     std::vector<char> stays(graph_.op_count(), 0), is_replaced(graph_.op_count(), 0);
     for (graph::OpId id = 0; id < graph_.op_count(); ++id) stays[id] = graph_.op(id).is_parameter;
     for (const graph::Alias& alias : graph_.aliases) {

@@ -367,7 +367,7 @@ inline std::optional<graph::OpId> first_wrong_op(const graph::Graph& graph, cons
                                                  const Expectation& expected,
                                                  std::stop_token stop = {}) {
   constexpr double tolerance = 1e-6;
-  const std::vector<std::size_t> loops = graph::detail::innermost_loops(graph);
+  const std::vector<std::size_t> loops = graph::innermost_loops(graph);
   std::vector<std::vector<Tensor>> values(graph.op_count());
   interpret(expected.graph_in_double, expected.inputs_in_double,
             [&](graph::OpId id, std::span<const OwnedPart> results) {
@@ -379,13 +379,13 @@ inline std::optional<graph::OpId> first_wrong_op(const graph::Graph& graph, cons
   const auto run = [&](ThreadCommunicator& comm) {
     DevicePlan device(expected.graph_in_double, plan, comm);
     graph::OpId& own = first[static_cast<std::size_t>(comm.rank())];
-    device(device.shards_of(expected.inputs_in_double), [&](graph::OpId id,
-                                                            std::span<const OwnedPart> results) {
-      for (std::size_t r = 0; r < results.size() && own == graph.op_count(); ++r)
-        if (plan.ops[id].results[r].partial_axes().empty() && loops[id] == graph::detail::no_loop &&
-            difference(results[r], values[id][r]) > tolerance)
-          own = id;
-    });
+    device(device.shards_of(expected.inputs_in_double),
+           [&](graph::OpId id, std::span<const OwnedPart> results) {
+             for (std::size_t r = 0; r < results.size() && own == graph.op_count(); ++r)
+               if (plan.ops[id].results[r].partial_axes().empty() && loops[id] == graph::no_loop &&
+                   difference(results[r], values[id][r]) > tolerance)
+                 own = id;
+           });
   };
   run_on_threads(plan.mesh.device_count(), run, stop);
   const graph::OpId found = *std::min_element(first.begin(), first.end());

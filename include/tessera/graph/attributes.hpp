@@ -22,7 +22,6 @@
 // An op that lacks what its opcode needs (a reducer that nobody recognised, a literal that the dump
 // left out) can be planned, and nothing else.
 #pragma once
-#include <bit>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -31,29 +30,56 @@
 #include <variant>
 #include <vector>
 
-#include "tessera/core/error.hpp"
-#include "tessera/graph/op_rules.hpp"
+#include "tessera/core/inline.hpp"
 #include "tessera/graph/opcode.hpp"
 #include "tessera/graph/window.hpp"
+#include "tessera/sharding/reduction.hpp"
+#include "tessera/sharding/shape.hpp"
 
 namespace tessera::graph {
+
+/// Which dims of a dot's operands pair up.  The result's dims are batch, free left, free right.
+struct DotDims {
+  std::vector<Extent> lhs_contracting, rhs_contracting, lhs_batch, rhs_batch;
+
+  friend bool operator==(const DotDims&, const DotDims&) = default;
+};
+
+/// HLO's gather: slices of `operand` at places that `indices` names.
+struct GatherDims {
+  std::vector<Extent> offset_dims, collapsed_slice_dims, start_index_map, slice_sizes;
+  std::vector<Extent> operand_batching_dims, start_indices_batching_dims;
+  Extent index_vector_dim = 0;
+
+  friend bool operator==(const GatherDims&, const GatherDims&) = default;
+};
+
+/// HLO's scatter: `updates` combined into an operand at places that `indices` names.
+struct ScatterDims {
+  std::vector<Extent> update_window_dims, inserted_window_dims, scatter_dims_to_operand_dims;
+  std::vector<Extent> input_batching_dims, scatter_indices_batching_dims;
+  Extent index_vector_dim = 0;
+
+  friend bool operator==(const ScatterDims&, const ScatterDims&) = default;
+};
+
+/// Which dims of a convolution are batch, feature and space; space[i] of all three correspond.
+struct ConvolutionDims {
+  std::size_t input_batch = 0, input_feature = 0, kernel_input = 0, kernel_output = 0;
+  std::size_t output_batch = 0, output_feature = 0;
+  std::vector<std::size_t> input_space, kernel_space, output_space;
+  Extent feature_groups = 1, batch_groups = 1;
+
+  friend bool operator==(const ConvolutionDims&, const ConvolutionDims&) = default;
+};
 
 // The elements of a constant, row-major; one that stands for all where all are alike.  Truth values
 // and integers are integers (unsigned ones by their bits), others numbers; a complex number is two.
 struct Literal {
   std::variant<std::vector<std::int64_t>, std::vector<double>> elements;
 
-  // By bits: one NaN is equal to itself, and 0 is not -0.
-  friend bool operator==(const Literal& a, const Literal& b) {
-    if (a.elements.index() != b.elements.index()) return false;
-    if (a.elements.index() == 0) return std::get<0>(a.elements) == std::get<0>(b.elements);
-    const std::vector<double>&left = std::get<1>(a.elements), &right = std::get<1>(b.elements);
-    if (left.size() != right.size()) return false;
-    for (std::size_t i = 0; i < left.size(); ++i)
-      if (std::bit_cast<std::uint64_t>(left[i]) != std::bit_cast<std::uint64_t>(right[i]))
-        return false;
-    return true;
-  }
+  /// By bits: one NaN is equal to itself, and 0 is not -0.
+  friend bool operator==(const Literal& a, const Literal& b);
 };
 
 enum class Direction : std::uint8_t { eq, ne, ge, gt, le, lt };
@@ -194,9 +220,12 @@ inline constexpr bool is_alternative = false;
 template<class T, class... Ts>
 inline constexpr bool is_alternative<T, std::variant<Ts...>> = (std::is_same_v<T, Ts> || ...);
 
+[[noreturn]] void fail_without_attributes();
+
 }  // namespace detail
 
-// One of the structs above, or nothing.  A value: copies share what they hold, which never changes.
+/// One of the structs above, or nothing.  A value: copies share what they hold, which never
+/// changes.
 class Attributes {
  public:
   using Any =
@@ -218,7 +247,7 @@ class Attributes {
   template<class T>
   const T& get() const {
     if (const T* const found = find<T>()) return *found;
-    throw InvalidArgument("an op lacks the attributes that its opcode needs");
+    detail::fail_without_attributes();
   }
 
   // Calls look(const T&) with what is held.  @pre !empty()
@@ -227,13 +256,14 @@ class Attributes {
     return std::visit(std::forward<Look>(look), *held_);
   }
 
-  friend bool operator==(const Attributes& a, const Attributes& b) {
-    if (a.held_ == b.held_) return true;
-    return a.held_ != nullptr && b.held_ != nullptr && *a.held_ == *b.held_;
-  }
+  friend bool operator==(const Attributes& a, const Attributes& b);
 
  private:
   std::shared_ptr<const Any> held_;
 };
 
 }  // namespace tessera::graph
+
+#ifdef TESSERA_HEADER_ONLY
+#include "tessera/graph/attributes.ipp"
+#endif

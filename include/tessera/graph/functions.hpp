@@ -6,329 +6,99 @@
 // features of a norm and keys of an attention are reduced by sums and maxima, whose partial results
 // a plan can combine.  Statistics are computed in f32 whatever the tensors hold.
 #pragma once
-#include <cmath>
 #include <vector>
-
 #include "tessera/graph/builder.hpp"
+#include "tessera/graph/ops.hpp"
 
 namespace tessera::graph {
 
-// --- Along the last dim --------------------------------------------------------------------------
+/// 0, 1, ... as many as x has dims.
+std::vector<Extent> all_dims(const Tensor& x);
 
-namespace detail {
+/// e^x over its sum, along the last dim; the result is of x's type.
+Tensor softmax(const Tensor& x);
 
-inline std::vector<Extent> all_dims(const Tensor& x) {
-  std::vector<Extent> dims;
-  for (std::size_t d = 0; d < x.dims().size(); ++d) dims.push_back(static_cast<Extent>(d));
-  return dims;
-}
-inline Extent last_dim(const char* kind, const Tensor& x) {
-  require(!x.dims().empty(), std::string(kind) + ": a scalar has no last dim");
-  return static_cast<Extent>(x.dims().size()) - 1;
-}
-// Repeats a tensor that lacks dim `missing` of `dims` along it.
-inline Tensor broadcast_along(const Tensor& x, const Dims& dims, Extent missing) {
-  std::vector<Extent> dimensions;
-  for (std::size_t d = 0; d < dims.size(); ++d)
-    if (static_cast<Extent>(d) != missing) dimensions.push_back(static_cast<Extent>(d));
-  return broadcast(x, dims, std::move(dimensions));
-}
-// Times, and plus, a tensor of one dim, which is dim `at` of x.
-inline Tensor scaled(const Tensor& x, const Tensor& scale, Extent at) {
-  return x * broadcast(scale, x.dims(), {at});
-}
-inline Tensor shifted(const Tensor& x, const Tensor& shift, Extent at) {
-  return x + broadcast(shift, x.dims(), {at});
-}
+/// The mean over the last dim, in f32.
+Tensor mean_of_last(const Tensor& x);
 
-}  // namespace detail
+/// x over the root of its mean square along the last dim, times `scale` of that dim.
+Tensor rms_norm(const Tensor& x, const Tensor& scale, double epsilon = 1e-5);
 
-// e^x over its sum, along the last dim; the result is of x's type.
-inline Tensor softmax(const Tensor& x) {
-  const Extent last = detail::last_dim("softmax", x);
-  const Tensor wide = convert(x, f32);
-  // The largest element cancels out: it only keeps the exponentials in range.
-  const Tensor largest = reduce_max(wide, {last}).detached();
-  const Tensor e = exp(wide - detail::broadcast_along(largest, x.dims(), last));
-  // Divided once per row: all that a derivative needs to remember is e.
-  const Tensor share = 1 / reduce_sum(e, {last});
-  return convert(e * detail::broadcast_along(share, x.dims(), last), x.type().element);
-}
+/// x with mean 0 and variance 1 along the last dim, times `scale`, plus `shift`, both of that dim.
+Tensor layer_norm(const Tensor& x, const Tensor& scale, const Tensor& shift, double epsilon = 1e-5);
 
-// The mean over the last dim, in f32.
-inline Tensor mean_of_last(const Tensor& x) {
-  const Extent last = detail::last_dim("mean", x);
-  return reduce_sum(convert(x, f32), {last}) * (1 / static_cast<double>(x.dims().back()));
-}
+/// Adds a tensor of the last dim to every row.
+Tensor add_bias(const Tensor& x, const Tensor& bias);
 
-// x over the root of its mean square along the last dim, times `scale` of that dim.
-inline Tensor rms_norm(const Tensor& x, const Tensor& scale, double epsilon = 1e-5) {
-  const Extent last = detail::last_dim("rms_norm", x);
-  const Tensor wide = convert(x, f32);
-  const Tensor root = rsqrt(mean_of_last(wide * wide) + epsilon);
-  const Tensor normed = wide * detail::broadcast_along(root, x.dims(), last);
-  return detail::scaled(convert(normed, x.type().element), scale, last);
-}
+Tensor relu(const Tensor& x);
 
-// x with mean 0 and variance 1 along the last dim, times `scale`, plus `shift`, both of that dim.
-inline Tensor layer_norm(const Tensor& x, const Tensor& scale, const Tensor& shift,
-                         double epsilon = 1e-5) {
-  const Extent last = detail::last_dim("layer_norm", x);
-  const Tensor wide = convert(x, f32);
-  const Tensor centred = wide - detail::broadcast_along(mean_of_last(wide), x.dims(), last);
-  const Tensor root = rsqrt(mean_of_last(centred * centred) + epsilon);
-  const Tensor normed = centred * detail::broadcast_along(root, x.dims(), last);
-  return detail::shifted(detail::scaled(convert(normed, x.type().element), scale, last), shift,
-                         last);
-}
+Tensor silu(const Tensor& x);
 
-// Adds a tensor of the last dim to every row.
-inline Tensor add_bias(const Tensor& x, const Tensor& bias) {
-  return detail::shifted(x, bias, detail::last_dim("add_bias", x));
-}
+/// By way of tanh, as GPT has it.
+Tensor gelu(const Tensor& x);
 
-// --- Element by element --------------------------------------------------------------------------
+/// Scores [..., queries, keys] of keys that come after their query become so low that they vanish.
+Tensor causal_mask(const Tensor& scores);
 
-inline Tensor relu(const Tensor& x) { return maximum(x, constant_like(x, 0)); }
-inline Tensor silu(const Tensor& x) { return x * logistic(x); }
-
-// By way of tanh, as GPT has it.
-inline Tensor gelu(const Tensor& x) {
-  const Tensor cubic = x + x * x * x * 0.044715;
-  const Tensor share = tanh(cubic * std::sqrt(2 / 3.14159265358979323846)) + 1;
-  return x * share * 0.5;
-}
-
-// --- Attention -----------------------------------------------------------------------------------
-
-// Scores [..., queries, keys] of keys that come after their query become so low that they vanish.
-inline Tensor causal_mask(const Tensor& scores) {
-  const Dims dims = scores.dims();
-  detail::require(dims.size() >= 2,
-                  "causal_mask: " + to_string(scores.type()) + " has no dims of queries and keys");
-  const auto keys = static_cast<Extent>(dims.size()) - 1;
-  Builder& b = scores.builder();
-  const Dims square{dims[dims.size() - 2], dims.back()};
-  const Tensor query = iota(b, s32, square, 0), key = iota(b, s32, square, 1);
-  const Tensor allowed = broadcast(key <= query, dims, {keys - 1, keys});
-  return select(allowed, scores, b.constant(scores.type().element, {}, -1e4));
-}
-
-// The angles of rotary embeddings, [positions, features / 2]: position times base^(-2i / features).
+/// The angles of rotary embeddings, [positions, features / 2]: position times base^(-2i /
+/// features).
 struct Rotation {
   Tensor cosine, sine;
 };
-inline Rotation rotation(Builder& b, Extent positions, Extent features, double base) {
-  detail::require(features % 2 == 0, "rotation: an odd number of features");
-  const Dims dims{positions, features / 2};
-  const double step = -2 * std::log(base) / static_cast<double>(features);
-  const Tensor frequency = exp(iota(b, f32, dims, 1) * step);
-  const Tensor angle = iota(b, f32, dims, 0) * frequency;
-  return {cos(angle), sin(angle)};
-}
-// Turns the pairs (i, i + features / 2) of x's last dim by the angles; dim `position` of x counts
-// positions.
-inline Tensor rotate(const Tensor& x, const Rotation& by, Extent position) {
-  const Extent last = detail::last_dim("rotate", x), half = x.dims().back() / 2;
-  const Tensor left = slice(x, last, 0, half), right = slice(x, last, half, 2 * half);
-  const auto fitted = [&](const Tensor& angles) {
-    return broadcast(convert(angles, x.type().element), left.dims(), {position, last});
-  };
-  const Tensor c = fitted(by.cosine), s = fitted(by.sine);
-  const Tensor left_c = left * c, right_s = right * s, right_c = right * c, left_s = left * s;
-  const Tensor halves[] = {left_c - right_s, right_c + left_s};
-  return concatenate(halves, last);
-}
 
-// --- Losses --------------------------------------------------------------------------------------
+Rotation rotation(Builder& b, Extent positions, Extent features, double base);
 
-// Of all elements: a scalar.
-inline Tensor mean(const Tensor& x) {
-  return reduce_sum(x, detail::all_dims(x)) * (1 / static_cast<double>(element_count(x.dims())));
-}
+/// Turns the pairs (i, i + features / 2) of x's last dim by the angles; dim `position` of x counts
+/// positions.
+Tensor rotate(const Tensor& x, const Rotation& by, Extent position);
 
-// 1 where the last dim's place is the index, else 0; as truth values.
-inline Tensor one_hot(const Tensor& indices, Extent classes) {
-  Dims dims = indices.dims();
-  dims.push_back(classes);
-  const auto last = static_cast<Extent>(dims.size()) - 1;
-  const Tensor place = iota(indices.builder(), indices.type().element, dims, last);
-  return equal(place, detail::broadcast_along(indices, dims, last));
-}
+/// Of all elements: a scalar.
+Tensor mean(const Tensor& x);
 
-// The mean of -log softmax(logits) at the labels' places; logits [..., classes], labels [...].
-inline Tensor cross_entropy(const Tensor& logits, const Tensor& labels) {
-  const Extent last = detail::last_dim("cross_entropy", logits);
-  const Tensor wide = convert(logits, f32);
-  const Tensor largest = reduce_max(wide, {last}).detached();
-  const Tensor shifted = wide - detail::broadcast_along(largest, logits.dims(), last);
-  const Tensor total = log(reduce_sum(exp(shifted), {last}));
-  const Tensor is_label = one_hot(labels, logits.dims().back());
-  const Tensor hit = select(is_label, shifted, logits.builder().constant(f32));
-  return mean(total - reduce_sum(hit, {last}));
-}
+/// 1 where the last dim's place is the index, else 0; as truth values.
+Tensor one_hot(const Tensor& indices, Extent classes);
 
-// --- Images, [batch, height, width, features] ----------------------------------------------------
+/// The mean of -log softmax(logits) at the labels' places; logits [..., classes], labels [...].
+Tensor cross_entropy(const Tensor& logits, const Tensor& labels);
 
-namespace detail {
+/// Those of b01f_01io->b01f: images [batch, height, width, features], kernels [height, width, in,
+/// out].
+ConvolutionDims image_dims();
 
-inline void require_image(const char* kind, const Tensor& x) {
-  require(x.dims().size() == 4, std::string(kind) + ": " + to_string(x.type()) +
-                                    " is no [batch, height, width, features]");
-}
-// A window over height and width; where it is padded the output has ceil(size / stride) places.
-inline std::vector<WindowDim> image_window(const Tensor& x, Extent size, Extent stride,
-                                           bool is_padded) {
-  std::vector<WindowDim> window(2);
-  for (std::size_t s = 0; s < 2; ++s) {
-    const Extent extent = x.dims()[s + 1], places = (extent + stride - 1) / stride;
-    const Extent missing = std::max<Extent>(0, (places - 1) * stride + size - extent);
-    window[s] = {size, stride, is_padded ? missing / 2 : 0, is_padded ? missing - missing / 2 : 0};
-  }
-  return window;
-}
-inline std::vector<WindowDim> pooling_window(const Tensor& x, Extent size, Extent stride,
-                                             bool is_padded) {
-  const std::vector<WindowDim> image = image_window(x, size, stride, is_padded);
-  return {WindowDim{}, image[0], image[1], WindowDim{}};
-}
-inline ConvolutionDims image_dims() {
-  ConvolutionDims dims;  // b01f_01io->b01f
-  dims.input_batch = dims.output_batch = 0;
-  dims.input_feature = dims.output_feature = 3;
-  dims.kernel_input = 2;
-  dims.kernel_output = 3;
-  dims.input_space = dims.output_space = {1, 2};
-  dims.kernel_space = {0, 1};
-  return dims;
-}
+/// With a kernel [size, size, features in, features out], padded so that only the stride shrinks.
+Tensor convolve(const Tensor& x, const Tensor& kernel, Extent stride = 1);
 
-}  // namespace detail
+/// Each pixel becomes a square of as many pixels as the kernel [size, size, in, out] has.
+Tensor convolve_up(const Tensor& x, const Tensor& kernel);
 
-// With a kernel [size, size, features in, features out], padded so that only the stride shrinks.
-inline Tensor convolve(const Tensor& x, const Tensor& kernel, Extent stride = 1) {
-  detail::require_image("convolve", x);
-  detail::require(kernel.dims().size() == 4 && kernel.dims()[0] == kernel.dims()[1],
-                  "convolve: " + to_string(kernel.type()) + " is no [size, size, in, out]");
-  return convolution(
-      x, kernel, {detail::image_dims(), detail::image_window(x, kernel.dims()[0], stride, true)});
-}
-// Each pixel becomes a square of as many pixels as the kernel [size, size, in, out] has.
-inline Tensor convolve_up(const Tensor& x, const Tensor& kernel) {
-  detail::require_image("convolve_up", x);
-  const Extent size = kernel.dims()[0];
-  WindowDim window{size, 1, size - 1, size - 1};
-  window.lhs_dilate = size;
-  return convolution(x, kernel, {detail::image_dims(), {window, window}});
-}
-inline Tensor max_pool(const Tensor& x, Extent size, Extent stride, bool is_padded = false) {
-  detail::require_image("max_pool", x);
-  return reduce_window(x, detail::pooling_window(x, size, stride, is_padded), Reduction::max);
-}
-// Padding counts as zeros.
-inline Tensor average_pool(const Tensor& x, Extent size, Extent stride, bool is_padded = false) {
-  detail::require_image("average_pool", x);
-  return reduce_window(x, detail::pooling_window(x, size, stride, is_padded), Reduction::sum) *
-         (1 / static_cast<double>(size * size));
-}
-// Every pixel `factor` times in both directions.
-inline Tensor upsample(const Tensor& x, Extent factor) {
-  detail::require_image("upsample", x);
-  const Dims d = x.dims();
-  const Tensor repeated = broadcast(x, {d[0], d[1], factor, d[2], factor, d[3]}, {0, 1, 3, 5});
-  return reshape(repeated, {d[0], d[1] * factor, d[2] * factor, d[3]});
-}
-// Each feature with mean 0 and variance 1 over batch and space, times `scale`, plus `shift`.
-inline Tensor batch_norm(const Tensor& x, const Tensor& scale, const Tensor& shift,
-                         double epsilon = 1e-5) {
-  detail::require_image("batch_norm", x);
-  const Tensor wide = convert(x, f32);
-  const double share = static_cast<double>(x.dims()[3]) /
-                       static_cast<double>(element_count(x.dims()));
-  const auto mean_of = [&](const Tensor& y) {
-    return broadcast(reduce_sum(y, {0, 1, 2}) * share, x.dims(), {3});
-  };
-  const Tensor centred = wide - mean_of(wide);
-  const Tensor normed = centred * rsqrt(mean_of(centred * centred) + epsilon);
-  return detail::shifted(detail::scaled(convert(normed, x.type().element), scale, 3), shift, 3);
-}
+Tensor max_pool(const Tensor& x, Extent size, Extent stride, bool is_padded = false);
 
-// --- Routing -------------------------------------------------------------------------------------
+/// Padding counts as zeros.
+Tensor average_pool(const Tensor& x, Extent size, Extent stride, bool is_padded = false);
 
-// The sum of all elements up to and including each one, along a dim.
-inline Tensor cumulative_sum(const Tensor& x, Extent dim) {
-  detail::require_distinct_dims("cumulative_sum", {dim}, x.dims());
-  std::vector<WindowDim> window(x.dims().size());
-  const Extent size = x.dims()[static_cast<std::size_t>(dim)];
-  window[static_cast<std::size_t>(dim)] = {size, 1, std::max<Extent>(0, size - 1), 0};
-  return reduce_window(x, std::move(window), Reduction::sum);
-}
+/// Every pixel `factor` times in both directions.
+Tensor upsample(const Tensor& x, Extent factor);
 
-// Which expert takes which token, as GShard does it.  Tokens come in groups; in each, an expert has
-// `capacity` places, which tokens fill in order, all first choices before all second ones.  What
-// finds no place is dropped.
+/// Each feature with mean 0 and variance 1 over batch and space, times `scale`, plus `shift`.
+Tensor batch_norm(const Tensor& x, const Tensor& scale, const Tensor& shift, double epsilon = 1e-5);
+
+/// The sum of all elements up to and including each one, along a dim.
+Tensor cumulative_sum(const Tensor& x, Extent dim);
+
+/// Which expert takes which token, as GShard does it.  Tokens come in groups; in each, an expert
+/// has `capacity` places, which tokens fill in order, all first choices before all second ones.
+/// What finds no place is dropped.
 struct Routing {
   Tensor combine;   // [groups, tokens, experts, places]: the weight of a token's choice
   Tensor dispatch;  // the same, 1 where there is a weight
   Tensor balance;   // a scalar that is least where experts get equal shares
 };
 
-namespace detail {
-
-// 1 at the first of the largest elements along the last dim, else 0.
-inline Tensor first_largest(const Tensor& x) {
-  const Extent last = last_dim("first_largest", x);
-  const Tensor is_largest = equal(x, broadcast_along(reduce_max(x, {last}), x.dims(), last));
-  const Tensor place = iota(x.builder(), s32, x.dims(), last);
-  const Tensor never = x.builder().constant(s32, {}, static_cast<double>(x.dims().back()));
-  const Tensor first = reduce_min(select(is_largest, place, never), {last});
-  const Tensor is_first = equal(place, broadcast_along(first, x.dims(), last));
-  return convert(is_first, x.type().element);
-}
-
-}  // namespace detail
-
-// `gates`: [groups, tokens, experts], the softmax of each token's preferences.
-inline Routing route(const Tensor& gates, Extent choices, Extent capacity) {
-  detail::require(gates.dims().size() == 3 && choices >= 1 && choices <= gates.dims()[2],
-                  "route: " + std::to_string(choices) + " choices of " + to_string(gates.type()));
-  Builder& b = gates.builder();
-  const Dims dims = gates.dims();
-  const Extent tokens = dims[1], experts = dims[2];
-  std::vector<Tensor> masks;
-  Tensor rest = gates.detached();
-  for (Extent i = 0; i < choices; ++i) {
-    masks.push_back(detail::first_largest(rest));
-    if (i + 1 == choices) break;
-    const Tensor is_taken = masks.back() > b.constant(f32);
-    rest = select(is_taken, b.constant(f32, {}, -1), rest);
-  }
-  // The chosen weights are scaled to sum to one.
-  std::vector<Tensor> weights;
-  for (const Tensor& mask : masks) weights.push_back(reduce_sum(gates * mask, {2}));
-  Tensor sum = weights[0];
-  for (std::size_t i = 1; i < weights.size(); ++i) sum = sum + weights[i];
-
-  std::optional<Tensor> combine, taken;  // `taken`: how many places earlier choices filled
-  for (std::size_t i = 0; i < masks.size(); ++i) {
-    // The place of each token with its expert: how many came before.
-    Tensor before = cumulative_sum(masks[i], 1) - masks[i];
-    if (taken) before = before + detail::broadcast_along(*taken, dims, 1);
-    const Tensor filled = reduce_sum(masks[i], {1});
-    taken = taken ? *taken + filled : filled;
-    const Tensor has_place = before < b.constant(f32, {}, static_cast<double>(capacity));
-    const Tensor mask = select(has_place, masks[i], b.constant(f32));
-    const Tensor place = convert(reduce_sum(before * mask, {2}), s32);
-    const Tensor weight = detail::broadcast_along(weights[i] / sum, dims, 2) * mask;
-    const Tensor at = convert(one_hot(place, capacity), f32);
-    const Tensor part = einsum<"gse,gsc->gsec">(weight, at);
-    combine = combine ? *combine + part : part;
-  }
-  const Tensor dispatch = convert(combine->detached() > b.constant(f32), f32);
-  const Tensor share = reduce_sum(masks[0], {1}) * (1 / static_cast<double>(tokens));
-  const Tensor wish = reduce_sum(gates, {1}) * (1 / static_cast<double>(tokens));
-  const Tensor balance = mean(share * wish) * static_cast<double>(experts * experts);
-  return {*combine, dispatch, balance};
-}
+/// `gates`: [groups, tokens, experts], the softmax of each token's preferences.
+Routing route(const Tensor& gates, Extent choices, Extent capacity);
 
 }  // namespace tessera::graph
+
+#ifdef TESSERA_HEADER_ONLY
+#include "tessera/graph/functions.ipp"
+#endif

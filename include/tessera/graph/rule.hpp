@@ -22,6 +22,7 @@
 
 #include "tessera/core/error.hpp"
 #include "tessera/core/fixed_string.hpp"
+#include "tessera/core/inline.hpp"
 #include "tessera/core/inline_vector.hpp"
 #include "tessera/core/integer.hpp"
 #include "tessera/graph/rules.hpp"
@@ -359,15 +360,8 @@ inline constexpr StaticRule rule = [] {
   return parsed.rule;
 }();
 
-// A rule from a string known at run time.  Throws InvalidRule.
-inline Rule make_rule(std::string_view text) {
-  const detail::ParsedRule parsed = detail::RuleParser(text).parse();
-  if (parsed.fault)
-    throw InvalidRule(
-        "rule \"" + std::string(text) + "\", offset " + std::to_string(parsed.fault.first),
-        parsed.fault);
-  return Rule(parsed.rule);
-}
+/// A rule from a string known at run time.  Throws InvalidRule.
+Rule make_rule(std::string_view text);
 
 namespace detail {
 
@@ -412,16 +406,7 @@ constexpr RuleFault bind_sizes(R& rule, std::span<const Dims> operands) {
 }
 
 // "rule applied to [4,8] [9,2], operand 1, dim 0": where a fault is.
-inline std::string bound_text(std::span<const Dims> operands, RuleFault fault) {
-  std::string text = "rule applied to";
-  for (const Dims& dims : operands) text += ' ' + to_string(dims);
-  const bool names_dim = fault.rule == RuleForm::sizes_differ ||
-                         fault.rule == RuleForm::merged_size_differs;
-  if (names_dim || fault.rule == RuleForm::wrong_operand_rank)
-    text += ", operand " + std::to_string(fault.first);
-  if (names_dim) text += ", dim " + std::to_string(fault.second);
-  return text;
-}
+std::string bound_text(std::span<const Dims> operands, RuleFault fault);
 
 }  // namespace detail
 
@@ -450,3 +435,7 @@ inline constexpr StaticRule rule_of = [] {
 }();
 
 }  // namespace tessera::graph
+
+#ifdef TESSERA_HEADER_ONLY
+#include "tessera/graph/rule.ipp"
+#endif

@@ -17,8 +17,8 @@ struct Gpt {
 
 // Throws InvalidArgument where the heads do not divide `hidden`.
 inline Graph build(const Gpt& size, const StepOptions& step) {
-  graph::detail::require(size.heads > 0 && size.hidden % size.heads == 0,
-                         "gpt: hidden is no multiple of heads");
+  graph::require(size.heads > 0 && size.hidden % size.heads == 0,
+                 "gpt: hidden is no multiple of heads");
   const Extent inner = size.ffn == 0 ? 4 * size.hidden : size.ffn;
   Network net(step);
   const Tensor tokens = net.input("tokens", s32, {size.batch, size.seq});

@@ -48,10 +48,10 @@ inline Tensor gated_feed_forward(Network& net, const std::string& name, const Te
 
 // Throws InvalidArgument where heads do not divide `hidden`, or key heads `heads`.
 inline Graph build(const Llama& size, const StepOptions& step) {
-  graph::detail::require(size.heads > 0 && size.hidden % size.heads == 0,
-                         "llama: hidden is no multiple of heads");
-  graph::detail::require(size.kv_heads > 0 && size.heads % size.kv_heads == 0,
-                         "llama: heads is no multiple of kv_heads");
+  graph::require(size.heads > 0 && size.hidden % size.heads == 0,
+                 "llama: hidden is no multiple of heads");
+  graph::require(size.kv_heads > 0 && size.heads % size.kv_heads == 0,
+                 "llama: heads is no multiple of kv_heads");
   Network net(step);
   const Tensor tokens = net.input("tokens", s32, {size.batch, size.seq});
   Tensor x = lookup(net.weight("embedding", {size.vocab, size.hidden}), tokens);

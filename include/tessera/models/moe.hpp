@@ -52,11 +52,11 @@ inline Mixture mixture(Network& net, const std::string& name, const Tensor& x, c
 
 // Throws InvalidArgument where heads do not divide `hidden`, or groups the batch.
 inline Graph build(const Moe& size, const StepOptions& step) {
-  graph::detail::require(size.heads > 0 && size.hidden % size.heads == 0,
-                         "moe: hidden is no multiple of heads");
+  graph::require(size.heads > 0 && size.hidden % size.heads == 0,
+                 "moe: hidden is no multiple of heads");
   const Extent tokens = size.batch * size.seq;
-  graph::detail::require(size.group > 0 && tokens % std::min(size.group, tokens) == 0,
-                         "moe: batch times seq is no multiple of group");
+  graph::require(size.group > 0 && tokens % std::min(size.group, tokens) == 0,
+                 "moe: batch times seq is no multiple of group");
   const Extent inner = size.ffn == 0 ? 8 * size.hidden : size.ffn;
   Network net(step);
   const Tensor ids = net.input("tokens", s32, {size.batch, size.seq});

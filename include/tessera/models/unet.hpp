@@ -27,9 +27,8 @@ inline Tensor level(Network& net, const std::string& name, Tensor x, Extent feat
 
 // Throws InvalidArgument where the image can not be halved `depth` times.
 inline Graph build(const UNet& size, const StepOptions& step) {
-  graph::detail::require(
-      size.depth >= 0 && size.depth < 30 && size.image % (Extent{1} << size.depth) == 0,
-      "unet: the image can not be halved depth times");
+  graph::require(size.depth >= 0 && size.depth < 30 && size.image % (Extent{1} << size.depth) == 0,
+                 "unet: the image can not be halved depth times");
   Network net(step);
   Tensor x =
       net.input("images", net.precision(), {size.batch, size.image, size.image, size.inputs});

@@ -40,8 +40,8 @@ inline Graph build(const WideResNet& size, const StepOptions& step) {
   std::array<Extent, 4> blocks{3, 4, 6, 3};
   if (size.layers == 101) blocks = {3, 4, 23, 3};
   if (size.layers == 152) blocks = {3, 8, 36, 3};
-  graph::detail::require(size.layers == 50 || size.layers == 101 || size.layers == 152,
-                         "wide-resnet: layers is 50, 101 or 152");
+  graph::require(size.layers == 50 || size.layers == 101 || size.layers == 152,
+                 "wide-resnet: layers is 50, 101 or 152");
   Network net(step);
   const Tensor images =
       net.input("images", net.precision(), {size.batch, size.image, size.image, 3});

@@ -28,8 +28,7 @@
 
 #include "tessera/core/error.hpp"
 #include "tessera/graph/graph.hpp"
-#include "tessera/graph/op_passes.hpp"
-#include "tessera/graph/op_rules.hpp"
+#include "tessera/graph/ops.hpp"
 #include "tessera/pipeline/layers.hpp"
 
 namespace tessera::pipeline {

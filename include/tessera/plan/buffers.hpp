@@ -41,7 +41,7 @@ class BufferFinder {
       : graph_(graph), owns_(owners_of(graph, in_memory)) {}
 
   graph::Lifetimes run() const {
-    graph::Lifetimes reads = graph::detail::uses_of(graph_);
+    graph::Lifetimes reads = graph::read_lifetimes_of(graph_);
     graph::Lifetimes held = reads;
     hold_while_read(reads);
     for (const graph::Value output : graph_.outputs)

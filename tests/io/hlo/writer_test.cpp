@@ -136,7 +136,7 @@ TEST_CASE("windows and paddings keep every field") {
       dim.is_reversed = random.once_in(3);
       window.push_back(dim);
     }
-    const Tensor y = convolution(x, w, {graph::detail::image_dims(), window});
+    const Tensor y = convolution(x, w, {graph::image_dims(), window});
     for (WindowDim& dim : window) dim.is_reversed = false;
     window.insert(window.begin(), WindowDim{});
     window.push_back(WindowDim{});

@@ -29,7 +29,7 @@
 
 #include "tessera/core/error.hpp"
 #include "tessera/graph/graph.hpp"
-#include "tessera/graph/op_rules.hpp"
+#include "tessera/graph/ops.hpp"
 #include "tessera/io/hlo/custom_calls.hpp"
 #include "tessera/io/hlo/detail/hints.hpp"
 #include "tessera/io/hlo/detail/meaning.hpp"

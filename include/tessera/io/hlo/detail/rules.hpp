@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The sharding rule of every instruction that is an op: which factory of graph/op_rules.hpp makes
+// The sharding rule of every instruction that is an op: which factory of graph/ops makes
 // it, from what shapes and attributes.
 //
 // Shapes fit, since detail/shapes.hpp has seen them.  What has no rule here is left to
@@ -17,8 +17,7 @@
 #include <utility>
 #include <vector>
 
-#include "tessera/graph/op_passes.hpp"
-#include "tessera/graph/op_rules.hpp"
+#include "tessera/graph/ops.hpp"
 #include "tessera/graph/tensor.hpp"
 #include "tessera/io/hlo/custom_calls.hpp"
 #include "tessera/io/hlo/detail/attribute_access.hpp"
@@ -174,7 +173,7 @@ class ShardingRules {
                            ? tensors_.operand_dims[0]
                            : tensors_.result_dims[0];
     const Extent minor = static_cast<Extent>(wide.size()) - 1;
-    graph::detail::RuleWriter writer;
+    graph::RuleWriter writer;
     std::vector<graph::FactorId> shared;
     for (std::size_t d = 0; d < wide.size(); ++d)
       shared.push_back(static_cast<Extent>(d) == minor ? writer.whole(wide[d])
@@ -268,9 +267,9 @@ class ShardingRules {
       const std::optional<std::size_t> along = counted_dim(part);
       const Extent entries = dims[static_cast<std::size_t>(vector_dim)];
       if (along && entries == 1 && place < named.size() &&
-          !graph::detail::contains(index_batches, *along) &&
-          !graph::detail::contains(operand_batches, static_cast<std::size_t>(named[place])) &&
-          graph::detail::contains(single, static_cast<std::size_t>(named[place])) &&
+          !graph::contains(index_batches, *along) &&
+          !graph::contains(operand_batches, static_cast<std::size_t>(named[place])) &&
+          graph::contains(single, static_cast<std::size_t>(named[place])) &&
           operand[static_cast<std::size_t>(named[place])] == dims[*along]) {
         operand_batches.push_back(named[place]);
         index_batches.push_back(static_cast<Extent>(*along));

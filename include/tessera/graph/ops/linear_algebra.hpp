@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Decompositions, transforms and systems of equations: ops on rows or matrices, in batches.
+#pragma once
+#include <cstddef>
+#include <span>
+#include "tessera/core/inline.hpp"
+#include "tessera/graph/rule.hpp"
+
+namespace tessera::graph {
+
+/// Operations on rows or matrices in the last `count` dims of `tensor`: those stay whole, and the
+/// dims before them are batches.  Other tensors have the batches too where they are as far of the
+/// same dims, or else are whole.
+Rule batched_rule(const Dims& tensor, std::span<const Dims> operands, std::span<const Dims> results,
+                  std::size_t count, std::span<const PartialPass> passes = {});
+
+/// Solves a x = b (or x a = b, where `from_left` is false) for triangular a: a batch of systems,
+/// and the columns (or rows) of b are each a system of their own.  Linear in b.
+Rule triangular_solve_rule(const Dims& a, const Dims& b, bool from_left);
+
+}  // namespace tessera::graph
+
+#ifdef TESSERA_HEADER_ONLY
+#include "tessera/graph/ops/linear_algebra.ipp"
+#endif

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The parts of a batch normalization.
+#pragma once
+#include <cstddef>
+#include <span>
+#include "tessera/core/inline.hpp"
+#include "tessera/graph/rule.hpp"
+
+namespace tessera::graph {
+
+/// Element by element, where some operands have just the dim `feature` of the result: the parts of
+/// a batch normalisation.
+Rule per_feature_rule(std::span<const Dims> operands, const Dims& result, std::size_t feature);
+
+/// The same, summed over all dims but `feature`: a vector of statistics.
+Rule feature_sum_rule(std::span<const Dims> operands, std::size_t feature);
+
+}  // namespace tessera::graph
+
+#ifdef TESSERA_HEADER_ONLY
+#include "tessera/graph/ops/normalization.ipp"
+#endif
