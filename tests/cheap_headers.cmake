@@ -4,7 +4,7 @@
 # What the core headers may cost is held by what they include, which repeats, and not by seconds,
 # which do not: nothing of a third party, and none of the standard library's expensive headers.
 cmake_minimum_required(VERSION 3.22)
-foreach(header mesh sharding)
+foreach(header fwd mesh sharding)
   set(source ${CMAKE_CURRENT_BINARY_DIR}/cheap_${header}.cpp)
   file(WRITE ${source} "#include \"tessera/${header}.hpp\"\n")
   execute_process(COMMAND ${COMPILER} -std=c++20 -I${INCLUDE} -M ${source}
@@ -19,6 +19,9 @@ foreach(header mesh sharding)
       message(FATAL_ERROR "tessera/${header}.hpp includes ${file}")
     endif()
   endforeach()
+  if(header STREQUAL fwd AND files MATCHES "tessera/[a-z_]+/")
+    message(FATAL_ERROR "tessera/fwd.hpp includes more than the standard library")
+  endif()
   list(LENGTH files count)
   message(STATUS "tessera/${header}.hpp: ${count} files in all")
 endforeach()

@@ -6,6 +6,7 @@
 #pragma once
 #include "tessera/core.hpp"
 #include "tessera/cost.hpp"
+#include "tessera/fwd.hpp"
 #include "tessera/graph.hpp"
 #include "tessera/io.hpp"
 #include "tessera/mesh.hpp"
