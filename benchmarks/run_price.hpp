@@ -168,7 +168,7 @@ class RunPricer {
     ends(span.received, request.received);
     ends(span.sent, request.sent);
     request.annotations = given(span);
-    cost::ClusterModel model(cost::part_of(cluster_, stage_devices_), mesh_);
+    cost::ClusterModel model(cost::subcluster(cluster_, stage_devices_), mesh_);
     if (run_.multiplies_in_fp8) model.multiply_in(graph::ElementType::f8e4m3fn);
     stop_near_optimum(request.solver);
     const plan::Plan plan = plan::plan_span(span, mesh_, model, request);
@@ -280,7 +280,7 @@ class RunPricer {
       const graph::Op& op = span.graph.op(id);
       const bool leaves_something = fusion.in_memory[id] != 0 && !op.is_parameter;
       if (span.phases[id] == part && (op.is_heavy || leaves_something) &&
-          !cost::detail::is_view(op))
+          !cost::is_view(op))
         kernels.insert(fusion.kernel[id]);
     }
     return static_cast<Cost>(kernels.size());

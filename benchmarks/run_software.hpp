@@ -41,8 +41,8 @@ inline constexpr Extent tile_features = 64;
 // what is usual (cost/accelerator.hpp).
 inline Cost off_matrix_unit(Wide flops, Extent features, const cost::Accelerator& device,
                             graph::ElementType element) {
-  const cost::Rate matrix = cost::usual_rate(device, element);
-  const cost::Rate vector = device.peak.fp32 / 1000 * 7 * cost::usual_percent;
+  const cost::Rate matrix = cost::typical_rate(device, element);
+  const cost::Rate vector = device.peak.fp32 / 1000 * 7 * cost::typical_percent;
   if (vector == 0 || vector >= matrix) return 0;
   const Extent whole = ceil_div(features, tile_features) * tile_features;
   return cost::time_at(flops, whole, features, vector) - cost::time_at(flops, 1, 1, matrix);

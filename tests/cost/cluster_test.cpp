@@ -20,8 +20,8 @@ using namespace tessera;
 using cost::Algorithm;
 using cost::Cluster;
 using cost::Collective;
-using cost::Group;
-using cost::Hop;
+using cost::GroupLevel;
+using cost::GroupTopology;
 using cost::Message;
 using cost::Rate;
 using cost::Wiring;
@@ -33,7 +33,7 @@ double microseconds(Cost picoseconds) { return static_cast<double>(picoseconds) 
 
 // All links at what their vendors say, and no latency: what people reckon with on paper.
 Cluster on_paper(Cluster cluster) {
-  for (cost::Level& level : cluster.levels) {
+  for (cost::LinkLevel& level : cluster.levels) {
     level.latency = 0;
     level.achieved_percent = 100;
   }
@@ -41,19 +41,19 @@ Cluster on_paper(Cluster cluster) {
   return cluster;
 }
 
-Group one_level(Extent fan, Rate bandwidth, Cost latency = 0) {
-  return {fan, {{fan, 1, Wiring::switched, bandwidth, latency, false, true}}};
+GroupTopology one_level(Extent fan_out, Rate bandwidth, Cost latency = 0) {
+  return {fan_out, {{fan_out, 1, Wiring::switched, bandwidth, latency, false, true}}};
 }
-Group two_levels(Extent nodes, Rate outer, Extent in_node, Rate inner) {
-  return {nodes * in_node,
-          {{in_node, 1, Wiring::switched, inner}, {nodes, in_node, Wiring::switched, outer}}};
+GroupTopology two_levels(Extent hosts, Rate outer, Extent in_host, Rate inner) {
+  return {hosts * in_host,
+          {{in_host, 1, Wiring::switched, inner}, {hosts, in_host, Wiring::switched, outer}}};
 }
 
 // --- Worked examples -----------------------------------------------------------------------------
 
 TEST_CASE("eight A100s reduce a GiB at link rate in 6.26 ms, and in 8.00 ms at what was measured") {
   const Message gib{Extent{1} << 30, 1};
-  const Group paper = one_level(8, 300 * GB), measured = one_level(8, 235 * GB);
+  const GroupTopology paper = one_level(8, 300 * GB), measured = one_level(8, 235 * GB);
   CHECK(milliseconds(time_of(Collective::all_reduce, Algorithm::ring, paper, gib)) ==
         doctest::Approx(6.26).epsilon(0.001));
   CHECK(milliseconds(time_of(Collective::all_reduce, Algorithm::ring, measured, gib)) ==
@@ -62,26 +62,26 @@ TEST_CASE("eight A100s reduce a GiB at link rate in 6.26 ms, and in 8.00 ms at w
 
 TEST_CASE("Alpa's testbed reduces a GB over 64 devices in 572 ms, level by level") {
   // 25 Gb/s are 3.125 GB/s for eight devices that all send.
-  const Group group = two_levels(8, 3125 * GB / 1000 / 8, 8, 150 * GB);
+  const GroupTopology group = two_levels(8, 3125 * GB / 1000 / 8, 8, 150 * GB);
   const Message gb{GB, 1};
   CHECK(milliseconds(time_of(Collective::all_reduce, Algorithm::hierarchical, group, gb)) ==
         doctest::Approx(571.7).epsilon(0.001));
   CHECK(milliseconds(time_of(Collective::all_reduce, Algorithm::ring, group, gb)) ==
         doctest::Approx(630).epsilon(0.001));
   CHECK(best_of(Collective::all_reduce, group, gb).algorithm == Algorithm::hierarchical);
-  // What no algorithm can beat: every node's 2 * 7/8 through its one port.
+  // What no algorithm can beat: every host's 2 * 7/8 through its one port.
   CHECK(milliseconds(best_of(Collective::all_reduce, group, gb).time) > 560);
   // The preset says the same of its groups.
   const Cluster cluster = on_paper(cost::find_cluster("alpa-p3.16xlarge:64"));
   for (const DynamicMesh& mesh : {DynamicMesh{64}, DynamicMesh{8, 8}}) {
-    const Group found = group_of(cluster, mesh, all_axes(mesh));
+    const GroupTopology found = group_topology(cluster, mesh, all_axes(mesh));
     CHECK(time_of(Collective::all_reduce, Algorithm::hierarchical, found, gb) ==
           time_of(Collective::all_reduce, Algorithm::hierarchical, group, gb));
   }
 }
 
 TEST_CASE("latencies of 64 devices, 5 us each") {
-  const Group group = one_level(64, 300 * GB, 5 * cost::microsecond);
+  const GroupTopology group = one_level(64, 300 * GB, 5 * cost::microsecond);
   const Message nothing{0, 1};
   const auto us = [&](Collective collective, Algorithm algorithm) {
     return microseconds(time_of(collective, algorithm, group, nothing));
@@ -95,19 +95,19 @@ TEST_CASE("latencies of 64 devices, 5 us each") {
 }
 
 TEST_CASE("a switch that adds up: 2.68 ms against the ring's 4.18") {
-  const Group group = one_level(8, 450 * GB);
+  const GroupTopology group = one_level(8, 450 * GB);
   const Message gib{Extent{1} << 30, 1};
   CHECK(milliseconds(time_of(Collective::all_reduce, Algorithm::in_switch, group, gib)) ==
         doctest::Approx(2.68).epsilon(0.002));
   CHECK(milliseconds(time_of(Collective::all_reduce, Algorithm::ring, group, gib)) ==
         doctest::Approx(4.18).epsilon(0.002));
-  Group plain = group;
-  plain.hops[0].reduces_in_switch = false;
+  GroupTopology plain = group;
+  plain.levels[0].reduces_in_switch = false;
   CHECK(time_of(Collective::all_reduce, Algorithm::in_switch, plain, gib) == infinite);
 }
 
 TEST_CASE("all-to-all and broadcast of 100 MB among eight") {
-  const Group group = one_level(8, 300 * GB);
+  const GroupTopology group = one_level(8, 300 * GB);
   // Each sends 100 MB, so the whole is eight times that.
   CHECK(milliseconds(best_of(Collective::all_to_all, group, {8 * GB / 10, 1}).time) ==
         doctest::Approx(0.29).epsilon(0.01));
@@ -118,7 +118,7 @@ TEST_CASE("all-to-all and broadcast of 100 MB among eight") {
 TEST_CASE("Megatron's traffic: a layer of GPT-3 over eight devices") {
   const Message activations{Extent{2048} * 12288 * 2, 1};
   const auto four = [&](Rate bandwidth) {
-    const Group group = one_level(8, bandwidth);
+    const GroupTopology group = one_level(8, bandwidth);
     return milliseconds(4 * time_of(Collective::all_reduce, Algorithm::ring, group, activations));
   };
   CHECK(four(150 * GB) == doctest::Approx(2.35).epsilon(0.002));
@@ -126,7 +126,7 @@ TEST_CASE("Megatron's traffic: a layer of GPT-3 over eight devices") {
 }
 
 TEST_CASE("a TPU's torus: a GB along sixteen chips of v5p takes 5.56 ms") {
-  const Group axis{16, {{16, 1, Wiring::ring, 90 * GB, cost::microsecond, true}}};
+  const GroupTopology axis{16, {{16, 1, Wiring::ring, 90 * GB, cost::microsecond, true}}};
   const auto gather = [&](Extent bytes) {
     return best_of(Collective::all_gather, axis, {bytes, 1}).time;
   };
@@ -140,9 +140,9 @@ TEST_CASE("a TPU's torus: a GB along sixteen chips of v5p takes 5.56 ms") {
   CHECK(microseconds(gather(1'440'000)) == 8);
   CHECK(microseconds(gather(1'500'000)) > 8);
   // Two axes halve it, three make it a third.
-  Group cube = axis;
+  GroupTopology cube = axis;
   for (const int axes : {2, 3}) {
-    cube.hops.push_back({16, cube.size, Wiring::ring, 90 * GB, cost::microsecond, true});
+    cube.levels.push_back({16, cube.size, Wiring::ring, 90 * GB, cost::microsecond, true});
     cube.size *= 16;
     CHECK(best_of(Collective::all_gather, cube, {GB, 1}).algorithm == Algorithm::torus);
     CHECK(milliseconds(best_of(Collective::all_gather, cube, {GB, 1}).time) ==
@@ -153,10 +153,10 @@ TEST_CASE("a TPU's torus: a GB along sixteen chips of v5p takes 5.56 ms") {
 // --- What was measured ---------------------------------------------------------------------------
 
 TEST_CASE("full groups of H100s over RoCE: within a quarter of what was measured") {
-  // Asymptotic algorithm bandwidth in GB/s: nodes, all-gather, reduce-scatter, all-reduce,
-  // all-to-all (AutoParallel's profile, eight ranks per node).
+  // Asymptotic algorithm bandwidth in GB/s: hosts, all-gather, reduce-scatter, all-reduce,
+  // all-to-all (AutoParallel's profile, eight ranks per host).
   struct Row {
-    Extent nodes;
+    Extent hosts;
     double gather, scatter, reduce, exchange;
   };
   constexpr Row rows[] = {{1, 386.1, 392.0, 211.7, 374.4}, {2, 322.6, 377.0, 193.1, 82.5},
@@ -164,11 +164,12 @@ TEST_CASE("full groups of H100s over RoCE: within a quarter of what was measured
                           {16, 286.1, 299.7, 130.0, 43.6}, {32, 263.9, 301.2, 129.8, 43.1}};
   const Message large{Extent{1} << 36, 1};
   for (const Row& row : rows) {
-    const Extent devices = 8 * row.nodes;
+    const Extent devices = 8 * row.hosts;
     CAPTURE(devices);
     const Cluster cluster = make_cluster(*cost::find_preset("meta-llama3-h100-roce"), devices);
-    Group group = group_of(cluster, DynamicMesh{devices}, {0});
-    for (Hop& hop : group.hops) hop.reduces_in_switch = false;  // the profile shows none of it
+    GroupTopology group = group_topology(cluster, DynamicMesh{devices}, {0});
+    for (GroupLevel& level : group.levels)
+      level.reduces_in_switch = false;  // the profile shows none of it
     const auto bandwidth = [&](Collective collective, Extent bytes) {
       const double seconds = static_cast<double>(best_of(collective, group, large).time) / 1e12;
       return static_cast<double>(bytes) / 1e9 / seconds;
@@ -198,7 +199,7 @@ TEST_CASE("a ring of H100s gathers next to nothing in about the time that was me
   };
   for (const Row& row : {Row{2, 8}, Row{4, 17}, Row{8, 30}}) {
     const Cluster cluster = make_cluster(*cost::find_preset("dgx-h100-eos"), row.devices);
-    const Group group = group_of(cluster, DynamicMesh{row.devices}, {0});
+    const GroupTopology group = group_topology(cluster, DynamicMesh{row.devices}, {0});
     const Cost ring = time_of(Collective::all_gather, Algorithm::ring, group, {0, 1});
     const double ours = microseconds(cluster.collective_start + ring);
     CAPTURE(ours);
@@ -207,66 +208,67 @@ TEST_CASE("a ring of H100s gathers next to nothing in about the time that was me
   }
 }
 
-TEST_CASE("one device of each node has one port's share, 41 of 50 GB/s") {
+TEST_CASE("one device of each host has one port's share, 41 of 50 GB/s") {
   const Cluster cluster = cost::find_cluster("meta-llama3-h100-roce:64");
-  const Group group = group_of(cluster, DynamicMesh{8, 8}, {0});
-  CHECK(group.hops[0].throughput() == 41 * GB);  // measured: 40 to 46 from eight nodes up
+  const GroupTopology group = group_topology(cluster, DynamicMesh{8, 8}, {0});
+  CHECK(group.levels[0].throughput() == 41 * GB);  // measured: 40 to 46 from eight hosts up
 }
 
-TEST_CASE("16 nodes of Jean Zay reduce at 55 Gb/s over Omni-Path, of 400") {
+TEST_CASE("16 hosts of Jean Zay reduce at 55 Gb/s over Omni-Path, of 400") {
   const Cluster cluster = cost::find_cluster("jean-zay-v100:64");
-  const Group group = group_of(cluster, DynamicMesh{64}, {0});
+  const GroupTopology group = group_topology(cluster, DynamicMesh{64}, {0});
   const Cost time = time_of(Collective::all_reduce, Algorithm::ring, group, {4 * GB, 1});
   CHECK(4 * 8 * 1000 / milliseconds(time) == doctest::Approx(55.1).epsilon(0.02));
 }
 
 // --- Where devices sit ---------------------------------------------------------------------------
 
-TEST_CASE("an axis inside a node, one across nodes, and both") {
+TEST_CASE("an axis inside a host, one across hosts, and both") {
   const Cluster cluster = on_paper(cost::find_cluster("dgx-a100-80gb-selene:32"));
-  const Hop inside{8, 1, Wiring::switched, 300 * GB}, across{4, 1, Wiring::switched, 25 * GB};
-  CHECK(group_of(cluster, DynamicMesh{4, 8}, {1}) == Group{8, {inside}});
-  CHECK(group_of(cluster, DynamicMesh{4, 8}, {0}) == Group{4, {across}});
-  Hop all = across;
-  all.below = 8;
-  CHECK(group_of(cluster, DynamicMesh{4, 8}, {0, 1}) == Group{32, {inside, all}});
-  CHECK(group_of(cluster, DynamicMesh{32}, {0}) == Group{32, {inside, all}});
-  // An axis that begins inside a node and goes on outside.
-  const Group both = group_of(cluster, DynamicMesh{2, 8, 2}, {1});
-  CHECK(both.hops.size() == 2);
-  CHECK(both.hops[0].fan == 4);
-  CHECK(both.hops[1] == Hop{2, 4, Wiring::switched, 25 * GB});
-  CHECK(group_of(cluster, DynamicMesh{4, 1, 8}, {1}) == Group{});
+  const GroupLevel inside{8, 1, Wiring::switched, 300 * GB},
+      across{4, 1, Wiring::switched, 25 * GB};
+  CHECK(group_topology(cluster, DynamicMesh{4, 8}, {1}) == GroupTopology{8, {inside}});
+  CHECK(group_topology(cluster, DynamicMesh{4, 8}, {0}) == GroupTopology{4, {across}});
+  GroupLevel all = across;
+  all.members_per_unit = 8;
+  CHECK(group_topology(cluster, DynamicMesh{4, 8}, {0, 1}) == GroupTopology{32, {inside, all}});
+  CHECK(group_topology(cluster, DynamicMesh{32}, {0}) == GroupTopology{32, {inside, all}});
+  // An axis that begins inside a host and goes on outside.
+  const GroupTopology both = group_topology(cluster, DynamicMesh{2, 8, 2}, {1});
+  CHECK(both.levels.size() == 2);
+  CHECK(both.levels[0].fan_out == 4);
+  CHECK(both.levels[1] == GroupLevel{2, 4, Wiring::switched, 25 * GB});
+  CHECK(group_topology(cluster, DynamicMesh{4, 1, 8}, {1}) == GroupTopology{});
 }
 
-TEST_CASE("groups that do not line up with the nodes pay as if each device had one to itself") {
+TEST_CASE("groups that do not line up with the hosts pay as if each device had one to itself") {
   const Cluster cluster = on_paper(cost::find_cluster("dgx-a100-80gb-selene:12"));  // 2 x 6
   CHECK(cluster.natural_mesh() == DynamicMesh{2, 6});
-  const Group group = group_of(cluster, DynamicMesh{3, 4}, {1});
-  CHECK(group.hops.size() == 1);
-  CHECK(group.hops[0].fan == 4);
+  const GroupTopology group = group_topology(cluster, DynamicMesh{3, 4}, {1});
+  CHECK(group.levels.size() == 1);
+  CHECK(group.levels[0].fan_out == 4);
   // Six devices share eight ports: each has one, a flow can have no more.
-  CHECK(group.hops[0].bandwidth == 25 * GB);
+  CHECK(group.levels[0].bandwidth == 25 * GB);
   // Pairs do line up.
-  CHECK(group_of(cluster, DynamicMesh{6, 2}, {1}).hops[0].bandwidth == 300 * GB);
+  CHECK(group_topology(cluster, DynamicMesh{6, 2}, {1}).levels[0].bandwidth == 300 * GB);
 }
 
 TEST_CASE("devices joined pair by pair use only the links they have to each other") {
   const Cluster cluster = on_paper(cost::find_cluster("mi300x-8:8"));
-  CHECK(group_of(cluster, DynamicMesh{4, 2}, {1}).hops[0].throughput() == 64 * GB);
-  CHECK(group_of(cluster, DynamicMesh{2, 4}, {1}).hops[0].throughput() == 192 * GB);
-  CHECK(group_of(cluster, DynamicMesh{8}, {0}).hops[0].throughput() == 448 * GB);
+  CHECK(group_topology(cluster, DynamicMesh{4, 2}, {1}).levels[0].throughput() == 64 * GB);
+  CHECK(group_topology(cluster, DynamicMesh{2, 4}, {1}).levels[0].throughput() == 192 * GB);
+  CHECK(group_topology(cluster, DynamicMesh{8}, {0}).levels[0].throughput() == 448 * GB);
 }
 
-TEST_CASE("ports are shared by the devices of a node, and one device has no more than its own") {
+TEST_CASE("ports are shared by the devices of a host, and one device has no more than its own") {
   const auto port = [](const char* name) {
     const Cluster cluster = on_paper(cost::find_cluster(name));
     return cluster.levels[cluster.levels.size() - 1].bandwidth;
   };
   CHECK(port("a100-40gb-hdr:16") == 12'500'000'000);  // four of 25 GB/s for eight devices
-  CHECK(port("a100-40gb-hdr:10") == 20 * GB);         // two nodes of five
-  CHECK(port("a100-40gb-hdr:2") == 300 * GB);         // one node
-  CHECK(port("a100-40gb-hdr:11") == 25 * GB);         // eleven nodes of one
+  CHECK(port("a100-40gb-hdr:10") == 20 * GB);         // two hosts of five
+  CHECK(port("a100-40gb-hdr:2") == 300 * GB);         // one host
+  CHECK(port("a100-40gb-hdr:11") == 25 * GB);         // eleven hosts of one
   CHECK(port("aws-p5:16") == 50 * GB);                // four of 12.5 for each
 }
 
@@ -288,25 +290,25 @@ TEST_CASE("a torus is cut as a cube, and closes where its axes are long enough")
   CHECK(palm.natural_mesh() == DynamicMesh{2, 12, 16, 16});
   CHECK(on_paper(palm).levels[3].bandwidth == 6'250'000'000);
   const Cluster line = cost::find_cluster("tpu-v5e-pod:64");  // 8 x 8: only sixteen close
-  CHECK(!group_of(line, DynamicMesh{8, 8}, {1}).hops[0].is_closed);
+  CHECK(!group_topology(line, DynamicMesh{8, 8}, {1}).levels[0].is_closed);
   const Cluster cube = cost::find_cluster("tpu-v4-pod:64");
   const DynamicMesh mesh{4, 4, 4};
-  CHECK(group_of(cube, mesh, {1}).hops[0].is_closed);
-  CHECK(group_of(cube, mesh, {1}).hops[0].throughput() == 90 * GB);
+  CHECK(group_topology(cube, mesh, {1}).levels[0].is_closed);
+  CHECK(group_topology(cube, mesh, {1}).levels[0].throughput() == 90 * GB);
   // Every second chip of a row: the ring stays closed, and two groups share its links.
-  const Group half = group_of(cube, DynamicMesh{16, 2, 2}, {1});
-  CHECK(half.hops[0].is_closed);
-  CHECK(half.hops[0].throughput() == 45 * GB);
-  CHECK(!group_of(cube, DynamicMesh{16, 2, 2}, {2}).hops[0].is_closed);
+  const GroupTopology half = group_topology(cube, DynamicMesh{16, 2, 2}, {1});
+  CHECK(half.levels[0].is_closed);
+  CHECK(half.levels[0].throughput() == 45 * GB);
+  CHECK(!group_topology(cube, DynamicMesh{16, 2, 2}, {2}).levels[0].is_closed);
 }
 
 // --- Presets -------------------------------------------------------------------------------------
 
-// What a source says of each, and two all-reduces of a GB reckoned from it by hand: over one node
-// (of a TPU: over the longest axis of a whole pod) and between two nodes over one device of each.
+// What a source says of each, and two all-reduces of a GB reckoned from it by hand: over one host
+// (of a TPU: over the longest axis of a whole pod) and between two hosts over one device of each.
 struct Known {
   const char* name;
-  Extent node_devices, max_devices;
+  Extent host_devices, max_devices;
   double peak_tera;  // bfloat16, or half precision where there is none
   Extent memory_bytes;
   double memory_giga;
@@ -362,7 +364,7 @@ TEST_CASE("every preset is what its source says") {
     CHECK(preset->device->memory_bytes == known.memory_bytes);
     CHECK(static_cast<double>(preset->device->memory_bandwidth) ==
           doctest::Approx(known.memory_giga * 1e9));
-    CHECK(preset->node_devices == known.node_devices);
+    CHECK(preset->host_devices == known.host_devices);
     const bool is_torus = preset->torus.device_count() > 0;
     CHECK((is_torus ? preset->torus.device_count() : preset->max_devices) == known.max_devices);
     if (known.max_devices != 0)
@@ -373,7 +375,7 @@ TEST_CASE("every preset is what its source says") {
 }
 
 TEST_CASE("every preset takes as long as was reckoned by hand") {
-  const auto all_reduce = [](const Group& group) {
+  const auto all_reduce = [](const GroupTopology& group) {
     Cost least = infinite;  // without what a switch may add up
     for (const Algorithm algorithm : {Algorithm::ring, Algorithm::hierarchical})
       least = std::min(least, time_of(Collective::all_reduce, algorithm, group, {GB, 1}));
@@ -387,21 +389,22 @@ TEST_CASE("every preset takes as long as was reckoned by hand") {
       const Cluster pod = on_paper(make_cluster(preset, known.max_devices));
       const DynamicMesh mesh = pod.natural_mesh();
       const AxisSet last{mesh.rank() - 1};
-      CHECK(all_reduce(group_of(pod, mesh, last)) == doctest::Approx(known.node_ms).epsilon(0.001));
+      CHECK(all_reduce(group_topology(pod, mesh, last)) ==
+            doctest::Approx(known.node_ms).epsilon(0.001));
       continue;
     }
-    const Extent in_node = preset.node_devices;
+    const Extent in_host = preset.host_devices;
     if (known.node_ms != 0) {
-      const Cluster node = on_paper(make_cluster(preset, in_node));
-      CHECK(all_reduce(group_of(node, DynamicMesh{in_node}, {0})) ==
+      const Cluster host = on_paper(make_cluster(preset, in_host));
+      CHECK(all_reduce(group_topology(host, DynamicMesh{in_host}, {0})) ==
             doctest::Approx(known.node_ms).epsilon(0.001));
     }
     if (known.network_ms == 0) {
-      CHECK_THROWS_AS(make_cluster(preset, 2 * in_node), tessera::InvalidArgument);
+      CHECK_THROWS_AS(make_cluster(preset, 2 * in_host), tessera::InvalidArgument);
       continue;
     }
-    const Cluster nodes = on_paper(make_cluster(preset, 2 * in_node));
-    CHECK(all_reduce(group_of(nodes, DynamicMesh{2, in_node}, {0})) ==
+    const Cluster hosts = on_paper(make_cluster(preset, 2 * in_host));
+    CHECK(all_reduce(group_topology(hosts, DynamicMesh{2, in_host}, {0})) ==
           doctest::Approx(known.network_ms).epsilon(0.001));
   }
 }
@@ -434,12 +437,12 @@ TEST_CASE("presets agree with the collected facts") {
     CHECK(same(preset->device->peak.fp8, peak["fp8"]));
     CHECK(same(preset->device->memory_bytes, fact["hbm_bytes"]));
     CHECK(same(preset->device->memory_bandwidth, fact["hbm_bandwidth_Bps"]));
-    CHECK(preset->node_devices == fact["devices_per_node"].GetInt64());
-    if (const auto& node = fact["intra_node"]; !node.IsNull()) {
-      if (node.HasMember("per_direction_bandwidth_Bps_per_link"))
-        CHECK(same(preset->torus.link_bandwidth, node["per_direction_bandwidth_Bps_per_link"]));
+    CHECK(preset->host_devices == fact["devices_per_node"].GetInt64());
+    if (const auto& host = fact["intra_node"]; !host.IsNull()) {
+      if (host.HasMember("per_direction_bandwidth_Bps_per_link"))
+        CHECK(same(preset->torus.link_bandwidth, host["per_direction_bandwidth_Bps_per_link"]));
       else
-        CHECK(same(preset->node.bandwidth, node["per_direction_bandwidth_Bps_per_device"]));
+        CHECK(same(preset->host.bandwidth, host["per_direction_bandwidth_Bps_per_device"]));
     }
     if (const auto& network = fact["inter_node"]; !network.IsNull())
       CHECK(same(preset->network.nics * preset->network.nic_rate,
@@ -466,7 +469,7 @@ TEST_CASE("clusters are asked for by name and number") {
   CHECK_THROWS_WITH(cost::find_cluster("alpa-p3.16xlarge:128"),
                     "cluster alpa-p3.16xlarge of 128 devices: it has 64 devices");
   CHECK_THROWS_WITH(cost::find_cluster("alpa-p3.16xlarge:11"),
-                    "cluster alpa-p3.16xlarge of 11 devices: spread evenly they need 11 nodes, "
+                    "cluster alpa-p3.16xlarge of 11 devices: spread evenly they need 11 hosts, "
                     "and it has 8");
   const std::string unknown = [] {
     try {
@@ -477,7 +480,7 @@ TEST_CASE("clusters are asked for by name and number") {
     return std::string();
   }();
   CHECK(unknown.starts_with("no cluster is called 'dgx-z'; there are alpa-p3.16xlarge, "));
-  CHECK_THROWS_WITH(group_of(cost::find_cluster("dgx-h200:8"), DynamicMesh{4}, {0}),
+  CHECK_THROWS_WITH(group_topology(cost::find_cluster("dgx-h200:8"), DynamicMesh{4}, {0}),
                     "mesh 4 has 4 devices, and cluster dgx-h200:8 has 8");
 }
 
@@ -497,8 +500,8 @@ TEST_CASE("property: the best is no worse than any, and more bytes never take le
     const Extent first = Extent{1} << random.between(0, 3);
     const DynamicMesh mesh{first, cluster.device_count() / first / 2, 2};
     for (unsigned bits = 1; bits < 8; ++bits) {
-      const Group group =
-          group_of(cluster, mesh, AxisSet::from_bits(static_cast<std::uint8_t>(bits)));
+      const GroupTopology group =
+          group_topology(cluster, mesh, AxisSet::from_bits(static_cast<std::uint8_t>(bits)));
       CHECK(group.size == extent_of(mesh, AxisSet::from_bits(static_cast<std::uint8_t>(bits))));
       for (const Collective collective : collectives) {
         Cost before = 0;
@@ -522,11 +525,11 @@ TEST_CASE("property: the best is no worse than any, and more bytes never take le
       CHECK(best(Collective::all_reduce) <=
             best(Collective::reduce_scatter) + best(Collective::all_gather));
       // What each unit must let in through its links, whatever the algorithm.
-      for (const Hop& hop : group.hops) {
-        if (hop.wiring == Wiring::ring) continue;  // there are other ways round
-        const double share = 1 - 1 / static_cast<double>(hop.fan);
+      for (const GroupLevel& level : group.levels) {
+        if (level.wiring == Wiring::ring) continue;  // there are other ways round
+        const double share = 1 - 1 / static_cast<double>(level.fan_out);
         const double least = static_cast<double>(message.bytes) * share /
-                             static_cast<double>(hop.unit_throughput()) * 1e12;
+                             static_cast<double>(level.unit_throughput()) * 1e12;
         CHECK(static_cast<double>(best(Collective::all_gather)) >= 0.999 * least);
       }
     }
@@ -534,11 +537,11 @@ TEST_CASE("property: the best is no worse than any, and more bytes never take le
 }
 
 TEST_CASE("times are exact, rounded up") {
-  const Group group = one_level(2, 3);
+  const GroupTopology group = one_level(2, 3);
   CHECK(time_of(Collective::all_gather, Algorithm::ring, group, {2, 1}) == 333'333'333'334);
   CHECK(time_of(Collective::all_gather, Algorithm::ring, group, {6, 1}) == 1'000'000'000'000);
   CHECK(time_of(Collective::all_gather, Algorithm::ring, group, {6, 7}) == 142'857'142'858);
-  CHECK(time_of(Collective::all_gather, Algorithm::ring, Group{}, {6, 7}) == 0);
+  CHECK(time_of(Collective::all_gather, Algorithm::ring, GroupTopology{}, {6, 7}) == 0);
   CHECK_THROWS_AS(time_of(Collective::all_gather, Algorithm::ring, group,
                           {std::numeric_limits<Extent>::max(), 1}),
                   tessera::Overflow);

@@ -19,7 +19,7 @@ namespace {
 using namespace tessera;
 using cost::Accelerator;
 using cost::Product;
-using cost::Recomputed;
+using cost::Rematerialized;
 using cost::Transformer;
 using cost::Work;
 using graph::ElementType;
@@ -353,7 +353,7 @@ TEST_CASE("queries, keys and values are one product, forward and backward") {
 TEST_CASE("Megatron-LM, SC'21: 145.6 billion parameters, 5.642 exaFLOP, 24.8 s") {
   const Transformer gpt{80, 12288, 2048, 51200};
   CHECK(static_cast<double>(parameter_count(gpt)) == doctest::Approx(145.6e9).epsilon(0.001));
-  const Wide flops = step_flops(gpt, 2304, Recomputed::layers);
+  const Wide flops = step_flops(gpt, 2304, Rematerialized::layers);
   CHECK(static_cast<double>(flops) == doctest::Approx(5.642e18).epsilon(0.0002));
   const double seconds = static_cast<double>(flops) / (1536 * 148e12);
   CHECK(seconds == doctest::Approx(24.82).epsilon(0.0005));
@@ -377,7 +377,7 @@ TEST_CASE("Korthikanti et al.: GPT-3 on 64 A100s, MFU 51.4% and HFU 52.8%") {
   const Transformer gpt{96, 12288, 2048, 51200};
   cost::Utilisation use;
   use.model_flops = step_flops(gpt, 64);
-  use.hardware_flops = step_flops(gpt, 64, Recomputed::attention);
+  use.hardware_flops = step_flops(gpt, 64, Rematerialized::attention);
   use.time = Wide(13'750) * cost::second / 1000;
   use.devices = 64;
   use.peak = cost::devices::a100_80.peak_rate(ElementType::bf16);
@@ -414,7 +414,7 @@ TEST_CASE("MosaicML: 42.2% for seven billion parameters on 512 H100s") {
 
 TEST_CASE("Alpa: 333.7 petaFLOP for GPT-39B, 39.80 TFLOP/s for a MoE of 2.4B") {
   const Transformer gpt{48, 8192, 1024, 51200};
-  const double step = static_cast<double>(step_flops(gpt, 1024, Recomputed::layers));
+  const double step = static_cast<double>(step_flops(gpt, 1024, Rematerialized::layers));
   CHECK(step == doctest::Approx(333.7e15).epsilon(0.0005));
   CHECK(step / 91.85 / 64 == doctest::Approx(56.8e12).epsilon(0.001));
   const Transformer moe{16, 1024, 1024, 32000};

@@ -42,7 +42,7 @@ struct Setting {
 cost::Cluster nimble(cost::Cluster cluster) {
   cluster.collective_start = 0;
   cluster.device.launch = 0;
-  for (cost::Level& level : cluster.levels) {
+  for (cost::LinkLevel& level : cluster.levels) {
     level.latency = 0;
     level.bandwidth *= 1000;
     level.peer_bandwidth *= 1000;

@@ -191,7 +191,7 @@ TEST_CASE("axes cost what their links do, and groups over several axes have a pr
   CHECK(model.price(StepKind::slice, 0, 4, message) == 0);
   CHECK(model.price(StepKind::mask, 1, 8, message) == 0);
   // One collective over both is cheaper than one after the other, which pay two starts.
-  const cost::Group both = group_of(cluster, mesh, {0, 1});
+  const cost::GroupTopology both = group_topology(cluster, mesh, {0, 1});
   CHECK(model.price(cost::Collective::all_gather, both, message) <
         model.price(StepKind::all_gather, 0, 4, {1 << 28, 8}) +
             model.price(StepKind::all_gather, 1, 8, message));

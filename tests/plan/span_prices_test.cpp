@@ -109,7 +109,7 @@ TEST_CASE("layers that are alike are priced once, and as each would be by itself
         CAPTURE(view);
         CAPTURE(first);
         CAPTURE(last);
-        const cost::ClusterModel model(cost::part_of(c.cluster, views[view].mesh.device_count()),
+        const cost::ClusterModel model(cost::subcluster(c.cluster, views[view].mesh.device_count()),
                                        views[view].mesh);
         const pipeline::SpanProgram span = program.span(first, last);
         const plan::Plan alone =
@@ -270,7 +270,7 @@ class EveryChoice {
     for (const DynamicMesh& mesh : pipeline::logical_views(submesh)) {
       if (mesh.extent(0) > 1 && mesh.extent(1) == 1) continue;  // the same line twice
       const DynamicMesh view = mesh.extent(0) == 1 ? DynamicMesh{devices} : mesh;
-      const cost::ClusterModel model(cost::part_of(case_.cluster, devices), view);
+      const cost::ClusterModel model(cost::subcluster(case_.cluster, devices), view);
       add_station(at->second, span, view, plan::plan_span(span, view, model, {microbatches_}));
       for (const bool recomputes : {false, true})
         for (std::int64_t held = 1; held <= std::min<std::int64_t>(microbatches_, 3); ++held) {

@@ -15,7 +15,7 @@
 
 namespace tessera::cost {
 
-// A matrix product, `batch` times [rows, depth] by [depth, columns]; all 0 for anything else.
+/// A matrix product, `batch` times [rows, depth] by [depth, columns]; all 0 for anything else.
 struct Product {
   Wide batch = 0, rows = 0, columns = 0, depth = 0;
 
@@ -23,28 +23,28 @@ struct Product {
   friend constexpr bool operator==(const Product&, const Product&) = default;
 };
 
-// How many products run as one: those that read the same tensor side by side, so that their rows or
-// columns are as many times more; those whose results are only added up, with their depth.
+/// How many products run as one: those that read the same tensor side by side, so that their rows
+/// or columns are as many times more; those whose results are only added up, with their depth.
 struct Merged {
   std::uint8_t rows = 1, columns = 1, depth = 1;
 
   friend constexpr bool operator==(const Merged&, const Merged&) = default;
 };
 
-// Of one device.
+/// What one device computes and moves for an op.
 struct Work {
   Product product;
-  graph::ElementType element = graph::ElementType::f32;  // of the product's operands
-  Wide bytes = 0;                                        // between memory and arithmetic
-  bool launches = false;                                 // whether a kernel runs that ends in it
+  graph::ElementType element = graph::ElementType::f32;  ///< of the product's operands
+  Wide bytes = 0;                                        ///< between memory and arithmetic
+  bool launches = false;                                 ///< whether a kernel ends in the op
   Merged merged = {};
-  bool is_fused = false;  // a part of fused attention (workload.hpp)
-  int halves = 2;         // of the product that are computed: 2, but in fused attention
+  bool is_fused = false;  ///< a part of fused attention (workload.hpp)
+  int halves = 2;         ///< of the product that are computed: 2, but in fused attention
 };
 
-// A heavy op as a matrix product; local_size(factor) is what one device has of a factor.  Factors
-// of the result and both operands are its batch, those that only the second operand has its depth:
-// a convolution is a product of windows by its kernel.  @pre two operands at least, one result
+/// A heavy op as a matrix product; local_size(factor) is what one device has of a factor.  Factors
+/// of the result and both operands are its batch, those that only the second operand has its depth:
+/// a convolution is a product of windows by its kernel.  @pre two operands at least, one result
 template<graph::RuleLike R, class LocalSize>
 constexpr Product product_of(const R& rule, LocalSize&& local_size) {
   const auto has = [&](std::size_t tensor, std::size_t factor) {

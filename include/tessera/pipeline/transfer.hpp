@@ -230,7 +230,7 @@ class PhaseTiming {
               const cost::Cluster& cluster)
       : cluster_(cluster), loads_(cluster.levels.size()) {
     Extent size = 1;
-    for (const cost::Level& level : cluster.levels) sizes_.push_back(size *= level.fan_out);
+    for (const cost::LinkLevel& level : cluster.levels) sizes_.push_back(size *= level.fan_out);
     for (const Send& send : sends) add(send, bytes_per_element);
   }
 
@@ -262,7 +262,7 @@ class PhaseTiming {
   }
 
   Cost time_of(std::size_t level) const {
-    const cost::Level& links = cluster_.levels[level];
+    const cost::LinkLevel& links = cluster_.levels[level];
     const Loads& loads = loads_[level];
     const auto time = [&](Wide bytes, cost::Rate rate) {
       return cost::time_at(bytes, 1, 1,

@@ -28,7 +28,7 @@ namespace tessera::plan {
 inline std::vector<char> owners_of(const graph::Graph& graph, const std::vector<char>& in_memory) {
   std::vector<char> owns = in_memory;
   for (graph::OpId id = 0; id < graph.op_count(); ++id)
-    if (cost::detail::is_view(graph.op(id)) && in_memory[graph.operand(id, 0).op] != 0)
+    if (cost::is_view(graph.op(id)) && in_memory[graph.operand(id, 0).op] != 0)
       owns[id] = 0;
   return owns;
 }

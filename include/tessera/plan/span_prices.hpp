@@ -155,7 +155,7 @@ inline std::vector<std::int64_t> numbers_of(const cost::Cluster& cluster) {
                                     d.memory_bandwidth,
                                     d.launch,
                                     cluster.collective_start};
-  for (const cost::Level& level : cluster.levels)
+  for (const cost::LinkLevel& level : cluster.levels)
     for (const std::int64_t number :
          {level.fan_out, static_cast<std::int64_t>(level.wiring), level.bandwidth,
           level.peer_bandwidth, level.latency, std::int64_t{level.achieved_percent},
@@ -332,7 +332,7 @@ class SpanPrices {
   // --- Pricing -----------------------------------------------------------------------------------
 
   cost::ClusterModel model_of(const View& view) const {
-    return {cost::part_of(cluster_, view.mesh.device_count()), view.mesh, options_.hidden_percent};
+    return {cost::subcluster(cluster_, view.mesh.device_count()), view.mesh, options_.hidden_percent};
   }
   SpanRequest request_within(const std::optional<SpanBudget>& budget) const {
     SpanRequest request;

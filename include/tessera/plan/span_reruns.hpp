@@ -63,7 +63,7 @@ class SavedValues {
   bool is_backward(graph::OpId id) const { return span_.phases[id] == pipeline::Phase::backward; }
   // Whether it is there to be saved; what is not is computed where it is read.
   bool can_be_saved(graph::OpId id) const {
-    return op(id).is_parameter || (reaches_[id] != 0 && !cost::detail::is_view(op(id)));
+    return op(id).is_parameter || (reaches_[id] != 0 && !cost::is_view(op(id)));
   }
   // Whether it gives the same a second time.
   bool can_run_again(graph::OpId id) const {
