@@ -19,8 +19,8 @@ namespace tessera::examples {
 
 io::hlo::Module read_module(const Arguments& arguments) {
   if (!arguments.model.empty())
-    return io::hlo::read_module(io::hlo::write_hlo(models::build(arguments.model), "model"),
-                                arguments.model);
+    return io::hlo::read_module(
+        io::hlo::write_hlo(models::build(arguments.model, "--model"), "model"), arguments.model);
   return io::hlo::read_module(io::read_file(arguments.file), arguments.file,
                               {.lenient = arguments.lenient});
 }

@@ -7,6 +7,6 @@
 #include "tessera/models/llama.hpp"
 #include "tessera/models/mlp.hpp"
 #include "tessera/models/moe.hpp"
-#include "tessera/models/network.hpp"
+#include "tessera/models/step.hpp"
 #include "tessera/models/unet.hpp"
 #include "tessera/models/wide_resnet.hpp"

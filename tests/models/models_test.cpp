@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Models: they have the parameters and the work that was published, learn what their derivatives
-// say, and survive being written down.
+// Models: they have the published numbers of parameters and operations, their training steps follow
+// the derivatives, and they are read back as they were written.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -19,10 +19,12 @@
 #include "tessera/io/hlo/reader.hpp"
 #include "tessera/io/hlo/writer.hpp"
 #include "tessera/models.hpp"
+#include "tessera/models/detail/families.hpp"
 #include "tessera/plan/plan.hpp"
 
 namespace {
 using namespace tessera;
+using namespace tessera::graph;
 using namespace tessera::models;
 using tessera_test::Array;
 using tessera_test::Evaluator;
@@ -186,7 +188,7 @@ const std::map<std::string, std::string> small_models{
     {"mlp", "mlp:layers=3,width=4,classes=3,batch=3"},
 };
 
-TEST_CASE("weights move against the slope of the loss") {
+TEST_CASE("weights move against the derivative of the loss") {
   for (const auto& model : small_models) {
     const std::string &name = model.first, &text = model.second;
     CAPTURE(name);
@@ -248,7 +250,7 @@ TEST_CASE("experts take no more tokens than they have places, first choices firs
 
 // --- Written down --------------------------------------------------------------------------------
 
-TEST_CASE("every model is read back as it was written, and planned alike") {
+TEST_CASE("every model is read back as it was written, and planned equally") {
   const DynamicMesh mesh{2, 2};
   for (const auto& model : small_models)
     for (const char* settings :
@@ -384,25 +386,25 @@ TEST_CASE("every name in the catalogue can be built") {
   }
 }
 
-TEST_CASE("settings override what a name stands for, the last one first") {
+TEST_CASE("settings replace those of the named size, and the last one counts") {
   const Graph graph = build("gpt-39b:layers=1,layers=2,batch=3,step=infer");
   CHECK(difference(graph, build("gpt:layers=2,hidden=8192,heads=64,seq=2048,vocab=51200,batch=3,"
                                 "step=infer")) == "");
 }
 
-TEST_CASE("what there is not is refused, with what there is") {
+TEST_CASE("an unknown name, setting or value is refused with the list of known ones") {
+  CHECK_THROWS_WITH(build("bert", "--model"), doctest::Contains("--model: there is no model"));
   CHECK_THROWS_WITH(build("bert"), doctest::Contains("there is no model 'bert'; there are gpt, "));
   CHECK_THROWS_WITH(build(""), doctest::Contains("there is no model ''; there are gpt, "));
   CHECK_THROWS_WITH(build("gpt:width=4"),
-                    "--model: 'width' is no setting of gpt; there are layers, hidden, heads, ffn, "
+                    "model: 'width' is no setting of gpt; there are layers, hidden, heads, ffn, "
                     "seq, vocab, batch, step, precision, optimizer, attention, microbatches");
-  CHECK_THROWS_WITH(build("gpt:layers"), "--model: 'layers' is no setting, such as layers=24");
-  CHECK_THROWS_WITH(build("gpt:layers=0"), "--model: layers='0' is no integer from 1 to 1000");
+  CHECK_THROWS_WITH(build("gpt:layers"), "model: 'layers' is no setting, such as layers=24");
+  CHECK_THROWS_WITH(build("gpt:layers=0"), "model: layers='0' is no integer from 1 to 1000");
   CHECK_THROWS_WITH(build("gpt:layers=4x"), doctest::Contains("'4x' is no integer"));
-  CHECK_THROWS_WITH(build("gpt:precision=fp4"),
-                    "--model: precision='fp4': there are f32, bf16, f16");
+  CHECK_THROWS_WITH(build("gpt:precision=fp4"), "model: precision='fp4': there are f32, bf16, f16");
   CHECK_THROWS_WITH(build("gpt:hidden=10,heads=4"),
-                    "--model: 'gpt:hidden=10,heads=4': gpt: hidden is no multiple of heads");
+                    "model: 'gpt:hidden=10,heads=4': gpt: hidden is no multiple of heads");
   CHECK_THROWS_WITH(build("llama3-8b:kv_heads=3"), doctest::Contains("no multiple of kv_heads"));
   CHECK_THROWS_WITH(build("moe:group=48,batch=1"), doctest::Contains("no multiple of group"));
   CHECK_THROWS_WITH(build("unet:image=100"), doctest::Contains("halved depth times"));
