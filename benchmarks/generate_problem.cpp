@@ -237,7 +237,7 @@ class Writer {
 
   const Program& program_;
   Cost magnitude_, largest_ = 1;
-  solver::RandomSource random_;
+  RandomSource random_;
 };
 
 // --- The program --------------------------------------------------------------------------------

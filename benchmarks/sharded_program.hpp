@@ -29,12 +29,11 @@
 #include "tessera/core/cost.hpp"
 #include "tessera/core/integer.hpp"
 #include "tessera/solver/problem.hpp"
-#include "tessera/solver/random.hpp"
+#include "tessera/core/random.hpp"
 
 namespace tessera::benchmarks {
 
 using solver::NodeId;
-using solver::RandomSource;
 using solver::Usage;
 
 inline constexpr std::int8_t none = -1;

@@ -10,9 +10,3 @@
 #include "tessera/cost/cluster_model.hpp"
 #include "tessera/plan/recompute.hpp"
 #include "tessera/tessera.hpp"
-
-namespace tessera {
-
-extern template solver::Result solver::solve(const solver::Problem&, const solver::Options&);
-
-}  // namespace tessera

@@ -17,6 +17,7 @@
 #include "tessera/plan/pipeline_plan.hpp"
 #include "tessera/report/pipeline_table.hpp"
 #include "tessera/report/timeline.hpp"
+#include "tessera/solver/deadline.hpp"
 
 namespace tessera::examples {
 

@@ -24,6 +24,8 @@
 #include "tessera/report/plan_table.hpp"
 #include "tessera/report/recompute_table.hpp"
 #include "tessera/report/solve_log.hpp"
+#include "tessera/solver/deadline.hpp"
+#include "tessera/solver/result.hpp"
 
 namespace tessera::examples {
 

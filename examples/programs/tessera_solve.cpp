@@ -10,10 +10,12 @@
 #include <string_view>
 
 #include "command_line.hpp"
+#include "tessera/core/text.hpp"
 #include "tessera/io/file.hpp"
 #include "tessera/io/iopddl.hpp"
 #include "tessera/report/solve_log.hpp"
 #include "tessera/solver/check.hpp"
+#include "tessera/solver/deadline.hpp"
 #include "tessera/solver/solve.hpp"
 #include "tessera/version.hpp"
 

@@ -33,7 +33,7 @@ void check_against_brute_force(const Problem& problem, Options options,
 void add_any_beginning(Options& options, const Problem& problem, std::uint64_t seed) {
   Random random(seed);
   for (std::int64_t time = -1; time < 12; time += random.between(1, 4))
-    options.usage_prices.push_back({time, static_cast<double>(random.between(-5, 50)) / 10});
+    options.shadow_prices.push_back({time, static_cast<double>(random.between(-5, 50)) / 10});
   for (NodeId v = 0; v < problem.node_count(); ++v)
     options.start.push_back(static_cast<std::uint32_t>(
         random.between(0, static_cast<std::int64_t>(problem.strategy_count(v)) - 1)));

@@ -11,21 +11,34 @@
 #include <vector>
 
 #include "support/problems.hpp"
+#include "tessera/solver/deadline.hpp"
+#include "tessera/solver/detail/bound/exact_costs_of.hpp"
+#include "tessera/solver/detail/bound/relaxation.hpp"
+#include "tessera/solver/detail/presolve/dominance.hpp"
+#include "tessera/solver/detail/presolve/presolve.hpp"
+#include "tessera/solver/detail/presolve/reduce.hpp"
+#include "tessera/solver/detail/search/explorer.hpp"
+#include "tessera/solver/detail/search/interchangeable.hpp"
 
 namespace {
 using namespace tessera_test;
-using Int = std::int64_t;
+using namespace tessera::solver::detail;
+
+// In 64 bits.
+Reduced reduced_of(const Problem& problem) {
+  return make_reduced(problem, make_cost_tables(false), 0);
+}
 
 // A component as it would be without presolve, of some size, within reach of a feasible choice.
 struct Sample {
   Problem problem;
-  Reduced<Int> reduced;
-  Component<Int> component;
-  Weights<Int> weights;
+  Reduced reduced;
+  Component component;
+  Weights weights;
 
   explicit Sample(Problem made)
       : problem(std::move(made)),
-        reduced(make_reduced<Int>(problem, 0)),
+        reduced(reduced_of(problem)),
         component(remainder_of(reduced)),
         weights(component) {}
   Sample(const Sample&) = delete;
@@ -63,16 +76,16 @@ Problem grid_problem(std::uint64_t seed, NodeId width, NodeId height, std::int64
   return problem;
 }
 
-Choice first_values(const Component<Int>& component) { return Choice(component.size(), 0); }
+Choice first_values(const Component& component) { return Choice(component.size(), 0); }
 
-// What elimination finds where everything is free and nothing is held.
+// What elimination finds where everything is free and nothing is conditioned on.
 Choice eliminated(const Sample& sample, std::uint64_t seed) {
   RandomSource random(seed);
-  Elimination<Int> elimination(sample.weights);
+  BucketElimination elimination(sample.weights);
   std::vector<std::uint32_t> all(sample.component.size());
   std::iota(all.begin(), all.end(), 0U);
   elimination.plan(all, 30, random);
-  REQUIRE(elimination.held() == 0);
+  REQUIRE(elimination.conditioned() == 0);
   Choice choice = first_values(sample.component);
   elimination.minimise(sample.weights.costs(), choice);
   return choice;
@@ -86,12 +99,12 @@ TEST_CASE("property: elimination without a limit finds the optimum") {
   }
 }
 
-TEST_CASE("property: elimination with a limit never makes things worse, and holds what it says") {
+TEST_CASE("property: elimination with a limit never makes things worse, and keeps what it says") {
   for (std::uint64_t seed = 0; seed < 200; ++seed) {
     CAPTURE(seed);
     Sample sample(grid_problem(seed, 8, 8, 3, {}));
     RandomSource random(seed);
-    Elimination<Int> elimination(sample.weights);
+    BucketElimination elimination(sample.weights);
     std::vector<std::uint32_t> some;
     for (std::uint32_t v = 0; v < sample.component.size(); ++v)
       if (v % 3 != 0 || seed % 2 == 0) some.push_back(v);
@@ -104,7 +117,7 @@ TEST_CASE("property: elimination with a limit never makes things worse, and hold
       if (seed % 2 == 0) continue;
       for (std::uint32_t v = 0; v < choice.size(); v += 3) CHECK(choice[v] == before[v]);
     }
-    if (seed % 2 == 0) CHECK(elimination.held() > 0);
+    if (seed % 2 == 0) CHECK(elimination.conditioned() > 0);
   }
 }
 
@@ -128,22 +141,22 @@ TEST_CASE("elimination chooses among values where every choice is forbidden seve
   }
   Sample sample(problem);
   RandomSource random(0);
-  Elimination<Int> elimination(sample.weights);
+  BucketElimination elimination(sample.weights);
   elimination.plan(free, 30, random);
   Choice choice = first_values(sample.component);
   elimination.minimise(sample.weights.costs(), choice);
   for (const std::uint32_t value : choice) CHECK(value < 3);
 }
 
-TEST_CASE("property: a standing keeps count of cost and usage") {
+TEST_CASE("property: a choice state keeps count of cost and usage") {
   for (std::uint64_t seed = 0; seed < 200; ++seed) {
     CAPTURE(seed);
     Sample sample(grid_problem(seed, 5, 4, 3, 22));
     Random random(seed);
-    Standing<Int> standing(sample.component);
-    standing.set(first_values(sample.component));
+    ChoiceState state(sample.component);
+    state.set(first_values(sample.component));
     for (int move = 0; move < 20; ++move) {
-      Choice target = standing.choice();
+      Choice target = state.choice();
       std::vector<std::uint32_t> changed;
       for (std::uint32_t v = 0; v < target.size(); ++v) {
         if (!random.once_in(4)) continue;
@@ -152,15 +165,15 @@ TEST_CASE("property: a standing keeps count of cost and usage") {
         target[v] = value;
         changed.push_back(v);
       }
-      const auto change = standing.change_in_cost(changed, target);
+      const auto change = state.change_in_cost(changed, target);
       REQUIRE(change.has_value());
-      CHECK(standing.cost() + *change == *cost_of(sample.component, target));
-      const bool fits_before = Standing<Int>::is_within(sample.component, standing.choice());
+      CHECK(state.cost() + *change == *cost_of(sample.component, target));
+      const bool fits_before = is_within_capacity(sample.component, state.choice());
       if (fits_before)
-        CHECK(standing.fits(changed, target) == Standing<Int>::is_within(sample.component, target));
-      standing.move(changed, target, *change);
-      const std::vector<UsageSum> usage = Standing<Int>::usage_of(sample.component, target);
-      for (std::size_t t = 0; t < usage.size(); ++t) CHECK(standing.usage(t) == usage[t]);
+        CHECK(state.fits(changed, target) == is_within_capacity(sample.component, target));
+      state.move(changed, target, *change);
+      const std::vector<UsageSum> usage = usage_of(sample.component, target);
+      for (std::size_t t = 0; t < usage.size(); ++t) CHECK(state.usage(t) == usage[t]);
     }
   }
 }
@@ -172,13 +185,14 @@ TEST_CASE("property: the exact bound is one, and so are its reduced costs") {
     const std::optional<Wide> best = brute_force(sample.problem);
     if (!best) continue;
     Random random(seed);
-    Relaxation<Int> relaxation(sample.weights);
+    Relaxation relaxation(sample.weights);
     if (seed % 3 != 0)
       relaxation.optimise(static_cast<int>(random.between(0, 60)), 1e300, [] { return false; });
-    std::vector<Int> messages = relaxation.rounded_forward();
+    std::vector<double> messages = relaxation.messages().forward();
     if (seed % 3 == 0)
-      for (Int& message : messages) message = random.between(-50, 50);
-    const Bound<Int> bound = exact_bound(
+      for (double& message : messages)
+        message = static_cast<double>(random.between(-50, 50));
+    const Bound bound = exact_bound(
         sample.component, messages, rounded_multipliers(sample.component, relaxation.lambda()));
     CHECK(bound.value <= *best);
     for (NodeId v = 0; v < sample.problem.node_count(); ++v)
@@ -192,7 +206,7 @@ TEST_CASE("property: the exact bound is one, and so are its reduced costs") {
   }
 }
 
-TEST_CASE("property: a condensed component costs what the whole does, and fits where it does") {
+TEST_CASE("property: a subproblem costs what the whole does, and fits where it does") {
   for (std::uint64_t seed = 0; seed < 200; ++seed) {
     CAPTURE(seed);
     Sample sample(grid_problem(seed, 4, 4, 3, 22));
@@ -210,42 +224,42 @@ TEST_CASE("property: a condensed component costs what the whole does, and fits w
       const auto other = static_cast<std::uint32_t>(random.between(0, 2));
       if (random.once_in(2)) domains[sample.component.first[v] + other] = 1;
     }
-    const Condensed<Int> condensed(sample.component, domains, choice);
-    CHECK(condensed.lifted(condensed.start()) == choice);
+    const Subproblem subproblem(sample.component, domains, choice);
+    CHECK(subproblem.lifted(subproblem.start()) == choice);
     const Wide whole_cost = *cost_of(sample.component, choice);
-    const Wide part_cost = *cost_of(condensed.component(), condensed.start());
+    const Wide part_cost = *cost_of(subproblem.component(), subproblem.start());
     for (int i = 0; i < 10; ++i) {
       Choice part;
-      for (std::uint32_t v = 0; v < condensed.component().size(); ++v)
+      for (std::uint32_t v = 0; v < subproblem.component().size(); ++v)
         part.push_back(static_cast<std::uint32_t>(
-            random.between(0, condensed.component().value_count(v) - 1)));
-      const Choice whole = condensed.lifted(part);
+            random.between(0, subproblem.component().value_count(v) - 1)));
+      const Choice whole = subproblem.lifted(part);
       CHECK(*cost_of(sample.component, whole) - whole_cost ==
-            *cost_of(condensed.component(), part) - part_cost);
-      CHECK(Standing<Int>::is_within(sample.component, whole) ==
-            Standing<Int>::is_within(condensed.component(), part));
+            *cost_of(subproblem.component(), part) - part_cost);
+      CHECK(is_within_capacity(sample.component, whole) ==
+            is_within_capacity(subproblem.component(), part));
     }
   }
 }
 
-TEST_CASE("property: what is alike, choosing alike, costs and uses what the whole does") {
+TEST_CASE("property: interchangeable variables with one value cost and use what the whole does") {
   for (std::uint64_t seed = 0; seed < 50; ++seed) {
     CAPTURE(seed);
     const Sample sample(layered_problem(seed, 20, 4, 150));
-    const Component<Int>& whole = sample.component;
+    const Component& whole = sample.component;
     std::vector<std::size_t> counts;
     for (const int depth : {0, 1, 3, 100}) {
-      const std::vector<std::uint32_t> classes = classes_of(whole, depth);
-      const Alike<Int> alike(whole, classes);
-      counts.push_back(alike.component().size());
+      const std::vector<std::uint32_t> classes = interchangeable_classes(whole, depth);
+      const MergedComponent merged(whole, classes);
+      counts.push_back(merged.component().size());
       RandomSource random(seed);
-      Choice choice(alike.component().size());
+      Choice choice(merged.component().size());
       for (std::uint32_t c = 0; c < choice.size(); ++c)
-        choice[c] = static_cast<std::uint32_t>(random.below(alike.component().value_count(c)));
-      const Choice lifted = alike.lifted(choice);
-      CHECK(cost_of(whole, lifted) == cost_of(alike.component(), choice));
-      CHECK(Standing<Int>::usage_of(whole, lifted) ==
-            Standing<Int>::usage_of(alike.component(), choice));
+        choice[c] = static_cast<std::uint32_t>(random.below(merged.component().value_count(c)));
+      const Choice lifted = merged.lifted(choice);
+      CHECK(cost_of(whole, lifted) == cost_of(merged.component(), choice));
+      CHECK(usage_of(whole, lifted) ==
+            usage_of(merged.component(), choice));
     }
     // The farther one looks the more differs: in the end all layers do, by their distance from
     // either end.
@@ -256,7 +270,7 @@ TEST_CASE("property: what is alike, choosing alike, costs and uses what the whol
   }
 }
 
-TEST_CASE("property: a row of like layers has the optimum that elimination finds") {
+TEST_CASE("property: a row of equal layers has the optimum that elimination finds") {
   for (std::uint64_t seed = 0; seed < 30; ++seed) {
     CAPTURE(seed);
     const Sample sample(layered_problem(seed, 30, 4, {}));
@@ -274,7 +288,7 @@ TEST_CASE("improver and explorer stay feasible, and never lose") {
     options.node_limit = 1;
     const Result quick = solve(sample.problem, options);
     REQUIRE(quick.has_assignment());
-    Improver<Int> improver(sample.weights, seed);
+    Improver improver(sample.weights, seed);
     improver.start_from(quick.assignment);
     Wide cost = improver.cost();
     CHECK(cost == quick.cost);
@@ -282,12 +296,12 @@ TEST_CASE("improver and explorer stay feasible, and never lose") {
       improver.step();
       CHECK(improver.cost() <= cost);
       cost = improver.cost();
-      CHECK(Standing<Int>::is_within(sample.component, improver.choice()));
+      CHECK(is_within_capacity(sample.component, improver.choice()));
       CHECK(*cost_of(sample.component, improver.choice()) == cost);
     }
     const Deadline deadline(options);
-    Incumbent<Int> incumbent(sample.component, 1, 0, nullptr);
-    Explorer<Int> explorer(sample.weights, incumbent, deadline, seed);
+    Incumbent incumbent(sample.component, 1, 0, nullptr);
+    Explorer explorer(sample.weights, incumbent, deadline, seed);
     for (int turn = 0; turn < 3; ++turn) explorer.advance({});
     REQUIRE(incumbent.cost().has_value());
     CHECK(*incumbent.cost() >= quick.lower_bound);
@@ -300,9 +314,9 @@ TEST_CASE("property: presolve's way there and back") {
     const Problem problem = random_problem(seed);
     Options options;
     const Deadline deadline(options);
-    Reduced<Int> reduced = make_reduced<Int>(problem, 0);
+    Reduced reduced = reduced_of(problem);
     if (reduced.infeasible) continue;
-    Presolve<Int>(reduced, deadline).run();
+    presolve(reduced, deadline);
     // Some feasible assignment, as presolve leaves it, and back: feasible, and no dearer.
     Random random(seed);
     for (int attempt = 0; attempt < 30; ++attempt) {
@@ -314,10 +328,10 @@ TEST_CASE("property: presolve's way there and back") {
       if (!before.is_feasible()) continue;
       CHECK_FALSE(reduced.infeasible);
       std::vector<Value> values(assignment.begin(), assignment.end());
-      for (const Value value : solver::detail::combinations_in(problem, assignment))
+      for (const Value value : combinations_in(problem, assignment))
         values.push_back(value);
-      REQUIRE(reduced.project(values));
-      reduced.undo(values);
+      REQUIRE(project(reduced, values));
+      undo(reduced, values);
       values.resize(problem.node_count());
       const Evaluation after = evaluate(problem, values);
       CHECK(after.is_feasible());

@@ -253,10 +253,10 @@ TEST_CASE("an answer tells what room is worth, and another search begins with th
   options.presolve = false;
   const Result result = solve(problem, options);
   REQUIRE(result.status == Status::optimal);
-  REQUIRE(result.usage_prices.size() == 1);
-  CHECK(result.usage_prices[0].time == 3);
-  CHECK(result.usage_prices[0].price == doctest::Approx(5).epsilon(0.1));
-  options.usage_prices = result.usage_prices;
+  REQUIRE(result.shadow_prices.size() == 1);
+  CHECK(result.shadow_prices[0].time == 3);
+  CHECK(result.shadow_prices[0].price == doctest::Approx(5).epsilon(0.1));
+  options.shadow_prices = result.shadow_prices;
   options.start.assign(nodes, 0);  // all of them: twice as much as there is room for
   const Result again = solve(problem, options);
   CHECK(again.status == Status::optimal);

@@ -31,6 +31,7 @@
 #include "tessera/io/hlo/importer.hpp"
 #include "tessera/io/hlo/module.hpp"
 #include "tessera/plan/plan.hpp"
+#include "tessera/solver/result.hpp"
 
 namespace tessera::io {
 

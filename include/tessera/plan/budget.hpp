@@ -30,6 +30,7 @@
 #include "tessera/graph/graph.hpp"
 #include "tessera/plan/formulate.hpp"
 #include "tessera/plan/moments.hpp"
+#include "tessera/solver/deadline.hpp"
 #include "tessera/solver/problem.hpp"
 #include "tessera/solver/solve.hpp"
 #include "tessera/strategy/column.hpp"
@@ -211,7 +212,7 @@ class BufferBudget {
       found.statistics.nodes = nodes += found.statistics.nodes;
       best.statistics = found.statistics;
       best.lower_bound = std::max(best.lower_bound, found.lower_bound);
-      if (!found.usage_prices.empty()) round.usage_prices = best.usage_prices = found.usage_prices;
+      if (!found.shadow_prices.empty()) round.shadow_prices = best.shadow_prices = found.shadow_prices;
       const bool fits = found.has_assignment() && keep_or_refine(problem, found, best);
       if (found.status == solver::Status::infeasible) best.status = found.status;
       const bool goes_on = found.has_assignment() ? !fits || is_trial : is_trial;

@@ -50,6 +50,7 @@
 #include "tessera/pipeline/stage_search.hpp"
 #include "tessera/plan/interleaved_stages.hpp"
 #include "tessera/plan/planned_stages.hpp"
+#include "tessera/solver/deadline.hpp"
 
 namespace tessera::plan {
 

@@ -17,6 +17,7 @@
 #include "tessera/plan/moments.hpp"
 #include "tessera/plan/shortage.hpp"
 #include "tessera/plan/tidy.hpp"
+#include "tessera/solver/deadline.hpp"
 #include "tessera/solver/evaluate.hpp"
 #include "tessera/solver/solve.hpp"
 
@@ -161,7 +162,7 @@ class Planner {
     if (!is_too_large && formulate_in_time(false)) {
       solver::Options options = rest_of_options();
       if (result.has_assignment()) options.start = found_again(narrow, result.assignment);
-      options.usage_prices = result.usage_prices;
+      options.shadow_prices = result.shadow_prices;
       wide_budget = budget_of_formulation();
       wide_budget->count_as(*budget);
       wide = wide_budget->solve(formulation_.problem, options);

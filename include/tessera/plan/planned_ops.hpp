@@ -24,6 +24,7 @@
 #include "tessera/plan/moments.hpp"
 #include "tessera/plan/shortage.hpp"
 #include "tessera/solver/options.hpp"
+#include "tessera/solver/result.hpp"
 #include "tessera/strategy/column.hpp"
 #include "tessera/strategy/text.hpp"
 

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "tessera/plan/plan.ipp"
+#include "tessera/solver/result.hpp"
 
 namespace tessera::plan {
 

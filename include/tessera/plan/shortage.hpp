@@ -13,6 +13,7 @@
 #include "tessera/plan/formulate.hpp"
 #include "tessera/plan/free_choice.hpp"
 #include "tessera/plan/memory.hpp"
+#include "tessera/solver/deadline.hpp"
 #include "tessera/solver/solve.hpp"
 
 namespace tessera::plan {

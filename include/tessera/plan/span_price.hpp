@@ -27,6 +27,7 @@
 #include "tessera/plan/buffers.hpp"
 #include "tessera/plan/plan.hpp"
 #include "tessera/plan/span_reruns.hpp"
+#include "tessera/solver/result.hpp"
 
 namespace tessera::plan {
 

@@ -39,6 +39,8 @@
 #include "tessera/cost/cluster_model.hpp"
 #include "tessera/pipeline/submesh.hpp"
 #include "tessera/plan/span_price.hpp"
+#include "tessera/solver/deadline.hpp"
+#include "tessera/solver/result.hpp"
 
 namespace tessera::plan {
 

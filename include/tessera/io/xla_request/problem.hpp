@@ -15,6 +15,7 @@
 #include "tessera/core/wide.hpp"
 #include "tessera/io/xla_request/request.hpp"
 #include "tessera/solver/problem.hpp"
+#include "tessera/solver/result.hpp"
 
 namespace tessera::io::xla {
 
