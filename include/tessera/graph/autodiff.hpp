@@ -11,6 +11,7 @@
 #pragma once
 #include <span>
 #include <vector>
+
 #include "tessera/graph/builder.hpp"
 
 namespace tessera::graph {

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstddef>
 #include <optional>
+
 #include "tessera/core/error.hpp"
 #include "tessera/graph/detail/adjoint.hpp"
 #include "tessera/graph/ops.hpp"

@@ -3,6 +3,7 @@
 // Whether two programs are the same: op by op, in order, with all that is known of each.
 #pragma once
 #include <string>
+
 #include "tessera/graph/graph.hpp"
 
 namespace tessera::graph {

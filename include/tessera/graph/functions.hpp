@@ -7,6 +7,7 @@
 // a plan can combine.  Statistics are computed in f32 whatever the tensors hold.
 #pragma once
 #include <vector>
+
 #include "tessera/graph/builder.hpp"
 #include "tessera/graph/ops.hpp"
 

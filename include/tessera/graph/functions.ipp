@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
+
 #include "tessera/graph/detail/checks.hpp"
 
 namespace tessera::graph {

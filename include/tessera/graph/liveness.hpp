@@ -10,6 +10,7 @@
 #pragma once
 #include <cstddef>
 #include <vector>
+
 #include "tessera/graph/graph.hpp"
 
 namespace tessera::graph {

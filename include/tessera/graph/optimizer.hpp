@@ -8,6 +8,7 @@
 // (mixed precision): steps are added up there, and the narrow weight is only ever rounded from it.
 #pragma once
 #include <span>
+
 #include "tessera/graph/builder.hpp"
 
 namespace tessera::graph {

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <vector>
+
 #include "tessera/graph/autodiff.hpp"
 #include "tessera/graph/ops/elementwise.hpp"
 #include "tessera/graph/ops/source.hpp"

@@ -7,6 +7,7 @@
 #include <initializer_list>
 #include <span>
 #include <vector>
+
 #include "tessera/core/inline.hpp"
 #include "tessera/graph/rule.hpp"
 

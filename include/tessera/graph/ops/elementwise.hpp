@@ -5,6 +5,7 @@
 #pragma once
 #include <span>
 #include <vector>
+
 #include "tessera/graph/builder.hpp"
 #include "tessera/graph/opcode.hpp"
 

@@ -5,6 +5,7 @@
 #include "tessera/graph/ops/linear_algebra.hpp"
 
 #include <algorithm>
+
 #include "tessera/graph/rule_writer.hpp"
 
 namespace tessera::graph {

@@ -3,6 +3,7 @@
 // Reads and writes of a tensor at places that are known at run time only: gather and scatter.
 #pragma once
 #include <span>
+
 #include "tessera/graph/builder.hpp"
 
 namespace tessera::graph {
@@ -11,6 +12,9 @@ namespace tessera::graph {
 /// rows it has and zeros elsewhere.  So does one that is split where slices are less than a dim.
 Rule gather_rule(const Dims& operand, const Dims& indices, const Dims& result,
                  const GatherDims& dims);
+
+/// The dims of the indices but for the vectors', with those of a slice at `offset_dims`.
+Dims gather_shape(const Dims& indices, const GatherDims& dims);
 
 /// `count` operands and as many updates, of the same dims.  Each device takes the updates that fall
 /// in its part of the operands.  `reduction` is what combines an update with what is there; none

@@ -54,6 +54,20 @@ TESSERA_INLINE Rule gather_rule(const Dims& operand, const Dims& indices, const 
   return std::move(writer.rule());
 }
 
+TESSERA_INLINE Dims gather_shape(const Dims& indices, const GatherDims& dims) {
+  Dims batch, slice, result;
+  for (std::size_t d = 0; d < indices.size(); ++d)
+    if (static_cast<Extent>(d) != dims.index_vector_dim) batch.push_back(indices[d]);
+  for (std::size_t d = 0; d < dims.slice_sizes.size(); ++d)
+    if (!contains(dims.collapsed_slice_dims, d) && !contains(dims.operand_batching_dims, d))
+      slice.push_back(dims.slice_sizes[d]);
+  std::size_t next_batch = 0, next_slice = 0;
+  while (result.size() < batch.size() + slice.size())
+    result.push_back(contains(dims.offset_dims, result.size()) ? slice[next_slice++]
+                                                               : batch[next_batch++]);
+  return result;
+}
+
 TESSERA_INLINE Rule scatter_rule(const Dims& operand, const Dims& indices, const Dims& updates,
                                  const ScatterDims& dims, Reduction reduction, std::size_t count) {
   RuleWriter writer;
@@ -138,7 +152,7 @@ TESSERA_INLINE void require_rows(const char* kind, const Tensor& table, const Te
 TESSERA_INLINE Tensor lookup(const Tensor& table, const Tensor& indices) {
   detail::require_rows("lookup", table, indices);
   GatherDims how = detail::lookup_dims(table, indices);
-  const Dims dims = detail::rows_shape(table, indices);
+  const Dims dims = gather_shape(indices.dims(), how);
   Rule rule = gather_rule(table.dims(), indices.dims(), dims, how);
   return table.builder().apply(Opcode::gather, {table, indices}, {table.type().element, dims},
                                std::move(rule), std::move(how));

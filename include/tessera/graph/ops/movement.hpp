@@ -5,6 +5,7 @@
 #pragma once
 #include <span>
 #include <vector>
+
 #include "tessera/graph/builder.hpp"
 #include "tessera/graph/window.hpp"
 
@@ -15,6 +16,9 @@ Rule broadcast_rule(const Dims& result, std::span<const Extent> dimensions);
 
 /// Result dim i is operand dim permutation[i].
 Rule transpose_rule(const Dims& operand, std::span<const Extent> permutation);
+
+/// Result dim i is operand dim permutation[i].
+Dims transpose_shape(const Dims& operand, std::span<const Extent> permutation);
 
 /// Reversed dims trade places between devices, so they stay whole.
 Rule reverse_rule(const Dims& operand, std::span<const Extent> reversed);
@@ -32,6 +36,9 @@ Rule concatenate_rule(std::span<const Dims> operands, const Dims& result, Extent
 /// an operand that is split there as a partial sum: each device fills in what it has, and zeros.
 Rule slice_rule(const Dims& operand, const Dims& result, std::span<const SliceRange> slice);
 
+/// As many elements of each dim as its range names.
+Dims slice_shape(std::span<const SliceRange> ranges);
+
 /// A slice whose place is known only at run time: from an operand that is split where it is cut, a
 /// partial sum.
 Rule dynamic_slice_rule(const Dims& operand, const Dims& result, std::span<const Dims> indices);
@@ -43,6 +50,9 @@ Rule dynamic_update_slice_rule(const Dims& operand, const Dims& update,
 /// Where padding at most doubles a dim, operand and result are split together.  Where it adds more,
 /// the operand is whole and the result need not be.
 Rule pad_rule(const Dims& operand, const Dims& result, std::span<const PaddingRange> padding);
+
+/// Each dim with what its range adds, or cuts off; negative where that is more than there is.
+Dims pad_shape(const Dims& operand, std::span<const PaddingRange> ranges);
 
 /// Dim i of x becomes dim dimensions[i]; the others are new.
 Tensor broadcast(const Tensor& x, const Dims& dims, std::vector<Extent> dimensions);

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <numeric>
+
 #include "tessera/graph/detail/adjoint.hpp"
 #include "tessera/graph/detail/checks.hpp"
 #include "tessera/graph/ops/elementwise.hpp"
@@ -34,6 +35,12 @@ TESSERA_INLINE Rule transpose_rule(const Dims& operand, std::span<const Extent> 
   writer.result(result);
   writer.pass({0}, any_reduction);
   return std::move(writer.rule());
+}
+
+TESSERA_INLINE Dims transpose_shape(const Dims& operand, std::span<const Extent> permutation) {
+  Dims result;
+  for (const Extent from : permutation) result.push_back(operand[static_cast<std::size_t>(from)]);
+  return result;
 }
 
 TESSERA_INLINE Rule reverse_rule(const Dims& operand, std::span<const Extent> reversed) {
@@ -162,6 +169,13 @@ TESSERA_INLINE Rule slice_rule(const Dims& operand, const Dims& result,
   return std::move(writer.rule());
 }
 
+TESSERA_INLINE Dims slice_shape(std::span<const SliceRange> ranges) {
+  Dims result;
+  for (const SliceRange& range : ranges)
+    result.push_back((range.limit - range.start + range.stride - 1) / range.stride);
+  return result;
+}
+
 TESSERA_INLINE Rule dynamic_slice_rule(const Dims& operand, const Dims& result,
                                        std::span<const Dims> indices) {
   RuleWriter writer;
@@ -235,8 +249,7 @@ TESSERA_INLINE Tensor broadcast_to(const Tensor& scalar, const Dims& dims) {
 TESSERA_INLINE Tensor transpose(const Tensor& x, std::vector<Extent> permutation) {
   require(permutation.size() == x.dims().size(), "transpose: name every dim once");
   detail::require_distinct_dims("transpose", permutation, x.dims());
-  Dims dims;
-  for (const Extent from : permutation) dims.push_back(x.dims()[static_cast<std::size_t>(from)]);
+  const Dims dims = transpose_shape(x.dims(), permutation);
   Rule rule = transpose_rule(x.dims(), permutation);
   return x.builder().apply(Opcode::transpose, {x}, {x.type().element, dims}, std::move(rule),
                            DimList{std::move(permutation)});
@@ -281,14 +294,13 @@ TESSERA_INLINE Tensor concatenate(std::span<const Tensor> tensors, Extent dim) {
 
 TESSERA_INLINE Tensor slice(const Tensor& x, std::vector<SliceRange> ranges) {
   detail::require_one_per_dim("slice", ranges.size(), x);
-  Dims dims;
   for (std::size_t d = 0; d < ranges.size(); ++d) {
     const SliceRange& range = ranges[d];
     require(range.start >= 0 && range.start <= range.limit && range.limit <= x.dims()[d] &&
                 range.stride > 0,
             "slice: range " + std::to_string(d) + " does not lie in " + to_string(x.type()));
-    dims.push_back((range.limit - range.start + range.stride - 1) / range.stride);
   }
+  const Dims dims = slice_shape(ranges);
   Rule rule = slice_rule(x.dims(), dims, ranges);
   return x.builder().apply(Opcode::slice, {x}, {x.type().element, dims}, std::move(rule),
                            Slicing{std::move(ranges)});
@@ -302,19 +314,24 @@ TESSERA_INLINE Tensor slice(const Tensor& x, Extent dim, Extent begin, Extent li
   return slice(x, std::move(ranges));
 }
 
+TESSERA_INLINE Dims pad_shape(const Dims& operand, std::span<const PaddingRange> ranges) {
+  Dims result;
+  for (std::size_t d = 0; d < ranges.size(); ++d) {
+    const Extent gaps = operand[d] > 1 ? operand[d] - 1 : 0;
+    result.push_back(operand[d] + ranges[d].low + ranges[d].high + gaps * ranges[d].interior);
+  }
+  return result;
+}
+
 TESSERA_INLINE Tensor pad(const Tensor& x, const Tensor& value, std::vector<PaddingRange> ranges) {
   detail::require_one_per_dim("pad", ranges.size(), x);
   detail::require_same_element("pad", x, value);
   require(value.dims().empty(), "pad: the value is no scalar");
-  Dims dims;
-  for (std::size_t d = 0; d < ranges.size(); ++d) {
-    const PaddingRange& range = ranges[d];
-    const Extent between = x.dims()[d] > 1 ? (x.dims()[d] - 1) * range.interior : 0;
-    dims.push_back(x.dims()[d] + range.low + range.high + between);
-    require(range.interior >= 0 && dims[d] >= 0, "pad: range " + std::to_string(d) +
-                                                     " cuts off more than there is of " +
-                                                     to_string(x.type()));
-  }
+  const Dims dims = pad_shape(x.dims(), ranges);
+  for (std::size_t d = 0; d < ranges.size(); ++d)
+    require(ranges[d].interior >= 0 && dims[d] >= 0, "pad: range " + std::to_string(d) +
+                                                         " cuts off more than there is of " +
+                                                         to_string(x.type()));
   Rule rule = pad_rule(x.dims(), dims, ranges);
   return x.builder().apply(Opcode::pad, {x, value}, {x.type().element, dims}, std::move(rule),
                            Padding{std::move(ranges)});

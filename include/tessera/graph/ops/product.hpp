@@ -4,12 +4,16 @@
 #pragma once
 #include <cstddef>
 #include <vector>
+
 #include "tessera/graph/builder.hpp"
 
 namespace tessera::graph {
 
 /// Bilinear: a partial operand gives a partial result.
 Rule dot_rule(const Dims& lhs, const Dims& rhs, const DotDims& dims);
+
+/// Batch dims, then what is left of `lhs`, then what is left of `rhs`.
+Dims dot_shape(const Dims& lhs, const Dims& rhs, const DotDims& dims);
 
 namespace detail {
 

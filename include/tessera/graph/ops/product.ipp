@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <optional>
+
 #include "tessera/graph/detail/adjoint.hpp"
 #include "tessera/graph/detail/checks.hpp"
 #include "tessera/graph/ops/movement.hpp"
@@ -40,6 +41,18 @@ TESSERA_INLINE Rule dot_rule(const Dims& lhs, const Dims& rhs, const DotDims& di
   writer.pass({0}, reduction_set(Reduction::sum));
   writer.pass({1}, reduction_set(Reduction::sum));
   return std::move(writer.rule());
+}
+
+TESSERA_INLINE Dims dot_shape(const Dims& lhs, const Dims& rhs, const DotDims& dims) {
+  Dims result;
+  for (const Extent dim : dims.lhs_batch) result.push_back(lhs[static_cast<std::size_t>(dim)]);
+  for (std::size_t d = 0; d < lhs.size(); ++d)
+    if (!contains(dims.lhs_batch, d) && !contains(dims.lhs_contracting, d))
+      result.push_back(lhs[d]);
+  for (std::size_t d = 0; d < rhs.size(); ++d)
+    if (!contains(dims.rhs_batch, d) && !contains(dims.rhs_contracting, d))
+      result.push_back(rhs[d]);
+  return result;
 }
 
 namespace detail {
@@ -109,7 +122,7 @@ TESSERA_INLINE Tensor contract(const Tensor& a, const Labels& in_a, const Tensor
     return contract(b, in_b, a, in_a, in_result);
 
   Rule rule = dot_rule(a.dims(), b.dims(), dot.dims);
-  const TensorType type{a.type().element, rule.dims(2)};
+  const TensorType type{a.type().element, dot_shape(a.dims(), b.dims(), dot.dims)};
   const Tensor product =
       a.builder().apply(Opcode::dot, {a, b}, type, std::move(rule), std::move(dot.dims));
   if (order == in_result) return product;

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <span>
 #include <vector>
+
 #include "tessera/graph/builder.hpp"
 
 namespace tessera::graph {
@@ -13,6 +14,9 @@ namespace tessera::graph {
 /// once and not by every device, so it enters as a partial result (a mask, which is free).  Where
 /// the reduction is none (a reducer we do not know), the reduced dims stay whole.
 Rule reduce_rule(const Dims& operand, std::span<const Extent> reduced, Reduction reduction);
+
+/// The dims that are not reduced.
+Dims reduce_shape(const Dims& operand, std::span<const Extent> reduced);
 
 /// Several operands reduced together (argmax and its like): the reducer is opaque.
 Rule variadic_reduce_rule(const Dims& operand, std::size_t count, std::span<const Extent> reduced);

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <limits>
+
 #include "tessera/graph/detail/adjoint.hpp"
 #include "tessera/graph/detail/checks.hpp"
 #include "tessera/graph/ops/elementwise.hpp"
@@ -30,6 +31,13 @@ TESSERA_INLINE Rule reduce_rule(const Dims& operand, std::span<const Extent> red
   writer.result(kept);
   if (reduction != Reduction::none) writer.pass({0, 1}, reduction_set(reduction));
   return std::move(writer.rule());
+}
+
+TESSERA_INLINE Dims reduce_shape(const Dims& operand, std::span<const Extent> reduced) {
+  Dims result;
+  for (std::size_t d = 0; d < operand.size(); ++d)
+    if (!contains(reduced, d)) result.push_back(operand[d]);
+  return result;
 }
 
 TESSERA_INLINE Rule variadic_reduce_rule(const Dims& operand, std::size_t count,
@@ -68,9 +76,7 @@ TESSERA_INLINE Tensor neutral_of(const Tensor& x, Reduction reduction) {
 TESSERA_INLINE Tensor reduce(const Tensor& x, const std::vector<Extent>& over,
                              Reduction reduction) {
   require_distinct_dims("reduce", over, x.dims());
-  Dims dims;
-  for (std::size_t d = 0; d < x.dims().size(); ++d)
-    if (!contains(over, d)) dims.push_back(x.dims()[d]);
+  const Dims dims = reduce_shape(x.dims(), over);
   return x.builder().apply(Opcode::reduce, {x, neutral_of(x, reduction)}, {x.type().element, dims},
                            reduce_rule(x.dims(), over, reduction), Reducing{over, reduction});
 }

@@ -4,6 +4,7 @@
 #pragma once
 #include <cstddef>
 #include <span>
+
 #include "tessera/core/inline.hpp"
 #include "tessera/graph/rule.hpp"
 

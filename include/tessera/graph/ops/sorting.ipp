@@ -5,6 +5,7 @@
 #include "tessera/graph/ops/sorting.hpp"
 
 #include <algorithm>
+
 #include "tessera/graph/rule_writer.hpp"
 
 namespace tessera::graph {

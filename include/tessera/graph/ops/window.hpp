@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <span>
 #include <vector>
+
 #include "tessera/graph/builder.hpp"
 #include "tessera/graph/window.hpp"
 
@@ -17,10 +18,17 @@ namespace tessera::graph {
 Rule convolution_rule(const Dims& input, const Dims& kernel, const Dims& output,
                       const ConvolutionDims& dims, std::span<const WindowDim> window);
 
+/// The places of each window; its size is the kernel's.
+Dims convolution_shape(const Dims& input, const Dims& kernel, const ConvolutionDims& dims,
+                       std::span<const WindowDim> window);
+
 /// A window slides over operands of one shape and reduces what it sees.  Initial values are
 /// scalars, and enter every window: they are partial where the operand is.
 Rule reduce_window_rule(const Dims& operand, const Dims& result, std::size_t count,
                         std::span<const WindowDim> window, Reduction reduction);
+
+/// How many places each window has in its dim.
+Dims reduce_window_shape(const Dims& operand, std::span<const WindowDim> window);
 
 /// Each window over the operand selects one element, which takes the source's.  A tile of the
 /// result needs the sources whose windows touch it, and of the operand all that those windows see.

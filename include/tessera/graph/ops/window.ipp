@@ -60,6 +60,24 @@ TESSERA_INLINE Rule convolution_rule(const Dims& input, const Dims& kernel, cons
   return std::move(rule);
 }
 
+TESSERA_INLINE Dims convolution_shape(const Dims& input, const Dims& kernel,
+                                      const ConvolutionDims& dims,
+                                      std::span<const WindowDim> window) {
+  Dims result(input.size(), 0);
+  result[dims.output_batch] = input[dims.input_batch] / dims.batch_groups;
+  result[dims.output_feature] = kernel[dims.kernel_output];
+  for (std::size_t s = 0; s < window.size(); ++s)
+    result[dims.output_space[s]] = window[s].output_size(input[dims.input_space[s]]);
+  return result;
+}
+
+TESSERA_INLINE Dims reduce_window_shape(const Dims& operand, std::span<const WindowDim> window) {
+  Dims result;
+  for (std::size_t d = 0; d < window.size(); ++d)
+    result.push_back(window[d].output_size(operand[d]));
+  return result;
+}
+
 TESSERA_INLINE Rule reduce_window_rule(const Dims& operand, const Dims& result, std::size_t count,
                                        std::span<const WindowDim> window, Reduction reduction) {
   RuleWriter writer;
@@ -104,9 +122,12 @@ TESSERA_INLINE Rule select_and_scatter_rule(const Dims& operand, const Dims& sou
   return std::move(writer.rule());
 }
 
-TESSERA_INLINE Tensor convolution(const Tensor& input, const Tensor& kernel, Convolution how) {
-  detail::require_same_element("convolution", input, kernel);
-  ConvolutionDims& dims = how.dims;
+namespace detail {
+
+TESSERA_INLINE void check_convolution(const Tensor& input, const Tensor& kernel,
+                                      const Convolution& how) {
+  require_same_element("convolution", input, kernel);
+  const ConvolutionDims& dims = how.dims;
   const std::size_t space = dims.input_space.size(), rank = space + 2;
   require(input.dims().size() == rank && kernel.dims().size() == rank &&
               dims.kernel_space.size() == space && dims.output_space.size() == space &&
@@ -121,16 +142,17 @@ TESSERA_INLINE Tensor convolution(const Tensor& input, const Tensor& kernel, Con
   require(input.dims()[dims.input_batch] % dims.batch_groups == 0 &&
               kernel.dims()[dims.kernel_output] % groups == 0,
           "convolution: the groups do not divide batch and features");
-  Dims result(rank, 0);
-  result[dims.output_batch] = input.dims()[dims.input_batch] / dims.batch_groups;
-  result[dims.output_feature] = kernel.dims()[dims.kernel_output];
-  for (std::size_t s = 0; s < space; ++s) {
-    const WindowDim& window = how.window[s];
-    require(window.size == kernel.dims()[dims.kernel_space[s]],
+  for (std::size_t s = 0; s < space; ++s)
+    require(how.window[s].size == kernel.dims()[dims.kernel_space[s]],
             "convolution: window dim " + std::to_string(s) + " is not the kernel's");
-    result[dims.output_space[s]] = window.output_size(input.dims()[dims.input_space[s]]);
-  }
-  Rule rule = convolution_rule(input.dims(), kernel.dims(), result, dims, how.window);
+}
+
+}  // namespace detail
+
+TESSERA_INLINE Tensor convolution(const Tensor& input, const Tensor& kernel, Convolution how) {
+  detail::check_convolution(input, kernel, how);
+  const Dims result = convolution_shape(input.dims(), kernel.dims(), how.dims, how.window);
+  Rule rule = convolution_rule(input.dims(), kernel.dims(), result, how.dims, how.window);
   return input.builder().apply(Opcode::convolution, {input, kernel}, {input.type().element, result},
                                std::move(rule), std::move(how));
 }
@@ -138,9 +160,7 @@ TESSERA_INLINE Tensor convolution(const Tensor& input, const Tensor& kernel, Con
 TESSERA_INLINE Tensor reduce_window(const Tensor& x, std::vector<WindowDim> window,
                                     Reduction reduction) {
   detail::require_one_per_dim("reduce-window", window.size(), x);
-  Dims dims;
-  for (std::size_t d = 0; d < window.size(); ++d)
-    dims.push_back(window[d].output_size(x.dims()[d]));
+  const Dims dims = reduce_window_shape(x.dims(), window);
   Rule rule = reduce_window_rule(x.dims(), dims, 1, window, reduction);
   return x.builder().apply(Opcode::reduce_window, {x, detail::neutral_of(x, reduction)},
                            {x.type().element, dims}, std::move(rule),
@@ -151,11 +171,9 @@ TESSERA_INLINE Tensor select_and_scatter(const Tensor& x, const Tensor& source,
                                          std::vector<WindowDim> window) {
   detail::require_one_per_dim("select-and-scatter", window.size(), x);
   detail::require_same_element("select-and-scatter", x, source);
-  bool fits = source.dims().size() == window.size();
-  for (std::size_t d = 0; fits && d < window.size(); ++d)
-    fits = source.dims()[d] == window[d].output_size(x.dims()[d]);
-  require(fits, "select-and-scatter: " + to_string(source.type()) +
-                    " has not one element for each window of " + to_string(x.type()));
+  require(source.dims() == reduce_window_shape(x.dims(), window),
+          "select-and-scatter: " + to_string(source.type()) +
+              " has not one element for each window of " + to_string(x.type()));
   Rule rule = select_and_scatter_rule(x.dims(), source.dims(), window, Reduction::sum);
   return x.builder().apply(
       Opcode::select_and_scatter, {x, source, detail::neutral_of(x, Reduction::sum)}, x.type(),
