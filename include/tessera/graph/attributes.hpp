@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What an op computes, where its opcode and the types of its tensors do not say it all.
+// What an op computes, where its opcode and the types of its tensors leave it open.
 //
-// The planner never looks here: a rule is enough for it.  Whoever differentiates a program, writes
-// it down or runs it reads the opcode (Op::opcode) and these.  Most ops need nothing
-// more than their opcode: an addition, a reshape, a conversion.  For the others Attributes holds
-// one of the small structs below, which of them is settled by the opcode:
+// The planner never reads attributes: a rule is enough for it.  Code that differentiates, writes or
+// executes a program reads the opcode and the attributes.  Most ops need only their opcode: an
+// addition, a reshape, a conversion.  For the others Attributes holds one of the structs below,
+// which the opcode determines:
 //
 //   constant                    Literal          iota                       Dim
 //   compare                     Comparison       concatenate                Dim
@@ -19,8 +19,8 @@
 //   sort                        Sorting          topk                       TopK
 //   batch-norm-*                Normalisation    custom-call                Target
 //
-// An op that lacks what its opcode needs (a reducer that nobody recognised, a literal that the dump
-// left out) can be planned, and nothing else.
+// An op that lacks the attributes that its opcode needs (a reducer that is not known, a literal
+// that the dump left out) can be planned, but not executed, written or differentiated.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -73,8 +73,8 @@ struct ConvolutionDims {
   friend bool operator==(const ConvolutionDims&, const ConvolutionDims&) = default;
 };
 
-// The elements of a constant, row-major; one that stands for all where all are alike.  Truth values
-// and integers are integers (unsigned ones by their bits), others numbers; a complex number is two.
+/// The elements of a constant, row-major; a single one where all are equal.  Truth values and
+/// integers are integers (unsigned ones by their bits), others numbers; a complex number is two.
 struct Literal {
   std::variant<std::vector<std::int64_t>, std::vector<double>> elements;
 
@@ -99,26 +99,26 @@ struct Dim {
   friend bool operator==(const Dim&, const Dim&) = default;
 };
 
-// broadcast: the result dim that each operand dim becomes; transpose: the operand dim that each
-// result dim comes from; reverse: the dims that run backwards.
+/// broadcast: the result dim that each operand dim becomes; transpose: the operand dim that each
+/// result dim comes from; reverse: the dims that run backwards.
 struct DimList {
   std::vector<Extent> dims;
   friend bool operator==(const DimList&, const DimList&) = default;
 };
 
 struct Slicing {
-  std::vector<SliceRange> ranges;  // one per dim
+  std::vector<SliceRange> ranges;  ///< one per dim
   friend bool operator==(const Slicing&, const Slicing&) = default;
 };
 
 struct Padding {
-  std::vector<PaddingRange> ranges;  // one per dim
+  std::vector<PaddingRange> ranges;  ///< one per dim
   friend bool operator==(const Padding&, const Padding&) = default;
 };
 
 struct Convolution {
   ConvolutionDims dims;
-  std::vector<WindowDim> window;  // one per spatial dim
+  std::vector<WindowDim> window;  ///< one per spatial dim
   friend bool operator==(const Convolution&, const Convolution&) = default;
 };
 
@@ -128,17 +128,17 @@ struct Reducing {
   friend bool operator==(const Reducing&, const Reducing&) = default;
 };
 
-// A step of a computation of scalars: an opcode that is element by element, and the numbers of its
-// operands, of which parameters come first and then the results of steps.
+/// A step of a computation of scalars: an elementwise opcode, and the numbers of its operands.  The
+/// computation's parameters have the first numbers, then the results of its steps.
 struct ScalarStep {
   Opcode opcode = Opcode::unknown;
   std::vector<std::uint32_t> operands;
-  Direction direction = Direction::eq;  // of a compare
+  Direction direction = Direction::eq;  ///< of a compare
   friend bool operator==(const ScalarStep&, const ScalarStep&) = default;
 };
 
-// Of n operands at once: steps that make, of the n scalars so far and the n of one more place, the
-// next n, whose numbers are `results`.
+/// Reduces n operands at once.  The steps compute, from the n scalars so far and the n scalars of
+/// one more place, the next n scalars, whose numbers are `results`.
 struct ReducingBy {
   std::vector<Extent> dims;
   std::vector<ScalarStep> steps;
@@ -146,34 +146,35 @@ struct ReducingBy {
   friend bool operator==(const ReducingBy&, const ReducingBy&) = default;
 };
 
-// Operand 0 chooses among the others, each what one branch has computed.
+/// Operand 0 is the index of the branch that ran; each of the others is the result of one branch.
 struct Branching {
   friend bool operator==(const Branching&, const Branching&) = default;
 };
 
 struct WindowReducing {
-  std::vector<WindowDim> window;  // one per dim
+  std::vector<WindowDim> window;  ///< one per dim
   Reduction reduction = Reduction::none;
   friend bool operator==(const WindowReducing&, const WindowReducing&) = default;
 };
 
-// Of each window of operand 0, the first element that `select` holds true of against every other
-// takes what operand 1 has there; `scatter` combines what one element takes from several.
+/// In each window of operand 0, the first element for which `select` holds against all others
+/// receives the element of operand 1 at the window's place; `scatter` combines what one element
+/// receives from several windows.
 struct WindowScattering {
-  std::vector<WindowDim> window;  // one per dim
+  std::vector<WindowDim> window;  ///< one per dim
   Direction select = Direction::ge;
   Reduction scatter = Reduction::sum;
   friend bool operator==(const WindowScattering&, const WindowScattering&) = default;
 };
 
-// `reduction` combines an update with what is there; none: the update replaces it.
+/// `reduction` combines an update with the old value; none: the update replaces it.
 struct Scattering {
   ScatterDims dims;
   Reduction reduction = Reduction::none;
   friend bool operator==(const Scattering&, const Scattering&) = default;
 };
 
-// By the first operand; the others are carried along.
+/// Sorts by the first operand; the others are permuted in the same way.
 struct Sorting {
   Extent dim = 0;
   Direction order = Direction::lt;
@@ -187,7 +188,7 @@ struct TopK {
   friend bool operator==(const TopK&, const TopK&) = default;
 };
 
-// An importer takes a batch normalisation apart (io/hlo/importer.hpp): its parts.
+/// The parts into which the importer takes a batch normalization (io/hlo/importer.hpp).
 enum class NormalisationPart : std::uint8_t {
   whole,           // an inference
   sum,             // over all dims but the feature's
@@ -204,7 +205,7 @@ struct Normalisation {
   double epsilon = 0;
   Extent feature = 0;
   NormalisationPart part = NormalisationPart::whole;
-  Extent count = 0;  // how many elements share a feature; of parts
+  Extent count = 0;  ///< how many elements share a feature; of parts
   friend bool operator==(const Normalisation&, const Normalisation&) = default;
 };
 
@@ -243,14 +244,14 @@ class Attributes {
   const T* find() const noexcept {
     return held_ == nullptr ? nullptr : std::get_if<T>(held_.get());
   }
-  // Throws InvalidArgument where something else is held: the op is not fully known.
+  /// Throws InvalidArgument where something else is held: the op is not fully known.
   template<class T>
   const T& get() const {
     if (const T* const found = find<T>()) return *found;
     detail::fail_without_attributes();
   }
 
-  // Calls look(const T&) with what is held.  @pre !empty()
+  /// Calls look(const T&) with what is held.  @pre !empty()
   template<class Look>
   decltype(auto) visit(Look&& look) const {
     return std::visit(std::forward<Look>(look), *held_);

@@ -4,10 +4,10 @@
 //
 //   const std::vector<Tensor> gradients_of_weights = gradients(loss, weights);
 //
-// Every op turns the adjoint of its result (the loss's derivative by it) into adjoints of its
-// operands, from the loss back; adjoints of a value that several ops read are added up.  They are
-// built with the builder like anything else, so they have sharding rules and can be planned.  How
-// the ops of a family do that stands in the family's file (ops/).
+// From the loss back, every op turns the adjoint of its result (the loss's derivative by it) into
+// adjoints of its operands.  The adjoints that a value receives from several readers are added up.
+// They are built with the builder, so they have sharding rules and can be planned.  The adjoints of
+// a family's ops are in the family's file (ops/).
 #pragma once
 #include <span>
 #include <vector>
@@ -16,9 +16,10 @@
 
 namespace tessera::graph {
 
-/// The derivatives of `loss`, a scalar, by each of `sources`, which are results of ops with one
-/// result; zeros where the loss does not depend on one.  Throws InvalidArgument, naming the
-/// op, where one on the way has no derivative here.  O(ops up to the loss) new ops at most.
+/// The derivatives of `loss`, a floating scalar, by each of `sources`, which are results of ops
+/// with one result; zeros for a source that the loss does not depend on.  Throws InvalidArgument,
+/// naming the op, where an op between them has no known derivative.  Adds O(ops up to the loss)
+/// ops.
 std::vector<Tensor> gradients(const Tensor& loss, std::span<const Tensor> sources);
 
 }  // namespace tessera::graph

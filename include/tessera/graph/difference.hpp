@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Whether two programs are the same: op by op, in order, with all that is known of each.
+// Whether two programs are equal: op by op, in order, with all that is known of each.
 #pragma once
 #include <string>
 
@@ -8,7 +8,7 @@
 
 namespace tessera::graph {
 
-/// The first thing that is not the same in both, in words; empty where they are equal.  O(size).
+/// The first difference, in words; empty where the programs are equal.  O(size)
 std::string difference(const Graph& a, const Graph& b);
 
 }  // namespace tessera::graph

@@ -74,7 +74,7 @@ constexpr const ElementInfo& info(ElementType type) noexcept {
 
 constexpr std::string_view to_string(ElementType type) noexcept { return detail::info(type).name; }
 constexpr int bits_of(ElementType type) noexcept { return detail::info(type).bits; }
-// In memory, unless a layout packs elements: sub-byte types take a byte each.
+/// In memory, unless a layout packs elements: sub-byte types take a byte each.
 constexpr std::int64_t bytes_of(ElementType type) noexcept { return (bits_of(type) + 7) / 8; }
 
 constexpr bool is_integer(ElementType type) noexcept {
@@ -87,8 +87,8 @@ constexpr bool is_complex(ElementType type) noexcept {
   return detail::info(type).family == detail::Family::complex;
 }
 
-// Whether `to` is a larger floating type that has every number `from` has: f16 and bf16 widen to
-// f32, but not to each other.
+/// Whether `to` is a larger floating type that has every number `from` has: f16 and bf16 widen to
+/// f32, but not to each other.
 constexpr bool widens(ElementType from, ElementType to) noexcept {
   const detail::ElementInfo &narrow = detail::info(from), &wide = detail::info(to);
   return is_floating(from) && is_floating(to) && wide.bits > narrow.bits &&

@@ -2,9 +2,9 @@
 //
 // Functions of tensors that take several ops: what layers of a network are made of.
 //
-// Each is written so that every dim can be split that mathematically may be: classes of a loss,
-// features of a norm and keys of an attention are reduced by sums and maxima, whose partial results
-// a plan can combine.  Statistics are computed in f32 whatever the tensors hold.
+// Each is written so that a plan may split every dim that mathematics allows: the classes of a
+// loss, the features of a norm and the keys of an attention are reduced by sums and maxima, which
+// may be partial.  Statistics are computed in f32 whatever the tensors hold.
 #pragma once
 #include <vector>
 
@@ -35,22 +35,23 @@ Tensor relu(const Tensor& x);
 
 Tensor silu(const Tensor& x);
 
-/// By way of tanh, as GPT has it.
+/// The approximation by tanh, as in GPT.
 Tensor gelu(const Tensor& x);
 
-/// Scores [..., queries, keys] of keys that come after their query become so low that they vanish.
+/// Of scores [..., queries, keys], those of keys after their query become -10000, and so vanish in
+/// a softmax.
 Tensor causal_mask(const Tensor& scores);
 
-/// The angles of rotary embeddings, [positions, features / 2]: position times base^(-2i /
-/// features).
+/// The cosines and sines of rotary embeddings, [positions, features / 2]; angle i is the position
+/// times base^(-2 i / features).
 struct Rotation {
   Tensor cosine, sine;
 };
 
 Rotation rotation(Builder& b, Extent positions, Extent features, double base);
 
-/// Turns the pairs (i, i + features / 2) of x's last dim by the angles; dim `position` of x counts
-/// positions.
+/// Rotates the pairs (i, i + features / 2) of x's last dim by the angles; dim `position` of x
+/// counts positions.
 Tensor rotate(const Tensor& x, const Rotation& by, Extent position);
 
 /// Of all elements: a scalar.
@@ -86,13 +87,13 @@ Tensor batch_norm(const Tensor& x, const Tensor& scale, const Tensor& shift, dou
 /// The sum of all elements up to and including each one, along a dim.
 Tensor cumulative_sum(const Tensor& x, Extent dim);
 
-/// Which expert takes which token, as GShard does it.  Tokens come in groups; in each, an expert
+/// The assignment of tokens to experts, as in GShard.  Tokens come in groups; in each, an expert
 /// has `capacity` places, which tokens fill in order, all first choices before all second ones.
-/// What finds no place is dropped.
+/// A token without a place is dropped.
 struct Routing {
-  Tensor combine;   // [groups, tokens, experts, places]: the weight of a token's choice
-  Tensor dispatch;  // the same, 1 where there is a weight
-  Tensor balance;   // a scalar that is least where experts get equal shares
+  Tensor combine;   ///< [groups, tokens, experts, places]: the weight of a token's choice
+  Tensor dispatch;  ///< the same, 1 where there is a weight
+  Tensor balance;   ///< a scalar, minimal where experts get equal shares
 };
 
 /// `gates`: [groups, tokens, experts], the softmax of each token's preferences.

@@ -2,10 +2,10 @@
 //
 // The program: ops in the order they run, and the tensors that flow between them.
 //
-// An op is what the planner must decide about: it has tensors in and out, and a sharding rule that
-// relates them.  What it computes is said beside it, by an opcode and attributes, for those who
-// write the program down, differentiate or run it.  Tuples, calls and other plumbing of a
-// source language are gone by the time a Graph is made (io/ resolves them, and remembers).
+// The planner chooses a strategy for each op.  It reads the op's tensors and the sharding rule that
+// relates them.  Opcode and attributes say what the op computes, for code that differentiates,
+// writes or executes the program.  A Graph has no tuples, calls or fusions: the importer resolves
+// them (io/hlo).
 //
 // Ops are added in program order, and operands exist before their use; the one exception is a
 // loop's state, whose next value is computed after it.  boost_graph.hpp shows the program to
@@ -28,9 +28,9 @@
 
 namespace tessera::graph {
 
-using OpId = std::size_t;  // the op's place in program order
+using OpId = std::size_t;  ///< the op's place in program order
 
-// One result of one op.
+/// One result of one op.
 struct Value {
   OpId op = 0;
   std::uint32_t result = 0;
@@ -38,20 +38,21 @@ struct Value {
   friend constexpr auto operator<=>(const Value&, const Value&) noexcept = default;
 };
 
+/// An op, without its operands (Graph::operand).
 struct Op {
-  std::string name;  // unique among the program's ops; what messages and plans call it
+  std::string name;  ///< unique among the program's ops; messages and plans use it
   Opcode opcode = Opcode::unknown;
   std::vector<TensorType> results;
   Rule rule;
-  bool is_parameter = false;   // the caller owns its buffer for the whole run
-  bool is_loop_state = false;  // operand 0 is the value before the loop, operand 1 the next one
-  bool is_heavy = false;       // its work is worth spreading over every device
-  bool has_buffer = true;      // false inside a fusion: its results never reach memory
-  Attributes attributes = {};  // what the opcode leaves open
-  // The part of the program that it is said to be in, outermost first, as "encoder/layer3"; empty
-  // where nothing is said.  Parts whose names end in numbers tell of layers.
+  bool is_parameter = false;   ///< the caller owns its buffer for the whole run
+  bool is_loop_state = false;  ///< operand 0 is the value before the loop, operand 1 the next one
+  bool is_heavy = false;       ///< its work is worth spreading over every device
+  bool has_buffer = true;      ///< false inside a fusion: its results never reach memory
+  Attributes attributes = {};  ///< what the opcode leaves open
+  /// The named scopes around it in the source, outermost first, as "encoder/layer3"; empty where
+  /// none are known.  Names that end in numbers are taken for layers.
   std::string scope = {};
-  std::string spelling = {};  // of the opcode in HLO, where it is Opcode::unknown
+  std::string spelling = {};  ///< the opcode's text, where it is Opcode::unknown
 };
 
 /// The op's opcode as messages and HLO spell it.
@@ -60,24 +61,24 @@ inline std::string_view opcode_text(const Op& op) noexcept {
   return op.spelling.empty() ? std::string_view("unknown") : op.spelling;
 }
 
-// One use of a result: an edge from the op that computes it to the op that reads it.
+/// One use of a result: an edge from the op that computes it to the op that reads it.
 struct Use {
   std::uint32_t result = 0;
   std::uint32_t operand = 0;
-  bool is_next = false;  // the next value of a loop state: points back in program order
+  bool is_next = false;  ///< the next value of a loop state: points back in program order
 };
 
-// The output must be in the parameter's place: the same buffer, so the same sharding.
+/// An output that takes a parameter's place: it has the same buffer, and so the same sharding.
 struct Alias {
   OpId parameter = 0;
   Value output;
 };
 
-// The ops of a loop's body, and the point after which its states hold the final values.
+/// The ops [begin, end) of a loop's body.  From `end` on its states hold their final values.
 struct Loop {
   OpId begin = 0;
   OpId end = 0;
-  std::optional<Value> condition = {};  // whether to go round again, where that is known
+  std::optional<Value> condition = {};  ///< whether another round follows, if known
 };
 
 /// A program: ops in program order, with the values that each reads.

@@ -4,9 +4,9 @@
 //
 // An op is seen as a loop nest.  Its loop indices are the rule's factors; every dim of every tensor
 // is made of one factor, or of several where an op merges dims.  Splitting a factor over a mesh
-// axis splits each dim that it is part of, and needs no communication while the op runs, but for
-// the rims that neighbours exchange where windows slide.  This one idea covers every op (it is also
-// Shardy's), and the enumerator knows nothing else about ops.
+// axis splits each dim that it is part of, and needs no communication while the op runs, except for
+// the halos that neighbours exchange where windows slide.  This one idea covers every op (it is
+// also Shardy's), and the enumerator knows nothing else about ops.
 //
 // Rules come from compile-time strings, rule<"bmk,bkn->bmn">, whose sizes are bound later, or are
 // built at run time by an importer.  Both are a BasicRule, on inline or on heap storage.
@@ -31,55 +31,58 @@
 
 namespace tessera::graph {
 
+/// What splitting a factor means.
 enum class FactorKind : std::uint8_t {
-  parallel,   // iterations are independent
-  reduction,  // summed over (or max, ...): splitting it leaves a partial result
-  whole,      // every device needs all of it (the dim that a sort sorts)
-  window,     // an operand's dim along which a window slides: cut wherever the slide is
+  parallel,   ///< iterations are independent
+  reduction,  ///< summed over (or max, ...): splitting it leaves a partial result
+  whole,      ///< every device needs all of it (the dim that a sort sorts)
+  window,     ///< an operand's dim along which a window slides: cut wherever the slide is
 };
 
 using FactorId = std::uint16_t;
-inline constexpr std::size_t max_factors = 0xffff;  // the last number is left to mean "none"
+inline constexpr std::size_t max_factors =
+    0xffff;  ///< one less than all FactorIds: the last one is no_factor
 inline constexpr FactorId no_factor = 0xffff;
 
 inline constexpr Extent unknown_size = -1;
 
-// How a window factor's elements are reached from the index `along` which it slides.  Index o needs
-// the elements i with o * stride - low <= i * dilation < o * stride - low + reach.
+/// How a window factor's elements depend on the index `along` which it slides.  Index o needs the
+/// elements i with o * stride - low <= i * dilation < o * stride - low + reach.
 struct Window {
   FactorId along = no_factor;
   Extent stride = 1;
-  Extent low = 0;  // how far the first window reaches below element 0
+  Extent low = 0;  ///< how far the first window reaches below element 0
   Extent reach = 1;
   Extent dilation = 1;
 
   friend constexpr bool operator==(const Window&, const Window&) = default;
 };
 
+/// A loop index of an op.
 struct Factor {
   Extent size = unknown_size;
   FactorKind kind = FactorKind::parallel;
-  Reduction reduction = Reduction::none;  // what finishes a reduction factor's partial result
-  // The operand that a reduction factor adds to (a scatter's), which enters as a partial result of
-  // its own; -1 for none.
+  Reduction reduction = Reduction::none;  ///< what finishes a reduction factor's partial result
+  /// The operand that a reduction factor adds to (a scatter's), which enters as a partial result of
+  /// its own; -1 for none.
   std::int16_t accumulator = -1;
-  Window window = {};  // of a window factor
+  Window window = {};  ///< of a window factor
 
   friend constexpr bool operator==(const Factor&, const Factor&) = default;
 };
 
-// A set of reductions.
+/// A set of reductions.
 using ReductionSet = std::uint8_t;
 constexpr ReductionSet reduction_set(Reduction reduction) noexcept {
   return static_cast<ReductionSet>(1U << static_cast<unsigned>(reduction));
 }
 inline constexpr ReductionSet any_reduction = 0xffU & ~1U;
 
-// Operands that may enter as partial results together, all others being whole along the axis: the
-// result is then partial in the same way.  add: {0, 1}; multiply: {0} or {1}; data movement: {0}.
+/// Operands that may be partial results together, while all others are complete: the result is then
+/// partial in the same way.  add: {0, 1}; multiply: {0} or {1}; data movement: {0}.
 struct PartialPass {
   ReductionSet reductions = 0;
-  std::uint64_t operands = 0;  // bit i: operand i; ops of more operands have no passes
+  std::uint64_t operands = 0;  ///< bit i: operand i; ops of more operands have no passes
 
   constexpr bool takes(std::size_t operand) const noexcept {
     return operand < 64 && ((operands >> operand) & 1U) != 0;
@@ -87,10 +90,10 @@ struct PartialPass {
   friend constexpr bool operator==(const PartialPass&, const PartialPass&) = default;
 };
 
-// What a rule written as a string may have: room on inline storage is limited.
+/// Limits of a rule that is written as a string: inline storage has a fixed capacity.
 inline constexpr std::size_t max_letters = 26, max_tensors = 12, max_rule_dims = 64;
 
-// Tensors are numbered operands first, then results.
+/// A sharding rule.  Its tensors are numbered, operands first, then results.
 template<template<class, std::size_t> class Sequence>
 class BasicRule {
  public:
@@ -117,7 +120,7 @@ class BasicRule {
     const std::size_t end = tensor + 1 < tensors_.size() ? tensors_[tensor + 1] : dims_.size();
     return end - tensors_[tensor];
   }
-  // The factors of one dim, major first; none for a dim of size 1.
+  /// The factors of one dim, major first; none for a dim of size 1.
   constexpr std::span<const FactorId> dim(std::size_t tensor, std::size_t d) const noexcept {
     const std::size_t at = tensors_[tensor] + d;
     const std::size_t end = at + 1 < dims_.size() ? dims_[at + 1] : parts_.size();
@@ -127,8 +130,8 @@ class BasicRule {
   constexpr std::size_t pass_count() const noexcept { return passes_.size(); }
   constexpr const PartialPass& pass(std::size_t p) const noexcept { return passes_[p]; }
 
-  // The dims of a tensor.  Throws Overflow where a merged one does not fit in 64 bits.
-  // @pre every factor in it has a known size
+  /// The dims of a tensor.  Throws Overflow where a merged one does not fit in 64 bits.
+  /// @pre every factor in it has a known size
   constexpr Dims dims(std::size_t tensor) const {
     Dims result;
     for (std::size_t d = 0; d < rank(tensor); ++d) {
@@ -142,14 +145,14 @@ class BasicRule {
   friend constexpr bool operator==(const BasicRule&, const BasicRule&) = default;
 
   // --- Building ----------------------------------------------------------------------------------
-  // Throws CapacityExceeded where the factors outnumber what a FactorId can tell apart.
+  /// Throws CapacityExceeded where the factors outnumber what a FactorId can tell apart.
   constexpr FactorId add_factor(Factor factor) {
     if (factors_.size() == max_factors) throw CapacityExceeded("a rule has too many factors");
     factors_.push_back(factor);
     return static_cast<FactorId>(factors_.size() - 1);
   }
   constexpr Factor& factor(std::size_t f) noexcept { return factors_[f]; }
-  constexpr void begin_operand() {  // @pre no result has begun
+  constexpr void begin_operand() {  ///< @pre no result has begun
     begin_result();
     ++operand_count_;
   }
@@ -179,13 +182,13 @@ using HeapSequence = std::vector<T>;
 using Rule = BasicRule<detail::HeapSequence>;
 using StaticRule = BasicRule<InlineVector>;
 
-// The factor that decides how `factor` is cut: a window's goes along with another one.
+/// The factor that decides how `factor` is cut: a window's goes along with another one.
 template<class R>
 constexpr FactorId leader_of(const R& rule, FactorId factor) noexcept {
   return rule.factor(factor).kind == FactorKind::window ? rule.factor(factor).window.along : factor;
 }
 
-// All that the enumerator asks of a rule.
+/// All that the enumerator needs of a rule.
 template<class R>
 concept RuleLike = requires(const R& rule, std::size_t i) {
   { rule.factor_count() } -> std::same_as<std::size_t>;
@@ -200,8 +203,8 @@ concept RuleLike = requires(const R& rule, std::size_t i) {
   { rule.pass(i) } -> std::same_as<const PartialPass&>;
 };
 
-// Calls visit(number) for all that a rule says, in one fixed order: rules of equal numbers are the
-// same rule.  What keys and signatures are made of.
+/// Calls visit(number) for all that a rule says, in one fixed order: rules of equal numbers are
+/// equal.  Keys and signatures are made of these numbers.
 template<class Visit>
 constexpr void for_each_number(const Rule& rule, Visit&& visit) {
   visit(rule.factor_count());
@@ -352,7 +355,7 @@ class RuleParser {
 
 }  // namespace detail
 
-// A rule from a string literal; a mistake in it does not compile.
+/// A rule from a string literal; a mistake in it does not compile.
 template<FixedString Text>
 inline constexpr StaticRule rule = [] {
   constexpr detail::ParsedRule parsed = detail::RuleParser(Text.view()).parse();
@@ -410,8 +413,8 @@ std::string bound_text(std::span<const Dims> operands, RuleFault fault);
 
 }  // namespace detail
 
-// The rule for operands of these dims.  Throws InvalidRule, or InvalidSharding where a dim is
-// negative.
+/// The rule for operands of these dims.  Throws InvalidRule, or InvalidSharding where a dim is
+/// negative.
 template<class R>
 constexpr R with_sizes(R rule, std::span<const Dims> operands) {
   for (const Dims& dims : operands) check_shape("rule applied to", dims);
@@ -420,7 +423,7 @@ constexpr R with_sizes(R rule, std::span<const Dims> operands) {
   return rule;
 }
 
-// As above for shapes that are types: a mismatch does not compile.
+/// The same for shapes that are types: a mismatch does not compile.
 template<FixedString Text, class... Shapes>
 inline constexpr StaticRule rule_of = [] {
   constexpr Dims operands[sizeof...(Shapes) + 1] = {Shapes::dims()..., Dims{}};

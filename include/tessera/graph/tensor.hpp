@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is known of a tensor: its element type and its dims.
+// The type of a tensor: its element type and its dims.
 #pragma once
 #include <string>
 

@@ -10,9 +10,9 @@
 
 namespace tessera::graph {
 
-/// A collective that the program itself asks for, among devices that are none of the plan's: result
-/// i is operand i with other data, and dims that change their size, or are named, stay whole.
-/// `mixes`: the operands are of the same dims and trade places among each other.
+/// A collective that the program itself contains, among devices outside of the plan.  Result i is
+/// operand i with other elements; dims that change their size, or that are named, stay whole.
+/// @param mixes the operands have equal dims and exchange elements with each other
 Rule foreign_collective_rule(std::span<const Dims> operands, std::span<const Dims> results,
                              std::span<const Extent> named, bool mixes,
                              std::span<const PartialPass> passes = {});

@@ -10,14 +10,14 @@
 
 namespace tessera::graph {
 
-/// Operations on rows or matrices in the last `count` dims of `tensor`: those stay whole, and the
-/// dims before them are batches.  Other tensors have the batches too where they are as far of the
-/// same dims, or else are whole.
+/// Ops on rows or matrices in the last `count` dims of `tensor`, which stay whole; the dims before
+/// them are batches, which are parallel.  Other tensors have the same batches as far as their dims
+/// are equal, and are whole otherwise.
 Rule batched_rule(const Dims& tensor, std::span<const Dims> operands, std::span<const Dims> results,
                   std::size_t count, std::span<const PartialPass> passes = {});
 
-/// Solves a x = b (or x a = b, where `from_left` is false) for triangular a: a batch of systems,
-/// and the columns (or rows) of b are each a system of their own.  Linear in b.
+/// Solves a x = b, or x a = b where `from_left` is false, for a triangular matrix a.  Batches are
+/// parallel, and so are the columns (or rows) of b.  Linear in b.
 Rule triangular_solve_rule(const Dims& a, const Dims& b, bool from_left);
 
 }  // namespace tessera::graph

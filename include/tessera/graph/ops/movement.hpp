@@ -11,67 +11,73 @@
 
 namespace tessera::graph {
 
-/// Operand dim i becomes result dim dimensions[i]; the others are new.
+// --- Rules and shapes ----------------------------------------------------------------------------
+//
+// Shapes and attributes must fit each other; nothing is checked.  O(sum of ranks).  Whatever is
+// partial stays partial: these ops only move elements.
+
+/// Operand dim i becomes result dim dimensions[i]; the other result dims are new.
 Rule broadcast_rule(const Dims& result, std::span<const Extent> dimensions);
 
 /// Result dim i is operand dim permutation[i].
 Rule transpose_rule(const Dims& operand, std::span<const Extent> permutation);
-
-/// Result dim i is operand dim permutation[i].
 Dims transpose_shape(const Dims& operand, std::span<const Extent> permutation);
 
-/// Reversed dims trade places between devices, so they stay whole.
+/// The reversed dims stay whole, since devices would have to exchange their shards.
 Rule reverse_rule(const Dims& operand, std::span<const Extent> reversed);
 
-/// Row-major order is kept, so a run of operand dims corresponds to a run of result dims of the
-/// same product; within a run the common factors are found from the major side (as Shardy does).
-/// What has no counterpart on the other side stays whole.
+/// Row-major order is kept, so consecutive operand dims correspond to consecutive result dims of
+/// the same product; among these the common factors are found from the major dim on (as Shardy
+/// does). A dim without a counterpart stays whole.
 Rule reshape_rule(const Dims& operand, const Dims& result);
 
-/// Operands are whole along `dim`; the result need not be, since a device that has all of them can
-/// keep the part that it is to hold.  Data movement: what is partial goes on being partial.
+/// Operands are whole along `dim`.  The result may be split there: a device that has all of the
+/// operands keeps its shard of the result.
 Rule concatenate_rule(std::span<const Dims> operands, const Dims& result, Extent dim);
 
-/// A slice that keeps half of a dim or more slides along it.  One that keeps less can be had from
-/// an operand that is split there as a partial sum: each device fills in what it has, and zeros.
+/// A slice that keeps half of a dim or more slides along it, with a halo.  One that keeps less is
+/// computed from a split operand as a partial sum: each device fills in its elements, and zeros.
 Rule slice_rule(const Dims& operand, const Dims& result, std::span<const SliceRange> slice);
-
-/// As many elements of each dim as its range names.
 Dims slice_shape(std::span<const SliceRange> ranges);
 
-/// A slice whose place is known only at run time: from an operand that is split where it is cut, a
-/// partial sum.
+/// A slice whose place is known at run time only.  A dim that is cut may be split in the operand;
+/// the result is then a partial sum.
 Rule dynamic_slice_rule(const Dims& operand, const Dims& result, std::span<const Dims> indices);
 
-/// Each device takes from the update what falls in its part of the operand.
+/// Each device takes from the update what falls in its shard of the operand.
 Rule dynamic_update_slice_rule(const Dims& operand, const Dims& update,
                                std::span<const Dims> indices);
 
-/// Where padding at most doubles a dim, operand and result are split together.  Where it adds more,
-/// the operand is whole and the result need not be.
+/// Where padding at most doubles a dim, operand and result are split together, with a halo.  Where
+/// it adds more, the operand is whole and the result may be split.
 Rule pad_rule(const Dims& operand, const Dims& result, std::span<const PaddingRange> padding);
-
-/// Each dim with what its range adds, or cuts off; negative where that is more than there is.
+/// A dim is negative where a range cuts off more than there is.
 Dims pad_shape(const Dims& operand, std::span<const PaddingRange> ranges);
 
-/// Dim i of x becomes dim dimensions[i]; the others are new.
-Tensor broadcast(const Tensor& x, const Dims& dims, std::vector<Extent> dimensions);
+// --- Builders ------------------------------------------------------------------------------------
+//
+// All throw InvalidArgument where the arguments do not fit the shapes.
 
+/// Dim i of x becomes dim dimensions[i]; x is repeated along the other dims.
+Tensor broadcast(const Tensor& x, const Dims& dims, std::vector<Extent> dimensions);
+/// A scalar, repeated.
 Tensor broadcast_to(const Tensor& scalar, const Dims& dims);
 
+/// Dim i of the result is dim permutation[i] of x.
 Tensor transpose(const Tensor& x, std::vector<Extent> permutation);
 
+/// The same elements in row-major order.
 Tensor reshape(const Tensor& x, const Dims& dims);
 
+/// Each of these dims in the opposite order.
 Tensor reverse(const Tensor& x, std::vector<Extent> dims);
 
-/// The tensors one after the other along `dim`, all other dims being equal.
+/// The tensors one after the other along `dim`; all other dims are equal.
 Tensor concatenate(std::span<const Tensor> tensors, Extent dim);
 
 /// One range per dim.
 Tensor slice(const Tensor& x, std::vector<SliceRange> ranges);
-
-/// Elements begin to limit of one dim, and all of the others.
+/// The elements [begin, limit) of one dim, and all of the other dims.
 Tensor slice(const Tensor& x, Extent dim, Extent begin, Extent limit);
 
 /// One range per dim; new elements are `value`, a scalar.
@@ -80,7 +86,7 @@ Tensor pad(const Tensor& x, const Tensor& value, std::vector<PaddingRange> range
 namespace detail {
 
 struct AdjointEntry;
-// How the ops of this family hand adjoints to their operands.
+// How the ops of this family turn the adjoint of their result into adjoints of their operands.
 std::span<const AdjointEntry> movement_adjoints();
 
 }  // namespace detail

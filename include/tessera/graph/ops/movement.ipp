@@ -88,7 +88,7 @@ struct ReshapeSide {
   }
 };
 
-// What is left of a run of dims that no common factor divides alike stays whole: both sides are
+// The rest of a group of dims without a common factor stays whole: both sides are
 // multiplied up until their products meet again.
 TESSERA_INLINE void close_run(RuleWriter& writer, ReshapeSide& from, ReshapeSide& to) {
   Extent product_from = from.rest, product_to = to.rest;

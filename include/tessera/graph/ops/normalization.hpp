@@ -10,11 +10,11 @@
 
 namespace tessera::graph {
 
-/// Element by element, where some operands have just the dim `feature` of the result: the parts of
-/// a batch normalisation.
+/// An elementwise part of a batch normalization; some operands have the result's dim `feature`
+/// only.
 Rule per_feature_rule(std::span<const Dims> operands, const Dims& result, std::size_t feature);
 
-/// The same, summed over all dims but `feature`: a vector of statistics.
+/// Sums over all dims but `feature`, of products of the operands: a vector of statistics.
 Rule feature_sum_rule(std::span<const Dims> operands, std::size_t feature);
 
 }  // namespace tessera::graph

@@ -42,7 +42,7 @@ Tensor einsum(const Tensor& a, const Tensor& b) {
 namespace detail {
 
 struct AdjointEntry;
-// How the ops of this family hand adjoints to their operands.
+// How the ops of this family turn the adjoint of their result into adjoints of their operands.
 std::span<const AdjointEntry> product_adjoints();
 
 }  // namespace detail

@@ -10,7 +10,7 @@
 
 namespace tessera::graph {
 
-/// Random numbers from a state, which every device has: each draws those of its shard.
+/// Random numbers from a state.  Every device has the state, and draws the numbers of its shard.
 Rule random_bits_rule(const Dims& state, std::span<const Dims> results);
 
 }  // namespace tessera::graph

@@ -10,35 +10,34 @@
 
 namespace tessera::graph {
 
-/// One operand and its initial value, reduced over `reduced` dims.  The initial value must be added
-/// once and not by every device, so it enters as a partial result (a mask, which is free).  Where
-/// the reduction is none (a reducer we do not know), the reduced dims stay whole.
+/// One operand and its initial value, reduced over these dims.  The initial value must be added
+/// once and not by every device, so it enters as a partial result: all devices but one use the
+/// neutral element, which costs nothing.  Where the reduction is none (an unknown reducer), the
+/// reduced dims stay whole.
 Rule reduce_rule(const Dims& operand, std::span<const Extent> reduced, Reduction reduction);
-
 /// The dims that are not reduced.
 Dims reduce_shape(const Dims& operand, std::span<const Extent> reduced);
 
-/// Several operands reduced together (argmax and its like): the reducer is opaque.
+/// `count` operands that are reduced together, as for an argmax: the reduced dims stay whole.
 Rule variadic_reduce_rule(const Dims& operand, std::size_t count, std::span<const Extent> reduced);
 
 namespace detail {
 
+// The element that changes nothing, as a scalar of x's type.
 Tensor neutral_of(const Tensor& x, Reduction reduction);
-
 Tensor reduce(const Tensor& x, const std::vector<Extent>& over, Reduction reduction);
 
 }  // namespace detail
 
+/// Over these dims, which the result lacks.  Throw InvalidArgument where x has no such dims.
 Tensor reduce_sum(const Tensor& x, const std::vector<Extent>& over);
-
 Tensor reduce_max(const Tensor& x, const std::vector<Extent>& over);
-
 Tensor reduce_min(const Tensor& x, const std::vector<Extent>& over);
 
 namespace detail {
 
 struct AdjointEntry;
-// How the ops of this family hand adjoints to their operands.
+// How the ops of this family turn the adjoint of their result into adjoints of their operands.
 std::span<const AdjointEntry> reduction_adjoints();
 
 }  // namespace detail

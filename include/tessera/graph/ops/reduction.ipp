@@ -104,16 +104,16 @@ TESSERA_INLINE Tensor reduce_adjoint(const OpAdjoint& at, std::size_t i) {
   std::vector<Extent> kept;
   for (std::size_t d = 0; d < x.dims().size(); ++d)
     if (!contains(how.dims, d)) kept.push_back(static_cast<Extent>(d));
-  const Tensor slope = broadcast(at.adjoint, x.dims(), kept);
-  if (how.reduction == Reduction::sum) return slope;
+  const Tensor share = broadcast(at.adjoint, x.dims(), kept);
+  if (how.reduction == Reduction::sum) return share;
   if (how.reduction != Reduction::max && how.reduction != Reduction::min)
     at.fail(std::string("reduces by ") + tessera::to_string(how.reduction) +
             ", and has no derivative here");
-  // Elements that are the extreme together share its slope.
+  // Equal extremes share the adjoint.
   const Tensor is_it = equal(x, broadcast(at.result(), x.dims(), kept));
   const Tensor ones = convert(is_it, x.type().element);
   const Tensor count = broadcast(reduce_sum(ones, how.dims), x.dims(), kept);
-  return select(is_it, slope / count, constant_like(x, 0));
+  return select(is_it, share / count, constant_like(x, 0));
 }
 
 TESSERA_INLINE std::span<const AdjointEntry> reduction_adjoints() {

@@ -10,8 +10,8 @@
 
 namespace tessera::graph {
 
-/// Tensors of equal dims in which one or more dims must be whole: sort, top-k, softmax.
-/// Operand i has dims operands[i], result i results[i]; a dim whose sizes differ is whole too.
+/// Tensors of equal dims of which these dims must be whole.  A dim whose sizes differ between the
+/// tensors is whole too.
 Rule along_whole_rule(std::span<const Dims> operands, std::span<const Dims> results,
                       std::span<const Extent> whole);
 

@@ -11,44 +11,50 @@
 
 namespace tessera::graph {
 
-/// Space is split along the longer of the two loops over it, and the input's shards with it: along
-/// the output (of a layer, and of its input's gradient), or along the kernel where that is longer
-/// (of a kernel's gradient, whose "kernel" is an image), which leaves partial sums.  Groups are the
-/// major part of the dims that they are in.
+// --- Rules and shapes ----------------------------------------------------------------------------
+//
+// Shapes and attributes must fit each other; nothing is checked.  O(sum of ranks).
+
+/// Batch, output features and groups are parallel, input features are summed over.  Of the two
+/// loops over space the longer one is split, and the input's shards with it: the loop over the
+/// output (in a layer, and in its input's gradient), or the loop over the kernel where that is
+/// longer (in the kernel's gradient, whose "kernel" is an image), which leaves partial sums.
+/// Groups are the major part of the dims that they divide.
 Rule convolution_rule(const Dims& input, const Dims& kernel, const Dims& output,
                       const ConvolutionDims& dims, std::span<const WindowDim> window);
-
-/// The places of each window; its size is the kernel's.
+/// @pre each window has the kernel's size
 Dims convolution_shape(const Dims& input, const Dims& kernel, const ConvolutionDims& dims,
                        std::span<const WindowDim> window);
 
-/// A window slides over operands of one shape and reduces what it sees.  Initial values are
-/// scalars, and enter every window: they are partial where the operand is.
+/// `count` operands of one shape, and as many scalar initial values, which enter every window: they
+/// are partial where the operand is.
 Rule reduce_window_rule(const Dims& operand, const Dims& result, std::size_t count,
                         std::span<const WindowDim> window, Reduction reduction);
-
-/// How many places each window has in its dim.
 Dims reduce_window_shape(const Dims& operand, std::span<const WindowDim> window);
 
-/// Each window over the operand selects one element, which takes the source's.  A tile of the
-/// result needs the sources whose windows touch it, and of the operand all that those windows see.
+/// Each window over the operand selects one element, which receives the source's.  A tile of the
+/// result needs the sources whose windows touch it, and all operand elements in those windows.
 Rule select_and_scatter_rule(const Dims& operand, const Dims& source,
                              std::span<const WindowDim> window, Reduction scatter);
 
-/// A convolution in HLO's terms: which dims are which, and a window for each spatial one.
+// --- Builders ------------------------------------------------------------------------------------
+//
+// All throw InvalidArgument where the arguments do not fit the shapes.
+
+/// A convolution in HLO's terms: the role of each dim, and a window for each spatial dim.
 Tensor convolution(const Tensor& input, const Tensor& kernel, Convolution how);
 
-/// Combines what a window holds, at each of its places; one WindowDim per dim.
+/// Combines the elements in a window at each of its places; one WindowDim per dim.
 Tensor reduce_window(const Tensor& x, std::vector<WindowDim> window, Reduction reduction);
 
 /// Adds each element of `source` at the place where its window of x has the largest element: the
-/// derivative of a windowed maximum.
+/// adjoint of a maximum over windows.
 Tensor select_and_scatter(const Tensor& x, const Tensor& source, std::vector<WindowDim> window);
 
 namespace detail {
 
 struct AdjointEntry;
-// How the ops of this family hand adjoints to their operands.
+// How the ops of this family turn the adjoint of their result into adjoints of their operands.
 std::span<const AdjointEntry> window_adjoints();
 
 }  // namespace detail

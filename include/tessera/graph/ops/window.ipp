@@ -182,8 +182,8 @@ TESSERA_INLINE Tensor select_and_scatter(const Tensor& x, const Tensor& source,
 
 namespace detail {
 
-// A window that goes over a windowed op's slope in order to reach each element of its operand, of
-// `size` elements in this dim, from all places that read it.
+// The window over a windowed op's adjoint that sees, from each element of the operand, all places
+// that read the element.  The operand has `size` elements in this dim, the adjoint `places`.
 TESSERA_INLINE WindowDim backward_window(const WindowDim& window, Extent size, Extent places) {
   const Extent reach = (window.size - 1) * window.rhs_dilate;
   const Extent spread_size = size == 0 ? 0 : (size - 1) * window.lhs_dilate + 1;
@@ -204,13 +204,13 @@ TESSERA_INLINE Tensor convolution_adjoint(const OpAdjoint& at, std::size_t i) {
   Convolution back;
   ConvolutionDims& dims = back.dims;
   std::vector<Extent> reversed;
-  if (i == 0) {  // the slope, spread by the kernel
+  if (i == 0) {  // the adjoint, spread by the kernel
     dims = how.dims;
     std::swap(dims.kernel_input, dims.kernel_output);
     std::swap(dims.input_batch, dims.output_batch);
     std::swap(dims.input_feature, dims.output_feature);
     std::swap(dims.input_space, dims.output_space);
-  } else {  // the input, seen through the slope: batch is what is summed over
+  } else {  // the input through the window of the adjoint: summed over the batch
     dims.input_batch = how.dims.input_feature;
     dims.input_feature = how.dims.input_batch;
     dims.input_space = how.dims.input_space;
