@@ -215,7 +215,7 @@ TEST_CASE("computations written inside attributes get shardings too") {
   for (const auto& computation : again.computations)
     for (const auto& instruction : computation.instructions)
       CHECK((instruction.is_nested || instruction.find("sharding") != nullptr));
-  CHECK(again.computations[0].instructions[2].opcode == "add");
+  CHECK(again.computations[0].instructions[2].opcode == graph::Opcode::add);
 }
 
 TEST_CASE("an empty tuple has an empty sharding") {

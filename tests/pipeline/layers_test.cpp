@@ -11,6 +11,7 @@
 #include "support/files.hpp"
 #include "support/random.hpp"
 #include "tessera/graph/builder.hpp"
+#include "tessera/graph/ops.hpp"
 #include "tessera/io/file.hpp"
 #include "tessera/io/hlo/importer.hpp"
 #include "tessera/io/hlo/reader.hpp"

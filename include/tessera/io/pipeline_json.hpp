@@ -126,7 +126,7 @@ class PipelineWriter {
     const hlo::Computation& entry = module_.computations[module_.entry];
     for (std::size_t i = 0; i < entry.instructions.size(); ++i)
       json_.object(entry.instructions[i].name, [&] {
-        const std::vector<graph::OpId> ops = ops_of(program_, module_.entry, i);
+        const std::vector<graph::OpId> ops = hlo::ops_of(program_, module_.entry, i);
         if (!ops.empty())
           json_.number("stage", static_cast<std::int64_t>(staged[ops.front()].stage));
         if (std::any_of(ops.begin(), ops.end(),

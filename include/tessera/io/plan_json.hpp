@@ -100,7 +100,7 @@ class PlanWriter {
   }
   void instruction(std::uint32_t c, std::size_t i) {
     json_.string("sharding", hlo::instruction_sharding(module_, program_, plan_, c, i));
-    const std::vector<graph::OpId> ops = ops_of(program_, c, i);
+    const std::vector<graph::OpId> ops = hlo::ops_of(program_, c, i);
     json_.string("strategy", strategies_of(ops, [&](graph::OpId op) -> const std::string& {
                    return plan_.ops[op].strategy;
                  }));

@@ -189,7 +189,7 @@ TEST_CASE("what has no text is refused by name") {
     return std::string("none");
   };
   CHECK(refusal({"c", Opcode::constant, {{f32, dims}}, source_rule(dims)}) ==
-        "op 'c' can not be written as HLO: what it computes is not known");
+        "op 'c' can not be written as HLO: its attributes are not known");
   CHECK(refusal({"while/x", Opcode::iota, {{f32, dims}}, source_rule(dims)}) ==
         "op 'while/x' can not be written as HLO: that is no name in HLO");
   Op magic{"r", Opcode::unknown, {{f32, dims}}, source_rule(dims)};
@@ -204,7 +204,7 @@ TEST_CASE("what has no text is refused by name") {
   const Value x{0, 0};
   loop.add(std::move(carried), std::span(&x, 1));
   CHECK_THROWS_WITH(io::hlo::write_hlo(loop),
-                    "op 'w' can not be written as HLO: it is what a loop carries");
+                    "op 'w' can not be written as HLO: it is a value that a loop carries");
 }
 
 TEST_CASE("what has no buffer is a hint, whose words are the only ones") {

@@ -115,16 +115,7 @@ class JsonWriter {
   rapidjson::PrettyWriter<rapidjson::StringBuffer> json_{buffer_};
 };
 
-// The ops that an instruction became; none for plumbing.
-inline std::vector<graph::OpId> ops_of(const hlo::Program& program, std::uint32_t computation,
-                                       std::size_t instruction) {
-  std::vector<graph::OpId> ops;
-  for (const hlo::OwnOps& own : program.own_ops[computation][instruction])
-    for (graph::OpId op = own.begin; op < own.end; ++op) ops.push_back(op);
-  return ops;
-}
-
-// The strategies that they have, each once, in their order.  strategy_of(op) is a text.
+// The strategies of the ops that an instruction became, each once, in their order.  strategy_of(op) is a text.
 template<class StrategyOf>
 std::string strategies_of(const std::vector<graph::OpId>& ops, StrategyOf&& strategy_of) {
   std::vector<std::string> distinct;

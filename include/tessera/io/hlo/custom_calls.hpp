@@ -1,48 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What custom-calls do, by their targets.
+// What custom-calls do to the dims of their operands, by their targets.
 #pragma once
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <string>
 
+#include "tessera/core/inline.hpp"
+
 namespace tessera::io::hlo {
 
-// What a custom-call does, as far as sharding goes.
+/// What a custom-call does, as far as sharding goes.
 enum class CustomCall : std::uint8_t {
-  identity,       // the operand itself
-  elementwise,    // all operands and the result have the same dims
-  last_dim,       // along the last dim, which stays whole (softmax, normalisation)
-  last_two_dims,  // on matrices, which stay whole (decompositions)
-  marker,         // the operands themselves, tuples too; a layer begins or ends here
+  identity,       ///< the result is the operand
+  elementwise,    ///< all operands and the result have the same dims
+  last_dim,       ///< along the last dim, which stays whole (softmax, normalisation)
+  last_two_dims,  ///< on matrices, which stay whole (decompositions)
+  marker,         ///< the results are the operands, tuples too; a layer begins or ends here
 };
 
-using CustomCalls = std::map<std::string, CustomCall, std::less<>>;  // by target
+/// By target.
+using CustomCalls = std::map<std::string, CustomCall, std::less<>>;
 
-// Targets known from dumps.
-inline CustomCalls known_custom_calls() {
-  return {
-      {"Sharding", CustomCall::identity},
-      {"LayoutConstraint", CustomCall::identity},
-      {"MoveToDevice", CustomCall::identity},
-      {"MoveToHost", CustomCall::identity},
-      {"annotate_device_placement", CustomCall::identity},
-      {"AwsNeuronTransferWithStaticRing", CustomCall::identity},
-      {"AwsNeuronGelu", CustomCall::elementwise},
-      {"AwsNeuronGeluBackward", CustomCall::elementwise},
-      {"AwsNeuronGeluApprxTanh", CustomCall::elementwise},
-      {"AwsNeuronGeluApprxTanhBackward", CustomCall::elementwise},
-      {"AwsNeuronSilu", CustomCall::elementwise},
-      {"AwsNeuronSiluBackward", CustomCall::elementwise},
-      {"AwsNeuronRmsNorm", CustomCall::last_dim},
-      {"AwsNeuronSoftmax", CustomCall::last_dim},
-      {"AwsNeuronSoftmaxBackward", CustomCall::last_dim},
-      {"TopK", CustomCall::last_dim},
-      {"Eigh", CustomCall::last_two_dims},
-      {"Qr", CustomCall::last_two_dims},
-      {"pipeline_marker", CustomCall::marker},
-  };
-}
+/// The targets known from dumps of JAX, PyTorch and Neuron programs.
+CustomCalls known_custom_calls();
 
 }  // namespace tessera::io::hlo
+
+#ifdef TESSERA_HEADER_ONLY
+#include "tessera/io/hlo/custom_calls.ipp"
+#endif

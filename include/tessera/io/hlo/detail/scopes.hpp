@@ -1,59 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The parts of a program that an instruction says it is in.
+// The scopes of a program that an instruction says it is in.
 //
-// Frameworks write down where in the source an instruction comes from, as a path that ends in the
-// op: metadata={op_name="jit(step)/jit(main)/transpose(jvp(block3))/mlp/dot_general"}.  What a
-// model's author named is in it, here block3 and mlp; the rest is how JAX got there.
+// Frameworks write a path to the place in the source that an instruction comes from; it ends in the
+// op: metadata={op_name="jit(step)/jit(main)/transpose(jvp(block3))/mlp/dot_general"}.  The names
+// that a model's author chose are in it, here block3 and mlp; the others are those of JAX's
+// transformations.
 #pragma once
-#include <cstddef>
 #include <string>
 #include <string_view>
-#include <vector>
 
-#include "tessera/core/text.hpp"
+#include "tessera/core/inline.hpp"
 
 namespace tessera::io::hlo::detail {
 
 // The text in NAME="..." of {NAME="..." OTHER="..."}; empty where there is none.
-inline std::string_view quoted_in(std::string_view fields, std::string_view name) {
-  for (std::size_t at = 0; at < fields.size(); ++at) {
-    if (fields[at] == '"') {  // skips what is quoted
-      for (++at; at < fields.size() && fields[at] != '"'; ++at) at += fields[at] == '\\' ? 1 : 0;
-      continue;
-    }
-    const bool is_here = at > 0 && std::string_view("{ ,").find(fields[at - 1]) < 3 &&
-                         fields.substr(at).starts_with(name) &&
-                         fields.substr(at + name.size()).starts_with("=\"");
-    if (!is_here) continue;
-    const std::size_t begin = at + name.size() + 2;
-    std::size_t end = begin;
-    while (end < fields.size() && fields[end] != '"') end += fields[end] == '\\' ? 2 : 1;
-    return end < fields.size() ? fields.substr(begin, end - begin) : std::string_view();
-  }
-  return {};
-}
+std::string_view quoted_in(std::string_view fields, std::string_view name);
 
-// The path of an op_name without the op itself and without what transformations put around names:
-// jvp(a)/b stands for a/b, and jit(a) for nothing, since functions' names are no parts.
-inline std::string scope_in(std::string_view op_name) {
-  std::vector<std::string_view> parts;
-  std::size_t begin = 0;
-  for (std::size_t at = 0; at <= op_name.size(); ++at) {
-    const char c = at < op_name.size() ? op_name[at] : '/';
-    if (c != '/' && c != '(' && c != ')') continue;
-    const std::string_view word = op_name.substr(begin, at - begin);
-    if (c == '(' && (word == "jit" || word == "pjit")) {
-      int depth = 1;
-      while (depth > 0 && ++at < op_name.size())
-        depth += op_name[at] == '(' ? 1 : op_name[at] == ')' ? -1 : 0;
-    } else if (c != '(' && !word.empty()) {
-      parts.push_back(word);
-    }
-    begin = at + 1;
-  }
-  if (!op_name.empty() && op_name.back() != ')' && !parts.empty()) parts.pop_back();
-  return joined(parts, "/", [](std::string_view part) { return std::string(part); });
-}
+// The path of an op_name without the op itself and without the transformations around names:
+// jvp(a)/b stands for a/b, and jit(a) for nothing, since functions' names are not scopes.
+std::string scope_in(std::string_view op_name);
 
 }  // namespace tessera::io::hlo::detail
+
+#ifdef TESSERA_HEADER_ONLY
+#include "tessera/io/hlo/detail/scopes.ipp"
+#endif
