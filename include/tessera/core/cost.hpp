@@ -9,15 +9,18 @@
 
 namespace tessera {
 
+/// A price, in the unit of the cost model that it comes from.
 using Cost = std::int64_t;
 
-// Forbidden.  Any finite price is smaller, and adding to it changes nothing.
+/// Forbidden.  Any finite price is smaller, and adding to it changes nothing.
 inline constexpr Cost infinite = std::numeric_limits<Cost>::max();
 
+/// Whether a price is not forbidden.
 constexpr bool is_finite(Cost cost) noexcept { return cost != infinite; }
 
-// a + b, `infinite` where either is.  A sum that reaches `infinite` is infinite, and one below the
-// least Cost is the least: who must tell a large price from a forbidden one looks at the summands.
+/// a + b, `infinite` where either is.  A sum that reaches `infinite` is infinite, and one below the
+/// least Cost is the least: a caller that must distinguish a large price from a forbidden one looks
+/// at the summands.
 constexpr Cost saturating_add(Cost a, Cost b) noexcept {
   if (!is_finite(a) || !is_finite(b)) return infinite;
   Cost sum = 0;

@@ -17,9 +17,9 @@
 
 namespace tessera {
 
-// Which rule is broken, and the numbers that say where.  What they mean is the rule's own affair
-// (an axis, a dim, a size), -1 where a rule needs fewer.  As a template argument, they show in the
-// compiler's notes.
+/// Which rule is broken, and the numbers that say where.  Their meaning depends on the rule (an
+/// axis, a dim, a size); -1 where a rule needs fewer.  As a template argument, they show in the
+/// compiler's notes.
 template<class Rule>
 struct Fault {
   Rule rule{};
@@ -31,11 +31,11 @@ struct Fault {
   friend constexpr bool operator==(const Fault&, const Fault&) = default;
 };
 
-// static_assert(Reject<fault>::passed): compiles when no rule is broken.
+/// static_assert(Reject<fault>::passed): compiles when no rule is broken.
 template<auto Found>
 struct Reject;
 
-// A caller's mistake, in the same words a compile error would use: "<where>: <sentence>".
+/// A caller's mistake, in the same words a compile error would use: "<where>: <sentence>".
 template<class Rule>
 class Misuse : public InvalidArgument {
  public:

@@ -7,7 +7,9 @@
 
 namespace tessera {
 
-template<std::size_t Size>  // counts the closing NUL, as a string literal's type does
+/// A string literal as a template argument.  Size counts the closing NUL, as the literal's type
+/// does.
+template<std::size_t Size>
 struct FixedString {
   char text[Size]{};
 

@@ -3,8 +3,9 @@
 // A sequence with a fixed capacity and no heap: what constant expressions and hot loops hold.
 //
 // Meshes have at most eight axes and tensors a handful of dims, so lists of them fit in the object
-// that owns them.  InlineVector is std::vector's interface as far as we need it, usable in constant
-// expressions.  Outgrowing the capacity throws, which in a constant expression is a compile error.
+// that owns them.  InlineVector is std::vector's interface as far as Tessera needs it, usable in
+// constant expressions.  Outgrowing the capacity throws, which in a constant expression is a
+// compile error.
 #pragma once
 #include <cstddef>
 #include <initializer_list>
@@ -14,6 +15,8 @@
 
 namespace tessera {
 
+/// std::vector's interface on storage of a fixed capacity inside the object.  Outgrowing it throws
+/// CapacityExceeded.
 template<class T, std::size_t Capacity>
 class InlineVector {
  public:
@@ -35,7 +38,7 @@ class InlineVector {
   constexpr T* end() noexcept { return items_ + size_; }
   constexpr const T* begin() const noexcept { return items_; }
   constexpr const T* end() const noexcept { return items_ + size_; }
-  // @pre index < size()
+  /// @pre index < size()
   constexpr T& operator[](std::size_t index) noexcept { return items_[index]; }
   constexpr const T& operator[](std::size_t index) const noexcept { return items_[index]; }
   constexpr T& back() noexcept { return items_[size_ - 1]; }  // @pre !empty()

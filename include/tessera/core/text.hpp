@@ -6,7 +6,7 @@
 
 namespace tessera {
 
-// The entries of a list as to_text gives them, with a separator between any two.
+/// The entries of a list as to_text writes them, with a separator between any two.
 template<class List, class ToText>
 std::string joined(const List& list, const char* separator, ToText&& to_text) {
   std::string text;
@@ -19,7 +19,7 @@ std::string joined(const List& list, const char* separator, ToText&& to_text) {
   return text;
 }
 
-// Of numbers.
+/// The numbers of a list, with a separator between any two.
 template<class List>
 std::string joined(const List& list, const char* separator) {
   return joined(list, separator, [](const auto& number) { return std::to_string(number); });

@@ -28,7 +28,7 @@ TESSERA_INLINE DynamicMesh Cluster::natural_mesh() const {
 
 TESSERA_INLINE Cluster subcluster(const Cluster& cluster, Extent devices) {
   if (devices < 1 || devices > cluster.device_count())
-    throw InvalidArgument("a part of " + std::to_string(devices) + " devices of cluster " +
+    throw InvalidArgument("a subcluster of " + std::to_string(devices) + " devices of cluster " +
                           cluster.name + ", which has " + std::to_string(cluster.device_count()));
   Cluster part{cluster.name, cluster.device, {}, cluster.collective_start};
   Extent left = devices;

@@ -35,6 +35,7 @@ enum class Collective : std::uint8_t {
 /// How a collective is done; the list is above.
 enum class Algorithm : std::uint8_t { ring, doubling, tree, hierarchical, torus, in_switch };
 
+/// Every algorithm.
 inline constexpr Algorithm all_algorithms[] = {Algorithm::ring,  Algorithm::doubling,
                                                Algorithm::tree,  Algorithm::hierarchical,
                                                Algorithm::torus, Algorithm::in_switch};

@@ -2,7 +2,7 @@
 //
 // Sets and ordered lists of mesh axes.
 //
-// A set says which axes take part (a collective's group, the axes of a partial result); a list also
+// A set says which axes take part (a collective's group, the axes of a partial sum); a list also
 // says in which order, major first (the axes that split one tensor dim).
 #pragma once
 #include <bit>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Who talks to whom: the groups of devices that a collective over some mesh axes runs in.
+// The groups of devices that a collective over some mesh axes runs in.
 //
 // Two devices are in one group when they differ only in their coordinates along those axes.  Groups
 // are ordered by their first device, and so are the devices in a group: row-major on both levels,

@@ -6,15 +6,18 @@
 
 namespace tessera {
 
+/// The rules that a mesh must obey, by the names in rules.def.
 enum class MeshRule : std::uint8_t {
   none,
 #define TESSERA_RULE(name, words) name,
 #include "tessera/mesh/rules.def"
 };
 
+/// A broken rule of meshes, and the exception that reports it.
 using MeshFault = Fault<MeshRule>;
 using InvalidMesh = Misuse<MeshRule>;
 
+/// The sentence that says a rule.
 constexpr const char* sentence(MeshRule rule) noexcept {
   // clang-format off
   switch (rule) {

@@ -129,7 +129,7 @@ struct Tiles {
   Extent count() const noexcept { return static_cast<Extent>(first.size()); }
 };
 
-// Nothing where a subgroup is neither of copies nor of partial results.  @pre tiled
+// Nothing where a subgroup is neither of copies nor of partial sums.  @pre tiled
 TESSERA_INLINE std::optional<Tiles> tiles_of(const HloSharding& sharding) {
   Tiles result;
   const std::size_t rank = sharding.tile_dims.size() - sharding.subgroups.size();

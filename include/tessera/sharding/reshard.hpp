@@ -12,6 +12,7 @@
 
 namespace tessera {
 
+/// What a step does along one mesh axis.
 enum class StepKind : std::uint8_t {
   slice,           ///< copies -> split: every device keeps its part; nothing moves
   mask,            ///< copies -> partial: one device keeps the values, the others the identity
@@ -47,8 +48,8 @@ constexpr bool is_collective(StepKind kind) noexcept {
 struct Step {
   StepKind kind{};
   Axis axis = 0;
-  std::uint8_t from_dim = 0;  // the dim that stops being split: all_gather, all_to_all
-  std::uint8_t to_dim = 0;    // the dim that begins to be: slice, reduce_scatter, all_to_all
+  std::uint8_t from_dim = 0;  ///< the dim that stops being split: all_gather, all_to_all
+  std::uint8_t to_dim = 0;    ///< the dim that becomes split: slice, reduce_scatter, all_to_all
 
   friend constexpr bool operator==(const Step&, const Step&) noexcept = default;
 };
@@ -70,7 +71,7 @@ constexpr DynamicSharding apply(const Step& step, DynamicSharding sharding,
   return sharding;
 }
 
-// Whether `axis` may become the minor-most axis of `dim`.  @pre sharding.is_replicated(axis)
+/// Whether `axis` may become the minor-most axis of `dim`.  @pre sharding.is_replicated(axis)
 template<MeshLike M>
 constexpr bool can_split(DynamicSharding sharding, const M& mesh, const Dims& dims, std::size_t dim,
                          std::size_t axis) {

@@ -6,15 +6,18 @@
 
 namespace tessera {
 
+/// The rules that a sharding must obey, by the names in rules.def.
 enum class ShardingRule : std::uint8_t {
   none,
 #define TESSERA_RULE(name, words) name,
 #include "tessera/sharding/rules.def"
 };
 
+/// A broken rule of shardings, and the exception that reports it.
 using ShardingFault = Fault<ShardingRule>;
 using InvalidSharding = Misuse<ShardingRule>;
 
+/// The sentence that says a rule.
 constexpr const char* sentence(ShardingRule rule) noexcept {
   // clang-format off
   switch (rule) {
