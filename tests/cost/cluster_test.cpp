@@ -31,7 +31,7 @@ constexpr Rate GB = 1'000'000'000;
 double milliseconds(Cost picoseconds) { return static_cast<double>(picoseconds) / 1e9; }
 double microseconds(Cost picoseconds) { return static_cast<double>(picoseconds) / 1e6; }
 
-// All links at what their vendors say, and no latency: what people reckon with on paper.
+// All links at their vendors' rates, and no latency: as people calculate on paper.
 Cluster on_paper(Cluster cluster) {
   for (cost::LinkLevel& level : cluster.levels) {
     level.latency = 0;
@@ -69,7 +69,7 @@ TEST_CASE("Alpa's testbed reduces a GB over 64 devices in 572 ms, level by level
   CHECK(milliseconds(time_of(Collective::all_reduce, Algorithm::ring, group, gb)) ==
         doctest::Approx(630).epsilon(0.001));
   CHECK(best_of(Collective::all_reduce, group, gb).algorithm == Algorithm::hierarchical);
-  // What no algorithm can beat: every host's 2 * 7/8 through its one port.
+  // No algorithm can beat this: every host's 2 * 7/8 through its one port.
   CHECK(milliseconds(best_of(Collective::all_reduce, group, gb).time) > 560);
   // The preset says the same of its groups.
   const Cluster cluster = on_paper(cost::find_cluster("alpa-p3.16xlarge:64"));
@@ -304,8 +304,9 @@ TEST_CASE("a torus is cut as a cube, and closes where its axes are long enough")
 
 // --- Presets -------------------------------------------------------------------------------------
 
-// What a source says of each, and two all-reduces of a GB reckoned from it by hand: over one host
-// (of a TPU: over the longest axis of a whole pod) and between two hosts over one device of each.
+// The figures of each preset's source, and two all-reduces of a GB calculated from them by hand:
+// over one host (of a TPU: over the longest axis of a whole pod) and between two hosts over one
+// device of each.
 struct Known {
   const char* name;
   Extent host_devices, max_devices;
@@ -524,7 +525,7 @@ TEST_CASE("property: the best is no worse than any, and more bytes never take le
       };
       CHECK(best(Collective::all_reduce) <=
             best(Collective::reduce_scatter) + best(Collective::all_gather));
-      // What each unit must let in through its links, whatever the algorithm.
+      // The data that each unit must let in through its links, whatever the algorithm.
       for (const GroupLevel& level : group.levels) {
         if (level.wiring == Wiring::ring) continue;  // there are other ways round
         const double share = 1 - 1 / static_cast<double>(level.fan_out);

@@ -170,7 +170,7 @@ TEST_CASE("a chain of elementwise ops is read once and written once") {
   CHECK(of(last).launches);
 }
 
-TEST_CASE("what a product reads and writes is in memory; broadcasts and constants are not") {
+TEST_CASE("a product's operands and result are in memory; broadcasts and constants are not") {
   graph::Builder b;
   const auto x = b.parameter("x", ElementType::f32, {64, 64}),
              w = b.parameter("w", ElementType::f32, {64, 64});
@@ -192,7 +192,7 @@ TEST_CASE("what a product reads and writes is in memory; broadcasts and constant
     }
 }
 
-TEST_CASE("views move nothing, and what they show is fused through them") {
+TEST_CASE("views move nothing, and the values that they show are fused through them") {
   graph::Builder b;
   const auto x = b.parameter("x", ElementType::f32, {8, 64}),
              w = b.parameter("w", ElementType::f32, {64, 64});
@@ -241,7 +241,7 @@ TEST_CASE("a softmax reads its rows once; what it divides by is kept for the bac
   CHECK(fusion.in_memory[share.value().op] == 1);
 }
 
-TEST_CASE("a cast or a bias is computed again where it is read, of what it is made of") {
+TEST_CASE("a cast or a bias is rematerialized where it is read, from its operands") {
   graph::Builder b;
   const auto x = b.parameter("x", ElementType::bf16, {512, 256}),
              w = b.parameter("w", ElementType::bf16, {256, 256}),

@@ -48,7 +48,7 @@ TEST_CASE("only the minor-most axis of a dim can be gathered or moved") {
   CHECK_FALSE(offers(steps, StepKind::all_to_all, 0));
 }
 
-TEST_CASE("partial results are reduced or scattered, and never sliced") {
+TEST_CASE("partial sums are reduced or scattered, and never sliced") {
   const DynamicMesh mesh{2, 4};
   const auto steps =
       steps_of(DynamicSharding(mesh, {{}, {}}, {Reduction::sum, {0}}), mesh, {16, 16});

@@ -205,7 +205,7 @@ void check_twin(const DynamicSharding& value) {
   }
 }
 
-TEST_CASE("property: a sharding that is a type and one that is a value answer alike") {
+TEST_CASE("property: a sharding type and a sharding value give equal answers") {
   const DynamicMesh mesh{2, 3, 2};
   check_twin<OnSmall<Whole, Whole>>(DynamicSharding(mesh, {{}, {}}));
   check_twin<OnSmall<Split<0>, Whole>>(DynamicSharding(mesh, {{0}, {}}));
