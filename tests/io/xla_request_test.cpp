@@ -250,7 +250,7 @@ TEST_CASE("a small request, by hand") {
   CHECK(evaluation.peak_point == 2);
 }
 
-TEST_CASE("without a budget, memory is in the problem all the same") {
+TEST_CASE("without a budget, the problem still has memory usage") {
   Request request = example();
   request.memory_budget.reset();
   RequestProblem made = make_problem(request);
@@ -288,7 +288,7 @@ TEST_CASE("each kind of violation names its nodes") {
   CHECK(large.peak_memory == 240);
 }
 
-TEST_CASE("of many users the largest are named") {
+TEST_CASE("the largest of many users are named") {
   Request request;
   for (Usage v = 0; v < 20; ++v) request.nodes.push_back(node("", {0}, {0}, {v}));
   request.liveness.emplace_back(20);
@@ -371,7 +371,7 @@ TEST_CASE("why not this one instead") {
         "peak memory: 60 at program point 2 instead of 100 at 3\n");
 }
 
-TEST_CASE("a violation that was there before is new only where it grew") {
+TEST_CASE("a violation is new only if it grew") {
   Request request;
   request.nodes = {node("a", {0, 0, 0}, {0, 0, 0}, {5, 7, 6})};
   request.liveness = {{0}};
@@ -453,7 +453,7 @@ TEST_CASE("strategies and assignments that are not of this request") {
   CHECK(assignment_of(request, made.mapping, {1, 0, 2, 0, 1}) == Assignment{1, 0, 2, 1, 2, 2});
 }
 
-TEST_CASE("units: as fine as there is room for") {
+TEST_CASE("units are as fine as 64 bits allow") {
   Request request;
   request.nodes = {node("", {0.1, 3}, {0, 0}, {0, 0}), node("", {0.25, 1e12}, {0, 0}, {0, 0})};
   const auto units = [&] { return make_problem(request).units_per_cost; };
@@ -492,7 +492,7 @@ TEST_CASE("units: as fine as there is room for") {
   CHECK(make_problem(Request()).units_per_cost == 1);
 }
 
-TEST_CASE("memory that leaves 64 bits when followers are added up") {
+TEST_CASE("memory of followers that does not fit in 64 bits when added up") {
   const Usage most = std::numeric_limits<Usage>::max();
   Request request;
   request.nodes = {node("", {0, 9}, {0, 0}, {most, 1}), node("", {0, 9}, {0, 0}, {most, 1}, 0),
@@ -506,7 +506,7 @@ TEST_CASE("memory that leaves 64 bits when followers are added up") {
   CHECK(strategies_of(request, made.mapping, result.assignment) == Strategies{1, 1, 1});
 }
 
-TEST_CASE("property: coarse units keep their promise") {
+TEST_CASE("property: the rounding error of coarse units is within the stated bound") {
   for (std::uint64_t seed = 0; seed < 500; ++seed) {
     CAPTURE(seed);
     // A price just below infinity, which nobody pays, leaves few digits to the others.

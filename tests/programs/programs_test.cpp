@@ -123,7 +123,7 @@ TEST_CASE("tessera-plan plans for a cluster by name") {
   CHECK(table.err.empty());
   CHECK(table.out.starts_with("program  15 ops on mesh 2x8: "));
   CHECK(table.out.find("\ntime     ") != std::string::npos);
-  CHECK(table.out.find(" of work, ") != std::string::npos);
+  CHECK(table.out.find(" of computation, ") != std::string::npos);
   CHECK(table.out.find("\ndevices  MFU ") != std::string::npos);
   CHECK(table.out.find(" of the device's 74.51 GiB") != std::string::npos);
   const Ran json = run("tessera-plan", mlp + " --cluster tpu-v4-pod:8 --mesh 4x2 --emit json");
@@ -156,7 +156,7 @@ TEST_CASE("tessera-plan computes again what a budget has no room for") {
   const std::string near = budget + " --recompute auto --gap 0.01%";  // the rest would take long
   const Ran some = run("tessera-plan", step + near);
   CHECK(some.code == 0);
-  CHECK(some.out.find("computed again for the backward pass\n") != std::string::npos);
+  CHECK(some.out.find("rematerialized in the backward pass\n") != std::string::npos);
   CHECK(some.out.find(".again") != std::string::npos);
   // The program that it is a plan of can be written, read and planned.
   const Ran hlo = run("tessera-plan", step + near + " --emit hlo");
@@ -179,11 +179,11 @@ TEST_CASE("tessera-plan cuts a program into stages") {
   CHECK(table.code == 0);
   CHECK(table.err.empty());
   CHECK(table.out.find("status   optimal among the stages priced") != std::string::npos);
-  CHECK(table.out.find("as 1f1b plays, bubble") != std::string::npos);
+  CHECK(table.out.find("in the 1f1b schedule, bubble") != std::string::npos);
   CHECK(table.out.find("4 layers (") != std::string::npos);
   const Ran gpipe = run("tessera-plan", flags + "--schedule gpipe --threads 2 -v");
   CHECK(gpipe.code == 0);
-  CHECK(gpipe.out.find("as gpipe plays") != std::string::npos);
+  CHECK(gpipe.out.find("in the gpipe schedule") != std::string::npos);
   CHECK(gpipe.err.find("views") != std::string::npos);
   for (const std::string kind : {"eager-1f1b", "zero-bubble", "interleaved"})
     for (const std::string emit : {"table", "json", "hlo"}) {
@@ -191,7 +191,7 @@ TEST_CASE("tessera-plan cuts a program into stages") {
       CAPTURE(emit);
       const Ran ran = run("tessera-plan", flags + "--schedule " + kind + " --emit " + emit);
       CHECK(ran.code == 0);
-      const std::string wanted = emit == "table"  ? "as " + kind + " plays"
+      const std::string wanted = emit == "table"  ? "in the " + kind + " schedule"
                                  : emit == "json" ? "\"schedule\": \"" + kind + '"'
                                                   : "HloModule";
       CHECK(ran.out.find(wanted) != std::string::npos);
@@ -216,7 +216,7 @@ TEST_CASE("tessera-plan finds a number of microbatches, and remembers prices") {
   const std::string flags = piped + "--global-batch 8 --threads 2 --price-cache " + cache;
   const Ran first = run("tessera-plan", flags);
   CHECK(first.code == 0);
-  CHECK(first.out.find(" known") == std::string::npos);
+  CHECK(first.out.find(" from the cache") == std::string::npos);
   const Ran second = run("tessera-plan", flags);
   CHECK(second.code == 0);
   CHECK(second.out.find(": 0 problems solved, ") != std::string::npos);
@@ -226,7 +226,7 @@ TEST_CASE("tessera-plan finds a number of microbatches, and remembers prices") {
     std::filesystem::resize_file(file.path(), 100);  // cut short: as if there were none
   const Ran third = run("tessera-plan", flags);
   CHECK(third.code == 0);
-  CHECK(third.out.find(" known") == std::string::npos);
+  CHECK(third.out.find(" from the cache") == std::string::npos);
   CHECK(stages(third.out) == stages(first.out));
 }
 

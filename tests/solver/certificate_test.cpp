@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Certificates that claim more than they prove are rejected, and the step at fault is named.
+// Certificates that claim more than they prove are rejected, with the faulty step.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -60,7 +60,7 @@ Certified certified(Problem problem, bool presolve) {
   return made;
 }
 
-// Dense and short of room, so that neither presolve nor the root can finish it.
+// Dense and tight in capacity, so that neither presolve nor the root node can finish it.
 Problem hard_problem(std::uint64_t seed) {
   Random random(seed);
   Problem problem;
@@ -86,13 +86,13 @@ Problem hard_problem(std::uint64_t seed) {
   return problem;
 }
 
-// Knots that only a hub holds together, one of whose values is hardly ever worth its price: once a
-// bound shows that, they fall apart.  Each is short of room, in its own time.  `least` receives
-// what the whole costs at least.
+// Cliques that only a hub connects.  One value of the hub is rarely worth its price: once a bound
+// removes it, the component decomposes into the cliques.  Each is tight in capacity, at its own
+// time.  `least` receives the optimum.
 Problem hub_problem(std::uint64_t seed, Cost* least = nullptr) {
   Random random(seed);
   Problem problem;
-  constexpr NodeId arms = 4, knots = 4;
+  constexpr NodeId arms = 4, clique_size = 4;
   constexpr std::size_t values = 3, hub_values = 2;
   problem.usage_limit = 12;
   const Cost hub_costs[hub_values] = {0, 12};
@@ -106,7 +106,7 @@ Problem hub_problem(std::uint64_t seed, Cost* least = nullptr) {
   };
   for (NodeId arm = 0; arm < arms; ++arm) {
     const auto first = static_cast<NodeId>(problem.node_count());
-    for (NodeId v = 0; v < knots; ++v) {
+    for (NodeId v = 0; v < clique_size; ++v) {
       const Usage usages[values] = {random.between(3, 9), random.between(1, 5), 0};
       problem.add_node(drawn(values, 9), usages, {arm, arm + 1});
     }
@@ -114,18 +114,18 @@ Problem hub_problem(std::uint64_t seed, Cost* least = nullptr) {
     const NodeId ends[] = {hub, first};
     problem.add_edge(ends, with_hub);
     std::map<std::pair<NodeId, NodeId>, std::vector<Cost>> tables;
-    for (NodeId u = 0; u < knots; ++u)
-      for (NodeId v = u + 1; v < knots; ++v) {
+    for (NodeId u = 0; u < clique_size; ++u)
+      for (NodeId v = u + 1; v < clique_size; ++v) {
         const NodeId pair[] = {first + u, first + v};
         const std::vector<Cost>& costs = tables[{u, v}] = drawn(values * values, 30);
         problem.add_edge(pair, costs);
       }
     Cost best[hub_values] = {1000, 1000};
-    std::vector<std::size_t> choice(knots, 0);
-    for (std::size_t left = 81; left > 0; --left) {  // values^knots
+    std::vector<std::size_t> choice(clique_size, 0);
+    for (std::size_t left = 81; left > 0; --left) {  // values^clique_size
       Cost cost = 0;
       Usage usage = 0;
-      for (NodeId v = 0; v < knots; ++v) {
+      for (NodeId v = 0; v < clique_size; ++v) {
         cost += problem.costs(first + v)[choice[v]];
         usage += problem.usages(first + v)[choice[v]];
       }
@@ -134,7 +134,7 @@ Problem hub_problem(std::uint64_t seed, Cost* least = nullptr) {
         cost += costs[choice[pair.first] * values + choice[pair.second]];
       for (std::size_t x = 0; x < hub_values; ++x)
         best[x] = std::min(best[x], cost + with_hub[x * values + choice[0]]);
-      for (std::size_t v = 0; v < knots && ++choice[v] == values; ++v) choice[v] = 0;
+      for (std::size_t v = 0; v < clique_size && ++choice[v] == values; ++v) choice[v] = 0;
     }
     for (std::size_t x = 0; x < hub_values; ++x) least_of_hub[x] += best[x];
   }
@@ -170,23 +170,23 @@ TEST_CASE("every kind of step occurs, and checks") {
   }
 }
 
-TEST_CASE("property: what is long and narrow is minimised out") {
-  int minimised_out = 0;
+TEST_CASE("property: bucket elimination solves a component that is long and narrow") {
+  int eliminated = 0;
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
     CAPTURE(seed);
     const Certified made = certified(layered_problem(seed, 8, 4, {}), false);
     CHECK(made.result.status == Status::optimal);
-    if (find(made.lines, "bucket_elimination") < made.lines.size()) ++minimised_out;
+    if (find(made.lines, "bucket_elimination") < made.lines.size()) ++eliminated;
     const Verdict verdict = made.check();
     INFO(verdict.line, ": ", verdict.fault);
     CHECK(verdict.is_valid);
     CHECK(verdict.lower_bound == to_string(made.result.cost));
   }
-  CHECK(minimised_out > 5);  // of others, the root's bound was enough
+  CHECK(eliminated > 5);  // for the others, the root's bound was enough
 }
 
-TEST_CASE("property: what falls apart is proven part by part") {
-  int fallen_apart = 0;
+TEST_CASE("property: subcomponents are proven one by one") {
+  int decomposed = 0;
   for (std::uint64_t seed = 0; seed < 100; ++seed) {
     CAPTURE(seed);
     Cost least = 0;
@@ -197,13 +197,13 @@ TEST_CASE("property: what falls apart is proven part by part") {
     INFO(verdict.line, ": ", verdict.fault);
     CHECK(verdict.is_valid);
     CHECK(verdict.lower_bound == to_string(made.result.cost));
-    if (find(made.lines, "subcomponent") < made.lines.size()) ++fallen_apart;
+    if (find(made.lines, "subcomponent") < made.lines.size()) ++decomposed;
   }
-  CHECK(fallen_apart > 0);  // the others hold together to the end
+  CHECK(decomposed > 0);  // the others never decompose
 }
 
-// Nodes in a circle, of which no two neighbours may both be thrifty: half of them at the most are,
-// though each might be.
+// A cycle of nodes in which no two neighbours may both choose the lower usage: at most half of the
+// nodes can.
 Problem circle(NodeId nodes, Usage limit) {
   Problem problem;
   const std::vector<Cost> costs{3, 5}, pairs{0, 1, 2, infinite};
@@ -215,25 +215,26 @@ Problem circle(NodeId nodes, Usage limit) {
   return problem;
 }
 
-TEST_CASE("what would cost more than anything can is not there, and takes no tree to see") {
+TEST_CASE(
+    "a bound above the most expensive assignment proves infeasibility without a search tree") {
   for (const bool presolve : {false, true}) {
     CAPTURE(presolve);
     const Certified enough = certified(circle(60, 90), presolve);
     CHECK(enough.result.status == Status::optimal);
     CHECK(enough.check().is_valid);
-    Certified short_of_it = certified(circle(60, 88), presolve);
-    CHECK(short_of_it.result.status == Status::infeasible);
-    CHECK(short_of_it.result.statistics.nodes == 0);
-    const Verdict verdict = short_of_it.check();
+    Certified too_little = certified(circle(60, 88), presolve);
+    CHECK(too_little.result.status == Status::infeasible);
+    CHECK(too_little.result.statistics.nodes == 0);
+    const Verdict verdict = too_little.check();
     CHECK(verdict.is_valid);
     CHECK(verdict.is_infeasible);
-    // Less than that is no proof.
-    short_of_it.problem.usage_limit = 90;
-    CHECK_FALSE(short_of_it.check().is_valid);
+    // With more capacity, the same certificate proves nothing.
+    too_little.problem.usage_limit = 90;
+    CHECK_FALSE(too_little.check().is_valid);
   }
 }
 
-TEST_CASE("a table that is a sum of two vectors is folded away") {
+TEST_CASE("a table that is a sum of two vectors is removed") {
   // Two nodes that both use something, and always at the same time.
   Problem problem;
   const Cost costs[] = {3, 1, 0};
@@ -249,7 +250,7 @@ TEST_CASE("a table that is a sum of two vectors is folded away") {
   CHECK(made.check().lower_bound == to_string(*brute_force(problem)));
 }
 
-TEST_CASE("a claim that is one too high is rejected, and says what is proven") {
+TEST_CASE("a claim that is one too high is rejected with the bound that is proven") {
   for (const bool hard : {false, true}) {
     Certified made = certified_with(hard ? "branch" : "lower_bound", hard);
     made.lines.back() = "claim " + to_string(made.result.cost + 1);
@@ -261,7 +262,7 @@ TEST_CASE("a claim that is one too high is rejected, and says what is proven") {
   }
 }
 
-TEST_CASE("a leaf that is left out is rejected, and the line that made it is named") {
+TEST_CASE("a missing leaf is rejected with the line that created it") {
   Certified made = certified_with("branch", true);
   // The last node of the tree goes, with all that is said of it.
   std::size_t node = made.lines.size();
@@ -291,14 +292,14 @@ TEST_CASE("a wrong witness of dominance is rejected where it stands") {
     const std::size_t last = line.rfind(' '), middle = line.rfind(' ', last - 1);
     line = line.substr(0, middle) + line.substr(last) + line.substr(middle, last - middle);
     const Verdict verdict = made.check();
-    if (verdict.is_valid) continue;  // the two may really be alike
+    if (verdict.is_valid) continue;  // the two may be interchangeable
     ++rejected;
     CHECK(verdict.line >= at + 1);
   }
   CHECK(rejected > 20);
 }
 
-TEST_CASE("a multiplier that is moved is rejected where it stands") {
+TEST_CASE("a changed multiplier is rejected where it stands") {
   Certified made = certified_with("branch", true);
   int tried = 0, rejected = 0;
   for (std::size_t i = 0; i < made.lines.size(); ++i) {
@@ -309,7 +310,8 @@ TEST_CASE("a multiplier that is moved is rejected where it stands") {
     changed.lines[i].insert(colon + 1, "9");  // a much larger one
     const Verdict verdict = changed.check();
     ++tried;
-    if (verdict.is_valid) continue;  // where all that is left uses just what there is, any will do
+    if (verdict.is_valid)
+      continue;  // if the remaining usage equals the capacity, any multiplier will do
     CHECK(verdict.line == i + 1);
     ++rejected;
   }
@@ -329,14 +331,14 @@ TEST_CASE("a certificate that is cut off is rejected, wherever it is cut") {
   CHECK_FALSE(check_certificate(made.problem, text + "subtract_minimum_usage\n").is_valid);
 }
 
-// Written by hand to deceive: every step is one that a certificate may hold.
+// Written by hand to deceive: every step by itself is well formed.
 Verdict check_lines(const Problem& problem, const Lines& lines) {
   return check_certificate(problem, text_of(lines));
 }
 
-TEST_CASE("components do not take room from each other") {
-  // Both can have their cheapest value.  That the first needs room at least holds only of what its
-  // bound has left of it, and must not crowd out the second one's cheapest value.
+TEST_CASE("components do not take capacity from each other") {
+  // Both can have their cheapest value.  The minimum usage of the first holds only for the values
+  // that its bound has left, so it must not exclude the second one's cheapest value.
   Problem problem;
   const Cost first_costs[] = {0, 5}, second_costs[] = {0, 3};
   const Usage first_usages[] = {0, 5}, second_usages[] = {5, 0};
@@ -352,7 +354,7 @@ TEST_CASE("components do not take room from each other") {
   CHECK(verdict.line == 9);
 }
 
-TEST_CASE("no message is large enough to pass for a forbidden pair") {
+TEST_CASE("no moved cost is large enough to pass for a forbidden pair") {
   Problem problem;
   const Cost costs[] = {0};
   const Usage usages[] = {0};
@@ -371,7 +373,7 @@ TEST_CASE("no message is large enough to pass for a forbidden pair") {
   }
 }
 
-TEST_CASE("nothing is done to a variable that has no value left") {
+TEST_CASE("steps leave a variable without values alone") {
   Problem problem;
   const Cost costs[] = {infinite};
   const Usage usages[] = {0};
@@ -408,8 +410,8 @@ TEST_CASE("a certificate proves nothing of another problem") {
   CHECK_FALSE(verdict.is_valid);
 }
 
-// Whatever is done to a certificate: what it still proves is true.
-TEST_CASE("property: no mutation proves what is not so") {
+// However a certificate is changed, whatever it still proves is true.
+TEST_CASE("property: no mutation proves anything false") {
   int accepted = 0;
   for (std::uint64_t seed = 0; seed < 4000; ++seed) {
     CAPTURE(seed);
