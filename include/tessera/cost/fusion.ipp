@@ -3,8 +3,9 @@
 // Fusing ops into kernels: first each op's role, then the kernels, then what reaches memory.
 #pragma once
 #include <algorithm>
+#include <boost/iterator/counting_iterator.hpp>
+#include <boost/pending/disjoint_sets.hpp>
 #include <cstdint>
-#include <numeric>
 #include <utility>
 
 #include "tessera/cost/fusion.hpp"
@@ -103,25 +104,8 @@ TESSERA_INLINE std::vector<std::size_t> kernels_before(const graph::Graph& graph
   return before;
 }
 
-// Kernels that grow together: a union-find whose roots are the first ops.
-class KernelSets {
- public:
-  explicit KernelSets(std::size_t count) : parent_(count) {
-    std::iota(parent_.begin(), parent_.end(), graph::OpId{0});
-  }
-  graph::OpId root_of(graph::OpId id) {
-    while (parent_[id] != id) id = parent_[id] = parent_[parent_[id]];
-    return id;
-  }
-  void unite(graph::OpId a, graph::OpId b) {
-    a = root_of(a);
-    b = root_of(b);
-    parent_[std::max(a, b)] = std::min(a, b);
-  }
-
- private:
-  std::vector<graph::OpId> parent_;
-};
+// Kernels that grow together, as sets of ops.
+using KernelSets = boost::disjoint_sets_with_storage<>;
 
 // Whether reading a value can put the reader into a kernel.  Single numbers, which everything
 // needs, do not.
@@ -139,7 +123,7 @@ TESSERA_INLINE void join_operands(const graph::Graph& graph, const std::vector<F
     const graph::OpId from = viewed_op(graph, graph.operand(id, i).op);
     const bool follows_on = can_fuse(roles[from]) && roles[from] != FusionRole::reduction &&
                             before[from] == before[id];
-    if (follows_on && can_join(graph, roles, from, id)) kernels.unite(from, id);
+    if (follows_on && can_join(graph, roles, from, id)) kernels.union_set(from, id);
   }
 }
 
@@ -152,7 +136,7 @@ TESSERA_INLINE void join_readers(const graph::Graph& graph, const std::vector<Fu
   for_each_reader(graph, roles, id, [&](graph::OpId reader) {
     if (!can_join(graph, roles, id, reader) || traits(graph.op(reader).opcode).repeats) return;
     for (const graph::OpId other : readers)
-      if (before[other] == before[reader]) return kernels.unite(other, reader);
+      if (before[other] == before[reader]) return kernels.union_set(other, reader);
     readers.push_back(reader);
   });
 }
@@ -166,9 +150,11 @@ TESSERA_INLINE std::vector<graph::OpId> kernels_of(const graph::Graph& graph,
     join_operands(graph, roles, before, id, kernels);
   for (graph::OpId id = 0; id < graph.op_count(); ++id)
     join_readers(graph, roles, before, id, kernels);
-  std::vector<graph::OpId> result;
-  for (graph::OpId id = 0; id < graph.op_count(); ++id) result.push_back(kernels.root_of(id));
-  return result;
+  // Every op's parent becomes the first op of its set; that takes trees of one level.
+  const boost::counting_iterator<graph::OpId> begin(0), end(graph.op_count());
+  kernels.compress_sets(begin, end);
+  kernels.normalize_sets(begin, end);
+  return kernels.parents();
 }
 
 // --- What reaches memory -------------------------------------------------------------------------
