@@ -3,7 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "run_software.hpp"
-#include "tessera/cost/presets.hpp"
+#include "tessera/cost/devices.hpp"
 
 namespace {
 using namespace tessera;
