@@ -19,6 +19,7 @@ struct Gpt {
   Extent ffn = 0;  ///< features between the two layers of a block; 0: four times `hidden`
 };
 
+/// The program of this size, for the step that the options describe.
 /// @throws InvalidArgument unless `heads` divides `hidden`.
 graph::Graph build(const Gpt& size, const StepOptions& step);
 

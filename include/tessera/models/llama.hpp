@@ -17,6 +17,7 @@ struct Llama {
   double rope_base = 500000;  ///< of the rotary positions' frequencies
 };
 
+/// The program of this size, for the step that the options describe.
 /// @throws InvalidArgument unless `heads` divides `hidden` and `kv_heads` divides `heads`.
 graph::Graph build(const Llama& size, const StepOptions& step);
 

@@ -10,11 +10,13 @@
 
 namespace tessera::models {
 
-/// `layers` linear layers; the last one's features are the classes.
+/// The sizes of a multilayer perceptron: `layers` linear layers of `width` features, the last one
+/// of `classes`.
 struct Mlp {
   Extent layers = 4, width = 1024, classes = 1024, batch = 1024;
 };
 
+/// The program of this size, for the step that the options describe.
 /// @pre all sizes are positive
 graph::Graph build(const Mlp& size, const StepOptions& step);
 

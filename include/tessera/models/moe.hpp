@@ -22,6 +22,7 @@ struct Moe {
   Extent group = 2048;              ///< tokens in a group; at most those of a batch
 };
 
+/// The program of this size, for the step that the options describe.
 /// @throws InvalidArgument unless `heads` divides `hidden` and `group` divides the batch's tokens.
 graph::Graph build(const Moe& size, const StepOptions& step);
 

@@ -10,6 +10,7 @@
 
 namespace tessera::models {
 
+/// What a program does with its network.
 enum class Purpose : std::uint8_t {
   training,      ///< forward pass, backward pass and optimizer
   accumulation,  ///< forward and backward pass; adds the gradients to those of earlier microbatches

@@ -10,12 +10,13 @@
 
 namespace tessera::models {
 
-/// The sizes of a U-Net: `channels` at the first level, doubled at each of `depth` levels down;
-/// `image` pixels in height and width, with `inputs` channels.
+/// The sizes of a U-Net.  It has `channels` at the first level, doubled at each of `depth` levels
+/// down; `image` pixels in height and width, with `inputs` channels.
 struct UNet {
   Extent channels = 64, depth = 4, image = 512, inputs = 3, classes = 2, batch = 8;
 };
 
+/// The program of this size, for the step that the options describe.
 /// @throws InvalidArgument unless 2^depth divides `image`.
 graph::Graph build(const UNet& size, const StepOptions& step);
 

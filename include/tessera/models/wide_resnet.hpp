@@ -15,6 +15,7 @@ struct WideResNet {
   Extent layers = 50, channels = 160, width = 2, image = 224, classes = 1024, batch = 32;
 };
 
+/// The program of this size, for the step that the options describe.
 /// @throws InvalidArgument unless `layers` is 50, 101 or 152.
 graph::Graph build(const WideResNet& size, const StepOptions& step);
 

@@ -13,7 +13,8 @@
 
 namespace tessera::report {
 
-/// Several lines, each with a newline; deviations from the plan are in capitals.
+/// The result of running a plan as a table.  Several lines, each with a newline; deviations from
+/// the plan are in capitals.
 /// @pre `report` is about a plan of `graph`
 std::string execution_table(const graph::Graph& graph, const executor::Report& report);
 

@@ -13,7 +13,8 @@
 
 namespace tessera::report {
 
-/// Several lines, each with a newline; deviations from the plan are in capitals.
+/// The result of running a pipeline as a table.  Several lines, each with a newline; deviations
+/// from the plan are in capitals.
 /// @pre `report` is about `program`, and that is a plan of `graph`
 std::string pipeline_execution_table(const graph::Graph& graph,
                                      const executor::PipelineProgram& program,

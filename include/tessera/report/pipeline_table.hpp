@@ -10,7 +10,8 @@
 
 namespace tessera::report {
 
-/// Several lines, each with a newline; bytes are per device.
+/// The plan of a pipeline as a table: the search, the step, and each stage.  Several lines, each
+/// with a newline; bytes are per device.
 /// @pre `plan` is a plan of `graph`, with stages or without
 std::string pipeline_table(const graph::Graph& graph, const plan::PipelinePlan& plan);
 

@@ -10,11 +10,13 @@
 
 namespace tessera::report {
 
+/// The options of plan_table().
 struct TableOptions {
   bool all_ops = false;  ///< also ops that neither are heavy nor communicate
 };
 
-/// Several lines, each with a newline; bytes are per device.  If the plan is infeasible, the table
+/// A plan as a table: summary, parameters, ops, communication, memory.  Several lines, each with a
+/// newline; bytes are per device.  If the plan is infeasible, the table
 /// says how much memory would suffice.
 /// @pre `plan` is a plan of `graph`
 std::string plan_table(const graph::Graph& graph, const plan::Plan& plan,

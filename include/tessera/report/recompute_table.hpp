@@ -10,8 +10,8 @@
 
 namespace tessera::report {
 
-/// The `most` largest tensors, then all of them together: their bytes, and the price of computing
-/// them a second time.  Empty if nothing is rematerialized.
+/// The tensors that are rematerialized: the `most` largest ones, then the total of all.  Each has
+/// its bytes and the price of computing it a second time.  Empty if nothing is rematerialized.
 std::string recompute_table(const plan::RecomputingPlan& step, std::size_t most = 10);
 
 }  // namespace tessera::report

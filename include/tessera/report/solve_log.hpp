@@ -9,10 +9,10 @@
 
 namespace tessera::report {
 
-/// The columns of log_line().
+/// The headings of log_line()'s columns.
 std::string log_header();
 
-/// One line for one event.  Without the clock, the logs of two equal runs are equal.
+/// One event of the solver as a line.  Without the clock, the logs of two equal runs are equal.
 std::string log_line(const solver::Progress& progress, bool with_clock = true);
 
 }  // namespace tessera::report

@@ -10,16 +10,16 @@
 
 namespace tessera::report {
 
-/// "1.50 MiB"; exact below a KiB.
+/// Bytes, as "1.50 MiB"; exact below a KiB.
 std::string bytes_text(Wide bytes);
 
-/// "11.08 ms".
+/// A time, as "11.08 ms".
 std::string time_text(Wide picoseconds);
 
-/// "5.64 PFLOP".
+/// Floating-point operations, as "5.64 PFLOP".
 std::string flops_text(Wide flops);
 
-/// "41.2%" for 0.412.
+/// A share, as "41.2%" for 0.412.
 std::string percent_text(double share);
 
 /// How far a cost is above its lower bound, relative to the cost: "0%", "1.25%"; "-" if the cost is

@@ -9,14 +9,14 @@
 
 namespace tessera::report {
 
-/// One lane per stage and one box per pass, with the number of its microbatch if it fits; boxes of
-/// a stage's later chunks have a black frame.
+/// A step as an SVG picture: one lane per stage and one box per pass, with the number of its
+/// microbatch if it fits; boxes of a stage's later chunks have a black frame.
 /// @param width of the picture, in pixels
 std::string timeline_svg(const pipeline::Schedule& schedule, const pipeline::Timeline& timeline,
                          int width = 1200);
 
-/// A JSON trace.  Times are picoseconds.  Stages are the threads of process 0, links those of
-/// process 1.
+/// A step as a JSON trace for chrome://tracing or Perfetto.  Times are picoseconds.  Stages are the
+/// threads of process 0, links those of process 1.
 std::string chrome_trace(const pipeline::Schedule& schedule, const pipeline::Timeline& timeline);
 
 }  // namespace tessera::report

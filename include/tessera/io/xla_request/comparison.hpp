@@ -23,7 +23,7 @@ struct Change {
   double amount = 0;      ///< the cost after the change minus the cost before
 };
 
-/// Why not `instead`?
+/// The differences between a choice and another one, `instead`.
 struct Comparison {
   struct Side {
     Strategies strategies;
@@ -39,13 +39,14 @@ struct Comparison {
   double difference = 0;
 };
 
+/// Compares two choices of strategies, cost by cost and violation by violation.
 /// @pre validate(request) does not throw
 /// @throws InvalidArgument if the strategies are not of this request.
 /// Complexity: O(n log n) in the size of the request without its tables.
 Comparison compare(const Request& request, const Strategies& chosen, const Strategies& instead);
 
-/// A report for people: one line per entry, at most `most` of each list, followed by how many more
-/// there are and their sum.  For example:
+/// A comparison as text for people, one line per entry, at most `most` of each list, followed by
+/// how many more there are and their sum.  For example:
 ///
 ///     costs 9.5 more: 49.5 instead of 40
 ///     worse:

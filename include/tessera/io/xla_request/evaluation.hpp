@@ -36,6 +36,7 @@ struct Violation {
   Wide excess = 0;        ///< bytes of memory over the budget
 };
 
+/// The costs of a choice, and the constraints that it breaks.
 struct RequestEvaluation {
   /// Sums of the chosen costs that are not forbidden.
   double computation = 0, communication = 0, resharding = 0;
@@ -53,7 +54,7 @@ struct RequestEvaluation {
 /// Complexity: O(nodes + edges + aliases + size of the liveness lists).
 RequestEvaluation evaluate(const Request& request, const Strategies& strategies);
 
-/// One sentence.
+/// A violation as one sentence.
 /// @pre the violation is of this request
 std::string to_string(const Request& request, const Violation& violation);
 

@@ -26,6 +26,8 @@ struct RequestMapping {
                                        ///< the chain of followers
 };
 
+/// A request as a solver::Problem, and how to convert back.
+///
 /// Costs are counted in units; units_per_cost units make a cost of 1.  It is a power of two, so
 /// that only rounding to the nearest unit (halves away from zero) loses anything:
 ///   - the smallest of 1, 2, 4, ... that makes all costs integers; but no more than keeps the sum

@@ -34,7 +34,7 @@ namespace tessera::io::xla {
 /// The number of a node, in the order of Request::nodes.
 using RequestNode = std::uint32_t;
 
-/// Plain data; validate() checks what must hold.
+/// A request of XLA's auto-sharding, as plain data; validate() checks what must hold.
 struct Request {
   struct Node {
     std::string name;                ///< may be empty, and need not be unique
@@ -69,7 +69,7 @@ struct Request {
 /// The strategy chosen for every node of a request.
 using Strategies = std::vector<std::uint32_t>;
 
-/// Checks a request.  It is valid if
+/// Checks that a request is consistent.  It is if
 ///   - every node has strategies, and a cost of each kind for each of them; if it follows a node,
 ///     that node has as many strategies, and there is no cycle; no memory cost is negative
 ///   - every edge and alias has an entry for each pair of its nodes' strategies
