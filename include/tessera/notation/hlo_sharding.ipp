@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "tessera/core/text.hpp"
-#include "tessera/notation/detail/hlo_sharding_parser.hpp"
+#include "tessera/notation/detail/hlo_sharding_parser.hpp"  // parse_hlo_sharding()
 #include "tessera/notation/hlo_sharding.hpp"
 #include "tessera/sharding/local.hpp"
 
@@ -229,10 +229,6 @@ TESSERA_INLINE std::string to_string(const HloSharding& sharding) {
 
 TESSERA_INLINE std::string hlo_text(DynamicSharding sharding, const DynamicMesh& mesh) {
   return to_string(to_hlo(sharding, mesh));
-}
-
-TESSERA_INLINE std::vector<HloSharding> parse_hlo_sharding(std::string_view text) {
-  return detail::HloShardingParser(text).parse();
 }
 
 }  // namespace tessera::notation

@@ -307,3 +307,11 @@ TESSERA_INLINE void HloShardingParser::check(const Leaf& leaf) const {
 }
 
 }  // namespace tessera::notation::detail
+
+namespace tessera::notation {
+
+TESSERA_INLINE std::vector<HloSharding> parse_hlo_sharding(std::string_view text) {
+  return detail::HloShardingParser(text).parse();
+}
+
+}  // namespace tessera::notation
