@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What all programs share: reading arguments, exit codes, Ctrl-C, errors.
+// Shared by all programs: reading arguments, exit codes, Ctrl-C, errors.
 #pragma once
 #include <CLI/CLI.hpp>
 
@@ -34,7 +34,7 @@ enum class ExitCode : int {
   bad_input = 1,
   infeasible = 2,
   nothing_found = 3,
-  differs = 4,  // what was run is not what was planned
+  differs = 4,  // the execution differs from the plan
 };
 
 inline std::vector<std::string_view> split(std::string_view text, char separator) {
@@ -47,9 +47,9 @@ inline std::vector<std::string_view> split(std::string_view text, char separator
   }
 }
 
-// What all functions that parse throw is InputError, which names the flag.
+// All functions that parse throw InputError, which names the flag.
 
-// Nothing where the text is something else than an integer.
+// No value where the text is not an integer.
 inline std::optional<Extent> parse_integer(const std::string& flag, std::string_view text) {
   Extent value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -59,7 +59,7 @@ inline std::optional<Extent> parse_integer(const std::string& flag, std::string_
   return value;
 }
 
-// From `least` to `most`; `or_else` says what else may stand there, for the message.
+// From `least` to `most`; `or_else` names the alternatives in the message.
 inline Extent parse_count(const std::string& flag, std::string_view text, Extent least, Extent most,
                           const std::string& or_else = "") {
   const std::optional<Extent> value = parse_integer(flag, text);
@@ -197,9 +197,8 @@ inline int fail(const std::string& message) {
   return static_cast<int>(ExitCode::bad_input);
 }
 
-// A whole program: describes its arguments, parses them, runs, and turns what goes wrong into one
-// line on standard error and an exit code.  That includes output that does not arrive where it
-// should.
+// A whole program: describes its arguments, parses them, runs, and turns every error into one line
+// on standard error and an exit code, output that can not be written included.
 template<class Arguments>
 int run_program(int argc, char** argv, void (*describe)(CLI::App&, Arguments&),
                 ExitCode (*run)(const Arguments&)) {
@@ -215,7 +214,7 @@ int run_program(int argc, char** argv, void (*describe)(CLI::App&, Arguments&),
   } catch (const CLI::CallForVersion& version) {
     code = app.exit(version);
   } catch (const CLI::ParseError& error) {
-    return fail(std::string(error.what()) + " (--help tells more)");
+    return fail(std::string(error.what()) + " (see --help)");
   } catch (const std::bad_alloc&) {
     return fail("out of memory");
   } catch (const std::exception& error) {

@@ -24,7 +24,7 @@ namespace tessera::examples {
 
 namespace {
 
-// Puts the tensors of a folder in the place of random ones.
+// Replaces random inputs by the tensors of a folder.
 void read_inputs(const graph::Graph& graph, const std::string& folder,
                  std::vector<executor::Tensor>& inputs) {
   const std::vector<graph::OpId> parameters = executor::parameters_of(graph);
@@ -61,11 +61,11 @@ Execution execute(const graph::Graph& graph, const plan::Plan& plan,
   const executor::Report report =
       executor::verify_on_threads(graph, plan, expected, {.tolerance = options.tolerance});
   const std::string header = "\nexecuted on " + std::to_string(plan.mesh.device_count()) +
-                             " threads, and held against the program on one device\n";
+                             " threads, and compared with the program on one device\n";
   std::string text = header + report::execution_table(graph, report);
   if (!report.outputs_agree())
     if (const auto wrong = executor::first_wrong_op(graph, plan, expected))
-      text += "the first op to hand on something else: " + graph.op(*wrong).name + ", planned as " +
+      text += "the first op whose output differs: " + graph.op(*wrong).name + ", planned as " +
               plan.ops[*wrong].strategy + '\n';
   return {std::move(text), report.is_true()};
 }
@@ -81,7 +81,7 @@ Execution execute(const graph::Graph& graph, const plan::PipelinePlan& plan,
   const executor::PipelineReport report =
       executor::verify_on_threads(program, expected, {.tolerance = options.tolerance});
   const std::string header = "\na step executed on " + std::to_string(program.devices()) +
-                             " threads, and held against its microbatches on one device\n";
+                             " threads, and compared with its microbatches on one device\n";
   return {header + report::pipeline_execution_table(graph, program, report), report.is_true()};
 }
 

@@ -35,7 +35,8 @@ void report_reading(const io::hlo::Module& module, const io::hlo::Program& progr
     const std::string shown = excerpt(entry.first, 100);
     return shown.substr(1, shown.size() - 2) + " (" + std::to_string(entry.second) + ')';
   });
-  std::fprintf(stderr, "note: kept whole on every device, for want of a rule: %s\n", list.c_str());
+  std::fprintf(stderr, "note: kept whole on every device, as these ops have no sharding rule: %s\n",
+               list.c_str());
 }
 
 cost::Cluster cluster_of(const Arguments& arguments) {
@@ -109,7 +110,7 @@ void write(const Arguments& arguments, const std::string& text) {
     io::write_file(arguments.output, text);
 }
 
-ExitCode tell(const Arguments& arguments, const Execution& execution) {
+ExitCode report_execution(const Arguments& arguments, const Execution& execution) {
   const bool is_table = arguments.emit == "table" && arguments.output.empty();
   std::fputs(execution.text.c_str(), is_table ? stdout : stderr);
   return execution.is_true ? ExitCode::solved : ExitCode::differs;

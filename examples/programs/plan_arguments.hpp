@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// tessera-plan's command line, and what it means: for plan_on_mesh.cpp and plan_in_stages.cpp,
-// which do what is asked for.
+// The command line of tessera-plan, and the options that follow from it, for plan_on_mesh.cpp and
+// plan_in_stages.cpp.
 #pragma once
 #include <string>
 
@@ -25,13 +25,13 @@ struct Arguments {
   bool pipeline = false, whole_spans = false;
 };
 
-// What all functions here throw is InputError, which names the flag.
+// All functions here throw InputError, which names the flag.
 
-// From a file, or by name: a model's program goes through HLO text, so that all that a plan can be
-// written as is the same for both.
+// From a file, or by name: a model's program goes through HLO text, so that plans of both are
+// written in the same way.
 io::hlo::Module read_module(const Arguments& arguments);
 
-// What a reader of the plan should know about how the program was read, on standard error.
+// Prints warnings and notes about the reading of the program to standard error.
 void report_reading(const io::hlo::Module& module, const io::hlo::Program& program);
 
 cost::Cluster cluster_of(const Arguments& arguments);
@@ -40,17 +40,16 @@ int hidden_percent_of(const Arguments& arguments);
 // "60%": of what data parallelism needs, and not bytes.
 inline bool is_share(const std::string& budget) { return budget.ends_with('%'); }
 
-// What plans of a mesh and pipelines share.  The arguments must outlive the options.
+// The options that plans of a mesh and of pipelines share.  The arguments must outlive them.
 plan::Options options_of(const Arguments& arguments);
 ExecuteOptions execute_options_of(const Arguments& arguments);
 
-// Nothing is worse than to plan for an hour and then have nowhere to put it, or one file in the
-// other's place.
+// Throws where an output file can not be written, or two are the same, before any work is done.
 void check_outputs(const Arguments& arguments);
 void write(const Arguments& arguments, const std::string& text);
 
-// Beside a table, what came of an execution goes to standard output, too; else to standard error.
-ExitCode tell(const Arguments& arguments, const Execution& execution);
+// Prints the report of an execution: to standard output after a table, else to standard error.
+ExitCode report_execution(const Arguments& arguments, const Execution& execution);
 
 // The whole program, for one mesh and with --pipeline.
 ExitCode plan_on_mesh(const Arguments& arguments, plan::Options options);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// tessera-plan --pipeline: stages on a cluster, and how many microbatches.
+// tessera-plan --pipeline: stages on a cluster, and the number of microbatches.
 #include <algorithm>
 #include <cstdio>
 #include <optional>
@@ -15,6 +15,7 @@
 #include "tessera/io/pipeline_json.hpp"
 #include "tessera/io/price_store.hpp"
 #include "tessera/plan/pipeline_plan.hpp"
+#include "tessera/plan/staged_ops.hpp"
 #include "tessera/report/pipeline_table.hpp"
 #include "tessera/report/timeline.hpp"
 #include "tessera/solver/deadline.hpp"
@@ -23,7 +24,7 @@ namespace tessera::examples {
 
 namespace {
 
-// Of layers, microbatches, and what is in a batch.
+// The most layers, microbatches, or sequences in a batch.
 constexpr Extent most = 1'000'000;
 
 // A program, cut into layers, and a step's microbatches of it.
@@ -45,8 +46,8 @@ pipeline::Layers layers_of(const Arguments& arguments, const graph::Graph& graph
   if (arguments.layers == "named" && !named)
     throw InputError(
         "--layers",
-        "no scope and no parameter's name tells of layers, as layer7.up does, and there "
-        "is no pipeline_marker");
+        "no layers are marked: no scope or parameter has a name with a layer's number, as "
+        "layer7.up, and there is no pipeline_marker; give a number of layers");
   if (!arguments.layers.empty() && arguments.layers != "named") {
     return cut(parse_count("--layers", arguments.layers, 1, most, ", and not named"));
   }
@@ -58,7 +59,7 @@ pipeline::Layers layers_of(const Arguments& arguments, const graph::Graph& graph
   return cut(std::clamp<Extent>(static_cast<Extent>(heavy / 3), 1, usual));
 }
 
-// Nothing: whichever takes least.
+// No kind: the one with the shortest step.
 std::optional<pipeline::ScheduleKind> schedule_of(const Arguments& arguments) {
   using Kind = pipeline::ScheduleKind;
   for (const Kind kind : {Kind::gpipe, Kind::one_f_one_b, Kind::eager_one_f_one_b,
@@ -70,10 +71,10 @@ std::optional<pipeline::ScheduleKind> schedule_of(const Arguments& arguments) {
 plan::PipelineOptions pipeline_options_of(const Arguments& arguments, const plan::Options& common) {
   plan::PipelineOptions options;
   if (is_share(arguments.memory_budget))
-    throw InputError("--memory-budget", "a share is not for --pipeline: give bytes");
+    throw InputError("--memory-budget", "a percentage is not for --pipeline; give bytes");
   options.memory_budget = common.memory_budget;
   if (arguments.recompute == "full")
-    throw InputError("--recompute", "full is not for --pipeline: it is auto or none");
+    throw InputError("--recompute", "full is not for --pipeline; give auto or none");
   if (arguments.recompute == "none") options.rematerialize = plan::Rematerialize::never;
   options.schedule = schedule_of(arguments);
   if (!arguments.whole_spans) options.gap = 0.03;
@@ -110,7 +111,7 @@ Staged staged(const Arguments& arguments, const cost::Cluster& cluster, const st
   return result;
 }
 
-// "gpt-39b" with batch=2: what is said last counts.
+// "gpt-39b" with batch=2.  Of settings that are repeated the last one counts.
 std::string with_batch(const std::string& model, Extent batch) {
   const bool has_settings = model.find(':') != std::string::npos;
   return model + (has_settings ? "," : ":") + "batch=" + std::to_string(batch);
@@ -150,7 +151,7 @@ Staged staged_as_asked(const Arguments& arguments, const cost::Cluster& cluster,
   }
   if (arguments.model.empty())
     throw InputError("--global-batch",
-                     "needs --model; a file is one microbatch: say how many by "
+                     "needs --model; a file is one microbatch, so give their number by "
                      "--microbatches");
   const Extent global_batch = parse_count("--global-batch", arguments.global_batch, 1, most);
   if (is_auto) return best_of_sizes(arguments, cluster, global_batch, options);
@@ -168,9 +169,9 @@ ExitCode plan_in_stages(const Arguments& arguments, const plan::Options& common)
   for (const auto& [flag, is_given] : {std::pair("--mesh", !arguments.mesh.empty()),
                                        {"--problem", !arguments.problem.empty()},
                                        {"--refine-axes", arguments.refine_axes}})
-    if (is_given) throw InputError(flag, "is not for --pipeline, which looks at many meshes");
+    if (is_given) throw InputError(flag, "is not for --pipeline, which chooses meshes itself");
   check_outputs(arguments);
-  execute_options_of(arguments);  // a mistake in them is told before the work begins
+  execute_options_of(arguments);  // reports mistakes in them before the work begins
   const cost::Cluster cluster = cluster_of(arguments);
   const Staged result = staged_as_asked(arguments, cluster, common);
   const plan::PipelinePlan& plan = result.plan;
@@ -194,8 +195,8 @@ ExitCode plan_in_stages(const Arguments& arguments, const plan::Options& common)
   else
     write(arguments, report::pipeline_table(result.program.graph, plan));
   if (!arguments.execute) return ExitCode::solved;
-  return tell(arguments,
-              execute(result.program.graph, plan, cluster, execute_options_of(arguments)));
+  return report_execution(
+      arguments, execute(result.program.graph, plan, cluster, execute_options_of(arguments)));
 }
 
 }  // namespace tessera::examples

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// tessera-plan on one mesh: the cheapest plan, within a budget of memory, with what is computed
-// again.
+// tessera-plan on one mesh: the cheapest plan within a memory budget, with rematerialization.
 #include <algorithm>
 #include <cstdio>
 #include <limits>
@@ -24,6 +23,7 @@
 #include "tessera/report/plan_table.hpp"
 #include "tessera/report/recompute_table.hpp"
 #include "tessera/report/solve_log.hpp"
+#include "tessera/report/text.hpp"
 #include "tessera/solver/deadline.hpp"
 #include "tessera/solver/result.hpp"
 
@@ -73,7 +73,7 @@ plan::Recompute recompute_of(const Arguments& arguments) {
   return arguments.recompute == "auto" ? plan::Recompute::automatic : plan::Recompute::none;
 }
 
-// An error about an op, told at the instruction that it comes from.
+// Reports an error about an op at the instruction that the op comes from.
 template<cost::CostModel Model>
 plan::RecomputingPlan plan_or_blame(const io::hlo::Module& module, const io::hlo::Program& program,
                                     const DynamicMesh& mesh, const Model& model,
@@ -88,7 +88,7 @@ plan::RecomputingPlan plan_or_blame(const io::hlo::Module& module, const io::hlo
   }
 }
 
-// A share of what plain data parallelism needs at its cheapest.
+// The budget that is a percentage of what the cheapest data-parallel plan needs.
 template<cost::CostModel Model>
 Extent budget_of(const Arguments& arguments, const graph::Graph& graph, const DynamicMesh& mesh,
                  const Model& model, const plan::Options& given) {
@@ -98,11 +98,16 @@ Extent budget_of(const Arguments& arguments, const graph::Graph& graph, const Dy
   options.solver = given.solver;
   options.solver.time_limit /= 4;
   if (options.annotations.empty())
-    throw InputError("--memory-budget", "the program is no training step on a batch, of which " +
-                                            arguments.memory_budget + " could be told");
+    throw InputError(
+        "--memory-budget",
+        "a percentage needs a training step on a batch, which data parallelism can split; "
+        "give bytes instead of " +
+            arguments.memory_budget);
   const plan::Plan by_hand = plan::plan(graph, mesh, model, options);
   if (!by_hand.has_ops())
-    throw InputError("--memory-budget", "no plan by data parallelism was found in time");
+    throw InputError("--memory-budget",
+                     "no data-parallel plan, of which " + arguments.memory_budget +
+                         " would be taken, was found in time; give bytes instead");
   const Wide bytes = by_hand.memory_with_buffers * share.numerator / share.denominator / 100;
   if (bytes > std::numeric_limits<Extent>::max())
     throw InputError("--memory-budget", arguments.memory_budget + " does not fit in 64 bits");
@@ -112,7 +117,7 @@ Extent budget_of(const Arguments& arguments, const graph::Graph& graph, const Dy
   return static_cast<Extent>(bytes);
 }
 
-// A plan of a program that is not the one that was read needs that program's text.
+// A plan with rematerialized ops is of another program than the one that was read: its text.
 struct Planned {
   io::hlo::Module module;
   io::hlo::Program program;
@@ -125,8 +130,8 @@ std::optional<Planned> rewritten_as(const plan::RecomputingPlan& step, const io:
   io::hlo::Program program = io::hlo::import_module(module);
   const std::string difference = graph::difference(step.graph, program.graph);
   if (!difference.empty())
-    throw InputError("--recompute", "the program can not be written as HLO: " + difference +
-                                        "; --emit table does without");
+    throw InputError("--recompute",
+                     "the program can not be written as HLO: " + difference + "; use --emit table");
   return Planned{std::move(module), std::move(program)};
 }
 
@@ -134,7 +139,7 @@ template<cost::CostModel Model>
 ExitCode plan_with(const Arguments& arguments, const DynamicMesh& mesh, const Model& model,
                    plan::Options options) {
   check_outputs(arguments);
-  execute_options_of(arguments);  // a mistake in them is told before the work begins
+  execute_options_of(arguments);  // reports mistakes in them before the work begins
 
   const io::hlo::Module module = read_module(arguments);
   const io::hlo::Program program = io::hlo::import_module(module, import_options_of(arguments));
@@ -176,7 +181,7 @@ ExitCode plan_with(const Arguments& arguments, const DynamicMesh& mesh, const Mo
           arguments.emit == "json" ? io::write_plan(of, its, plan) : io::hlo::emit(of, its, plan));
   }
   if (!arguments.execute) return ExitCode::solved;
-  return tell(arguments, execute(step.graph, plan, execute_options_of(arguments)));
+  return report_execution(arguments, execute(step.graph, plan, execute_options_of(arguments)));
 }
 
 }  // namespace
@@ -184,7 +189,7 @@ ExitCode plan_with(const Arguments& arguments, const DynamicMesh& mesh, const Mo
 ExitCode plan_on_mesh(const Arguments& arguments, plan::Options options) {
   if (arguments.cluster.empty()) {
     if (arguments.mesh.empty())
-      throw InputError("--mesh", "say which devices there are, as --mesh 2x4, or name a --cluster");
+      throw InputError("--mesh", "give the devices along each axis, as --mesh 2x4, or a --cluster");
     const DynamicMesh mesh = parse_mesh(arguments.mesh);
     const cost::Alpa model = alpa_model(arguments, mesh);
     if (!arguments.refine_axes) return plan_with(arguments, mesh, model, options);

@@ -14,6 +14,7 @@
 #include "tessera/io/file.hpp"
 #include "tessera/io/iopddl.hpp"
 #include "tessera/report/solve_log.hpp"
+#include "tessera/report/text.hpp"
 #include "tessera/solver/check.hpp"
 #include "tessera/solver/deadline.hpp"
 #include "tessera/solver/solve.hpp"
@@ -40,12 +41,12 @@ constexpr const char* epilogue = R"(Examples:
   tessera-solve problem.json 60
   tessera-solve problem.json 60 --threads 2 | tail -n 1
   tessera-solve problem.json 60 --certificate proof.txt
-      writes down why nothing costs less than the lower bound
+      also writes a proof that no solution costs less than the lower bound
   tessera-solve --check problem.json proof.txt
-      verifies that, by code that shares nothing with the solver
+      verifies the proof by code that shares nothing with the solver
 
-Exit codes: 0 a solution was found (or the certificate is valid), 1 bad input (or it is not), 2 there
-is none (proven), 3 none found in time.)";
+Exit codes: 0 a solution was found (or the certificate is valid), 1 bad input (or an invalid
+certificate), 2 proven to have no solution, 3 no solution found in time.)";
 
 void describe(CLI::App& app, Arguments& arguments) {
   app.description(about);
@@ -53,19 +54,21 @@ void describe(CLI::App& app, Arguments& arguments) {
   app.set_version_flag("--version", "tessera " TESSERA_VERSION_STRING);
   app.add_option("PROBLEM", arguments.problem, "JSON file; - reads standard input")->required();
   app.add_option("SECONDS", arguments.seconds,
-                 "wall clock allowed, reading included; with --check, the certificate's file")
+                 "time limit in seconds of wall clock, reading included; with --check, the "
+                 "certificate's file")
       ->required();
   app.add_option("--threads", arguments.threads, "threads of the search")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
-  app.add_option("--gap", arguments.gap,
-                 "end the search once nothing can be cheaper by more than this: 0.01% (default: "
-                 "only the cheapest will do)");
+  app.add_option(
+      "--gap", arguments.gap,
+      "stop once the solution is proven to be within this share of the optimum, as 0.01% "
+      "(default: 0)");
   app.add_option("--seed", arguments.seed, "breaks ties in the search")->capture_default_str();
   app.add_option("--certificate", arguments.certificate,
-                 "write a proof of the lower bound there, as text");
+                 "write a proof of the lower bound to this file, as text");
   app.add_flag("--check", arguments.check, "verify a certificate instead of solving");
-  app.add_flag("-q,--quiet", arguments.quiet, "only the solution");
+  app.add_flag("-q,--quiet", arguments.quiet, "print only the solution");
 }
 
 class Log {
@@ -100,7 +103,7 @@ ExitCode check(const Arguments& arguments) {
   return ExitCode::solved;
 }
 
-// Nothing where no time is left to read it.
+// No problem where the time was over before it was read.
 std::optional<solver::Problem> read_problem(const Arguments& arguments,
                                             const solver::Deadline& clock) {
   try {
@@ -150,7 +153,7 @@ ExitCode run(const Arguments& arguments) {
   if (!arguments.gap.empty()) options.gap_limit = examples::parse_gap("--gap", arguments.gap);
   options.time_limit = seconds;
   options.cancellation = examples::cancelled_by_interrupt();
-  const solver::Deadline clock(options);  // reading takes its part of the time
+  const solver::Deadline clock(options);  // which counts reading
   if (!arguments.certificate.empty()) io::check_writable(arguments.certificate);
   const std::optional<solver::Problem> problem = read_problem(arguments, clock);
   if (!problem) {
@@ -160,7 +163,7 @@ ExitCode run(const Arguments& arguments) {
   }
   log_beginning(log, *problem, clock.seconds());
 
-  // Something must be left for undoing presolve and printing.
+  // Undoing presolve and printing take time, too.
   const double reserve = std::min(0.2, 0.05 * seconds);
   options.time_limit = std::max(0.0, clock.seconds_left() - reserve);
   options.on_progress = [&](const solver::Progress& progress) { log(report::log_line(progress)); };

@@ -14,6 +14,7 @@
 #include "tessera/cost.hpp"
 #include "tessera/io/file.hpp"
 #include "tessera/io/hlo/emit.hpp"
+#include "tessera/io/hlo/importer.hpp"
 #include "tessera/io/hlo/reader.hpp"
 #include "tessera/io/plan_json.hpp"
 #include "tessera/report.hpp"

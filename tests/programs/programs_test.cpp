@@ -81,7 +81,8 @@ TEST_CASE("tessera-plan reads standard input, and tells what it kept whole") {
       "odd.hlo", "ENTRY e { x = f32[4,4] parameter(0)\n ROOT y = f32[4,4] scaled-dot(x, x) }");
   const Ran ran = run("tessera-plan", "- --mesh 2 < " + file);
   CHECK(ran.code == 0);
-  CHECK(ran.err.find("kept whole on every device, for want of a rule: scaled-dot (1)") !=
+  CHECK(ran.err.find(
+            "kept whole on every device, as these ops have no sharding rule: scaled-dot (1)") !=
         std::string::npos);
 }
 
@@ -453,7 +454,7 @@ TEST_CASE("bad arguments: exit code 1 and one line") {
         {"--model gpt:step=run --mesh 2x4",
          "step='run': there are train, accumulate, apply, infer"},
         {"", "MODEL: give a HLO file, or a model by --model"},
-        {mlp, "--mesh: say which devices there are, as --mesh 2x4, or name a --cluster"},
+        {mlp, "--mesh: give the devices along each axis, as --mesh 2x4, or a --cluster"},
         {mlp + " --mesh 2 --tolerance 1e-3", "--tolerance requires --execute"},
         {mlp + " --mesh 2 --execute --tolerance -1", "'-1' is no number that is 0 or more"},
         {mlp + " --cluster cray-1:8", "--cluster: no cluster is called 'cray-1'; there are alpa-"},

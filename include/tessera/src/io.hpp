@@ -2,6 +2,7 @@
 //
 // The function bodies of io/ and report/.  They need RapidJSON, for src.hpp.
 #pragma once
+#include "tessera/io/file.ipp"
 #include "tessera/io/hlo/annotations.ipp"
 #include "tessera/io/hlo/custom_calls.ipp"
 #include "tessera/io/hlo/detail/attribute_access.ipp"
@@ -36,6 +37,10 @@
 #include "tessera/io/hlo/module.ipp"
 #include "tessera/io/hlo/reader.ipp"
 #include "tessera/io/hlo/writer.ipp"
+#include "tessera/io/iopddl.ipp"
+#include "tessera/io/pipeline_json.ipp"
+#include "tessera/io/plan_json.ipp"
+#include "tessera/io/price_store.ipp"
 #include "tessera/io/xla_request/comparison.ipp"
 #include "tessera/io/xla_request/evaluation.ipp"
 #include "tessera/io/xla_request/problem.ipp"

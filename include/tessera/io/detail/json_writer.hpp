@@ -2,8 +2,9 @@
 //
 // How plans are written as JSON: one object, indented, lists of numbers on one line.
 //
-// What all plans tell is here as well: how well devices are used, and the strategies of the ops
-// that an instruction became.  What a plan consists of is plan_json.hpp's and pipeline_json.hpp's.
+// Two parts of all plans are here as well: how well devices are used, and the strategies of the ops
+// that an instruction became.  The rest is in plan_json.ipp and pipeline_json.ipp, which alone
+// include this header, and RapidJSON with it.
 #pragma once
 #include <rapidjson/prettywriter.h>
 #include <rapidjson/stringbuffer.h>
@@ -17,7 +18,7 @@
 #include "tessera/core/text.hpp"
 #include "tessera/core/wide.hpp"
 #include "tessera/cost/utilisation.hpp"
-#include "tessera/io/hlo/importer.hpp"
+#include "tessera/graph/graph.hpp"
 #include "tessera/mesh/mesh.hpp"
 
 namespace tessera::io::detail {
@@ -115,7 +116,8 @@ class JsonWriter {
   rapidjson::PrettyWriter<rapidjson::StringBuffer> json_{buffer_};
 };
 
-// The strategies of the ops that an instruction became, each once, in their order.  strategy_of(op) is a text.
+// The strategies of the ops that an instruction became, each once, in their order.  strategy_of(op)
+// is a text.
 template<class StrategyOf>
 std::string strategies_of(const std::vector<graph::OpId>& ops, StrategyOf&& strategy_of) {
   std::vector<std::string> distinct;
