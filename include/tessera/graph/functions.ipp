@@ -258,21 +258,38 @@ TESSERA_INLINE Tensor first_largest(const Tensor& x) {
 
 }  // namespace detail
 
-TESSERA_INLINE Routing route(const Tensor& gates, Extent choices, Extent capacity) {
-  require(gates.dims().size() == 3 && choices >= 1 && choices <= gates.dims()[2],
-          "route: " + std::to_string(choices) + " choices of " + to_string(gates.type()));
+namespace detail {
+
+// By choice: 1 at the expert that each token chooses, else 0.
+TESSERA_INLINE std::vector<Tensor> choices_of(const Tensor& gates, Extent choices) {
   Builder& b = gates.builder();
-  const Dims dims = gates.dims();
-  const Extent tokens = dims[1], experts = dims[2];
   std::vector<Tensor> masks;
   Tensor rest = gates.detached();
   for (Extent i = 0; i < choices; ++i) {
-    masks.push_back(detail::first_largest(rest));
+    masks.push_back(first_largest(rest));
     if (i + 1 == choices) break;
     const Tensor is_taken = masks.back() > b.constant(f32);
     rest = select(is_taken, b.constant(f32, {}, -1), rest);
   }
-  // The chosen weights are scaled to sum to one.
+  return masks;
+}
+
+// The weights of one choice, [groups, tokens, experts, places], as shares of `sum`.  `before`
+// counts, for each token and expert, the tokens that have a place already.
+TESSERA_INLINE Tensor placed(const Tensor& mask, const Tensor& before, const Tensor& weight,
+                             const Tensor& sum, Extent capacity) {
+  Builder& b = mask.builder();
+  const Tensor has_place = before < b.constant(f32, {}, static_cast<double>(capacity));
+  const Tensor kept = select(has_place, mask, b.constant(f32));
+  const Tensor place = convert(reduce_sum(before * kept, {2}), s32);
+  const Tensor share = broadcast_along(weight / sum, mask.dims(), 2) * kept;
+  const Tensor at = convert(one_hot(place, capacity), f32);
+  return einsum<"gse,gsc->gsec">(share, at);
+}
+
+// The sum of all choices' weights, which are scaled to sum to one for each token.
+TESSERA_INLINE Tensor combined_choices(const Tensor& gates, const std::vector<Tensor>& masks,
+                                       Extent capacity) {
   std::vector<Tensor> weights;
   for (const Tensor& mask : masks) weights.push_back(reduce_sum(gates * mask, {2}));
   Tensor sum = weights[0];
@@ -280,24 +297,30 @@ TESSERA_INLINE Routing route(const Tensor& gates, Extent choices, Extent capacit
 
   std::optional<Tensor> combine, taken;  // `taken`: how many places earlier choices filled
   for (std::size_t i = 0; i < masks.size(); ++i) {
-    // The place of each token with its expert: how many came before.
     Tensor before = cumulative_sum(masks[i], 1) - masks[i];
-    if (taken) before = before + detail::broadcast_along(*taken, dims, 1);
+    if (taken) before = before + broadcast_along(*taken, gates.dims(), 1);
     const Tensor filled = reduce_sum(masks[i], {1});
     taken = taken ? *taken + filled : filled;
-    const Tensor has_place = before < b.constant(f32, {}, static_cast<double>(capacity));
-    const Tensor mask = select(has_place, masks[i], b.constant(f32));
-    const Tensor place = convert(reduce_sum(before * mask, {2}), s32);
-    const Tensor weight = detail::broadcast_along(weights[i] / sum, dims, 2) * mask;
-    const Tensor at = convert(one_hot(place, capacity), f32);
-    const Tensor part = einsum<"gse,gsc->gsec">(weight, at);
-    combine = combine ? *combine + part : part;
+    const Tensor term = placed(masks[i], before, weights[i], sum, capacity);
+    combine = combine ? *combine + term : term;
   }
-  const Tensor dispatch = convert(combine->detached() > b.constant(f32), f32);
-  const Tensor share = reduce_sum(masks[0], {1}) * (1 / static_cast<double>(tokens));
-  const Tensor wish = reduce_sum(gates, {1}) * (1 / static_cast<double>(tokens));
+  return *combine;
+}
+
+}  // namespace detail
+
+TESSERA_INLINE Routing route(const Tensor& gates, Extent choices, Extent capacity) {
+  require(gates.dims().size() == 3 && choices >= 1 && choices <= gates.dims()[2],
+          "route: " + std::to_string(choices) + " choices of " + to_string(gates.type()));
+  const auto tokens = static_cast<double>(gates.dims()[1]);
+  const Extent experts = gates.dims()[2];
+  const std::vector<Tensor> masks = detail::choices_of(gates, choices);
+  const Tensor combine = detail::combined_choices(gates, masks, capacity);
+  const Tensor dispatch = convert(combine.detached() > gates.builder().constant(f32), f32);
+  const Tensor share = reduce_sum(masks[0], {1}) * (1 / tokens);
+  const Tensor wish = reduce_sum(gates, {1}) * (1 / tokens);
   const Tensor balance = mean(share * wish) * static_cast<double>(experts * experts);
-  return {*combine, dispatch, balance};
+  return {combine, dispatch, balance};
 }
 
 }  // namespace tessera::graph

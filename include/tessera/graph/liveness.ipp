@@ -23,6 +23,30 @@ TESSERA_INLINE std::vector<std::size_t> innermost_loops(const Graph& graph) {
   return innermost;
 }
 
+namespace detail {
+
+// Extends the lives of what a loop carries, and of what it reads from outside in every round.
+TESSERA_INLINE void live_through_loop(const Graph& graph, std::size_t number,
+                                      const std::vector<std::size_t>& innermost,
+                                      Lifetimes& lifetimes) {
+  const Loop& loop = graph.loops[number];
+  const auto until_end = [&](Value value) {
+    Lifetime& life = lifetimes[value.op][value.result];
+    life.end = std::max(life.end, loop.end);
+  };
+  for (OpId id = loop.begin; id < loop.end; ++id) {
+    // The loop's own state reads its initial value once, before the first round.
+    const bool is_state = graph.op(id).is_loop_state && innermost[id] == number;
+    for (std::size_t i = is_state ? 1 : 0; i < graph.operand_count(id); ++i)
+      if (const Value value = graph.operand(id, i); value.op < loop.begin) until_end(value);
+    if (!graph.op(id).is_loop_state || graph.operand_count(id) < 2) continue;
+    until_end({id, 0});
+    until_end(graph.operand(id, 1));
+  }
+}
+
+}  // namespace detail
+
 TESSERA_INLINE Lifetimes read_lifetimes_of(const Graph& graph) {
   Lifetimes lifetimes(graph.op_count());
   for (OpId id = 0; id < graph.op_count(); ++id) {
@@ -34,22 +58,8 @@ TESSERA_INLINE Lifetimes read_lifetimes_of(const Graph& graph) {
     });
   }
   const std::vector<std::size_t> innermost = innermost_loops(graph);
-  for (std::size_t number = 0; number < graph.loops.size(); ++number) {
-    const Loop& loop = graph.loops[number];
-    const auto until_end = [&](Value value) {
-      Lifetime& life = lifetimes[value.op][value.result];
-      life.end = std::max(life.end, loop.end);
-    };
-    for (OpId id = loop.begin; id < loop.end; ++id) {
-      // The loop's own state reads its initial value once, before the first round.
-      const bool is_state = graph.op(id).is_loop_state && innermost[id] == number;
-      for (std::size_t i = is_state ? 1 : 0; i < graph.operand_count(id); ++i)
-        if (const Value value = graph.operand(id, i); value.op < loop.begin) until_end(value);
-      if (!graph.op(id).is_loop_state || graph.operand_count(id) < 2) continue;
-      until_end({id, 0});
-      until_end(graph.operand(id, 1));
-    }
-  }
+  for (std::size_t number = 0; number < graph.loops.size(); ++number)
+    detail::live_through_loop(graph, number, innermost, lifetimes);
   return lifetimes;
 }
 

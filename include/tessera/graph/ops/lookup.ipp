@@ -11,45 +11,101 @@
 
 namespace tessera::graph {
 
-TESSERA_INLINE Rule gather_rule(const Dims& operand, const Dims& indices, const Dims& result,
-                                const GatherDims& dims) {
-  RuleWriter writer;
-  std::vector<FactorId> from(operand.size(), no_factor);
-  std::vector<FactorId> index(indices.size(), no_factor);
-  std::vector<FactorId> to(result.size(), no_factor);
+namespace detail {
 
-  // The result's batch dims are the index tensor's, in order.
+// The factors of the dims of a gather or scatter: of the operand, of the index tensor, and of the
+// result or the updates.
+struct LookupFactors {
+  std::vector<FactorId> operand, indices, slices;
+
+  LookupFactors(const Dims& operand_dims, const Dims& index_dims, const Dims& slice_dims)
+      : operand(operand_dims.size(), no_factor),
+        indices(index_dims.size(), no_factor),
+        slices(slice_dims.size(), no_factor) {}
+
+  // Operand dims that are batches are the index tensor's.
+  void share_batches(const std::vector<Extent>& of_operand, const std::vector<Extent>& of_indices) {
+    for (std::size_t i = 0; i < of_operand.size(); ++i)
+      operand[static_cast<std::size_t>(of_operand[i])] =
+          indices[static_cast<std::size_t>(of_indices[i])];
+  }
+};
+
+// The result's batch dims are the index tensor's, in order.
+TESSERA_INLINE void add_gather_batches(RuleWriter& writer, LookupFactors& factors,
+                                       const Dims& indices, const GatherDims& dims) {
   std::size_t out = 0;
   for (std::size_t d = 0; d < indices.size(); ++d) {
     if (static_cast<Extent>(d) == dims.index_vector_dim) {
-      index[d] = writer.whole(indices[d]);
+      factors.indices[d] = writer.whole(indices[d]);
       continue;
     }
     while (contains(dims.offset_dims, out)) ++out;
-    index[d] = to[out++] = writer.parallel(indices[d]);
+    factors.indices[d] = factors.slices[out++] = writer.parallel(indices[d]);
   }
-  for (std::size_t i = 0; i < dims.operand_batching_dims.size(); ++i)
-    from[static_cast<std::size_t>(dims.operand_batching_dims[i])] =
-        index[static_cast<std::size_t>(dims.start_indices_batching_dims[i])];
-  // Its other dims are the operand's that are neither collapsed nor batching, in order.
+  factors.share_batches(dims.operand_batching_dims, dims.start_indices_batching_dims);
+}
+
+// Its other dims are the operand's that are neither collapsed nor batches, in order.
+TESSERA_INLINE void add_gather_slices(RuleWriter& writer, LookupFactors& factors,
+                                      const Dims& operand, const Dims& result,
+                                      const GatherDims& dims) {
   std::size_t offset = 0;
   for (std::size_t d = 0; d < operand.size(); ++d) {
-    if (from[d] != no_factor) continue;
+    if (factors.operand[d] != no_factor) continue;
     if (contains(dims.collapsed_slice_dims, d)) {
-      from[d] = writer.reduction(operand[d], Reduction::sum);
+      factors.operand[d] = writer.reduction(operand[d], Reduction::sum);
       continue;
     }
     const auto at = static_cast<std::size_t>(dims.offset_dims[offset++]);
-    if (result[at] == operand[d]) {
-      from[d] = to[at] = writer.parallel(operand[d]);
-    } else {
-      from[d] = writer.reduction(operand[d], Reduction::sum);
-      to[at] = writer.whole(result[at]);
-    }
+    const bool is_full = result[at] == operand[d];
+    factors.operand[d] = is_full ? writer.parallel(operand[d])
+                                 : writer.reduction(operand[d], Reduction::sum);
+    factors.slices[at] = is_full ? factors.operand[d] : writer.whole(result[at]);
   }
-  writer.operand(from);
-  writer.operand(index);
-  writer.result(to);
+}
+
+TESSERA_INLINE void add_scatter_batches(RuleWriter& writer, LookupFactors& factors,
+                                        const Dims& indices, const ScatterDims& dims,
+                                        Reduction reduction) {
+  std::size_t in = 0;
+  for (std::size_t d = 0; d < indices.size(); ++d) {
+    if (static_cast<Extent>(d) == dims.index_vector_dim) {
+      factors.indices[d] = writer.whole(indices[d]);
+      continue;
+    }
+    while (contains(dims.update_window_dims, in)) ++in;
+    const bool is_batch = contains(dims.scatter_indices_batching_dims, d);
+    factors.indices[d] = factors.slices[in++] =
+        is_batch ? writer.parallel(indices[d]) : writer.reduction(indices[d], reduction, 0);
+  }
+  factors.share_batches(dims.input_batching_dims, dims.scatter_indices_batching_dims);
+}
+
+TESSERA_INLINE void add_scatter_windows(RuleWriter& writer, LookupFactors& factors,
+                                        const Dims& operand, const Dims& updates,
+                                        const ScatterDims& dims) {
+  std::size_t window = 0;
+  for (std::size_t d = 0; d < operand.size(); ++d) {
+    if (factors.operand[d] != no_factor) continue;
+    factors.operand[d] = writer.parallel(operand[d]);
+    if (contains(dims.inserted_window_dims, d)) continue;
+    const auto at = static_cast<std::size_t>(dims.update_window_dims[window++]);
+    factors.slices[at] = updates[at] == operand[d] ? factors.operand[d] : writer.whole(updates[at]);
+  }
+}
+
+}  // namespace detail
+
+TESSERA_INLINE Rule gather_rule(const Dims& operand, const Dims& indices, const Dims& result,
+                                const GatherDims& dims) {
+  RuleWriter writer;
+  detail::LookupFactors factors(operand, indices, result);
+  detail::add_gather_batches(writer, factors, indices, dims);
+  detail::add_gather_slices(writer, factors, operand, result, dims);
+  writer.operand(factors.operand);
+  writer.operand(factors.indices);
+  writer.result(factors.slices);
   writer.pass({0}, reduction_set(Reduction::sum));
   return std::move(writer.rule());
 }
@@ -72,36 +128,13 @@ TESSERA_INLINE Rule scatter_rule(const Dims& operand, const Dims& indices, const
                                  const ScatterDims& dims, Reduction reduction, std::size_t count) {
   RuleWriter writer;
   if (count != 1) reduction = Reduction::none;
-  std::vector<FactorId> to(operand.size(), no_factor);
-  std::vector<FactorId> index(indices.size(), no_factor);
-  std::vector<FactorId> from(updates.size(), no_factor);
-
-  std::size_t in = 0;
-  for (std::size_t d = 0; d < indices.size(); ++d) {
-    if (static_cast<Extent>(d) == dims.index_vector_dim) {
-      index[d] = writer.whole(indices[d]);
-      continue;
-    }
-    while (contains(dims.update_window_dims, in)) ++in;
-    const bool is_batch = contains(dims.scatter_indices_batching_dims, d);
-    index[d] = from[in++] = is_batch ? writer.parallel(indices[d])
-                                     : writer.reduction(indices[d], reduction, 0);
-  }
-  for (std::size_t i = 0; i < dims.input_batching_dims.size(); ++i)
-    to[static_cast<std::size_t>(dims.input_batching_dims[i])] =
-        index[static_cast<std::size_t>(dims.scatter_indices_batching_dims[i])];
-  std::size_t window = 0;
-  for (std::size_t d = 0; d < operand.size(); ++d) {
-    if (to[d] != no_factor) continue;
-    to[d] = writer.parallel(operand[d]);
-    if (contains(dims.inserted_window_dims, d)) continue;
-    const auto at = static_cast<std::size_t>(dims.update_window_dims[window++]);
-    from[at] = updates[at] == operand[d] ? to[d] : writer.whole(updates[at]);
-  }
-  for (std::size_t i = 0; i < count; ++i) writer.operand(to);
-  writer.operand(index);
-  for (std::size_t i = 0; i < count; ++i) writer.operand(from);
-  for (std::size_t i = 0; i < count; ++i) writer.result(to);
+  detail::LookupFactors factors(operand, indices, updates);
+  detail::add_scatter_batches(writer, factors, indices, dims, reduction);
+  detail::add_scatter_windows(writer, factors, operand, updates, dims);
+  for (std::size_t i = 0; i < count; ++i) writer.operand(factors.operand);
+  writer.operand(factors.indices);
+  for (std::size_t i = 0; i < count; ++i) writer.operand(factors.slices);
+  for (std::size_t i = 0; i < count; ++i) writer.result(factors.operand);
   if (reduction == Reduction::sum) writer.pass({0, 2}, reduction_set(Reduction::sum));
   return std::move(writer.rule());
 }

@@ -12,49 +12,80 @@
 
 namespace tessera::graph {
 
+namespace detail {
+
+// The factors of each dim of a convolution.
+struct ConvolutionFactors {
+  using Factors = std::vector<FactorId>;
+  std::vector<Factors> input, kernel, output;  // by dim
+};
+
+// Groups are the major part of the dims that they divide; input features are summed over.
+TESSERA_INLINE void add_features(RuleWriter& writer, ConvolutionFactors& factors,
+                                 const Dims& kernel, const Dims& output,
+                                 const ConvolutionDims& dims) {
+  using Factors = ConvolutionFactors::Factors;
+  const auto add = [](FactorId factor, std::initializer_list<Factors*> places) {
+    for (Factors* const place : places) place->push_back(factor);
+  };
+  Factors& in_batch = factors.input[dims.input_batch];
+  Factors& in_feature = factors.input[dims.input_feature];
+  Factors& out_feature = factors.output[dims.output_feature];
+  Factors& kernel_output = factors.kernel[dims.kernel_output];
+  if (dims.feature_groups > 1)
+    add(writer.parallel(dims.feature_groups), {&in_feature, &kernel_output, &out_feature});
+  if (dims.batch_groups > 1)
+    add(writer.parallel(dims.batch_groups), {&in_batch, &kernel_output, &out_feature});
+  add(writer.reduction(kernel[dims.kernel_input], Reduction::sum),
+      {&in_feature, &factors.kernel[dims.kernel_input]});
+  add(writer.parallel(output[dims.output_feature] / dims.feature_groups / dims.batch_groups),
+      {&kernel_output, &out_feature});
+  add(writer.parallel(output[dims.output_batch]), {&in_batch, &factors.output[dims.output_batch]});
+}
+
+// One spatial dim, of these sizes.  The window slides along the longer of output and kernel.
+TESSERA_INLINE void add_space(RuleWriter& writer, const WindowDim& slide, Extent input,
+                              Extent kernel, Extent output, ConvolutionFactors::Factors& of_input,
+                              ConvolutionFactors::Factors& of_kernel,
+                              ConvolutionFactors::Factors& of_output) {
+  if (slide.is_point()) {
+    of_input = of_output = {writer.parallel(input)};
+    of_kernel = {writer.whole(kernel)};
+    return;
+  }
+  const bool along_output = output >= kernel || slide.is_reversed;
+  of_output = {along_output ? writer.parallel(output) : writer.whole(output)};
+  of_kernel = {along_output ? writer.whole(kernel) : writer.reduction(kernel, Reduction::sum)};
+  const Window along_out{of_output[0], slide.stride, slide.pad_low, slide.reach(),
+                         slide.lhs_dilate};
+  const Window along_kernel{of_kernel[0], slide.rhs_dilate, slide.pad_low,
+                            (output - 1) * slide.stride + 1, slide.lhs_dilate};
+  of_input = {writer.window(input, along_output ? along_out : along_kernel)};
+}
+
+}  // namespace detail
+
 TESSERA_INLINE Rule convolution_rule(const Dims& input, const Dims& kernel, const Dims& output,
                                      const ConvolutionDims& dims,
                                      std::span<const WindowDim> window) {
   RuleWriter writer;
-  using Factors = std::vector<FactorId>;
-  std::vector<Factors> in(input.size()), ker(kernel.size()), out(output.size());
-  const auto add = [](FactorId factor, std::initializer_list<Factors*> places) {
-    for (Factors* const place : places) place->push_back(factor);
-  };
-  Factors& out_feature = out[dims.output_feature];
-  Factors& ker_output = ker[dims.kernel_output];
-  if (dims.feature_groups > 1)
-    add(writer.parallel(dims.feature_groups), {&in[dims.input_feature], &ker_output, &out_feature});
-  if (dims.batch_groups > 1)
-    add(writer.parallel(dims.batch_groups), {&in[dims.input_batch], &ker_output, &out_feature});
-  add(writer.reduction(kernel[dims.kernel_input], Reduction::sum),
-      {&in[dims.input_feature], &ker[dims.kernel_input]});
-  add(writer.parallel(output[dims.output_feature] / dims.feature_groups / dims.batch_groups),
-      {&ker_output, &out_feature});
-  add(writer.parallel(output[dims.output_batch]), {&in[dims.input_batch], &out[dims.output_batch]});
+  detail::ConvolutionFactors factors;
+  factors.input.resize(input.size());
+  factors.kernel.resize(kernel.size());
+  factors.output.resize(output.size());
+  detail::add_features(writer, factors, kernel, output, dims);
   for (std::size_t s = 0; s < dims.input_space.size(); ++s) {
     const std::size_t i = dims.input_space[s], k = dims.kernel_space[s], o = dims.output_space[s];
-    const WindowDim& slide = window[s];
-    if (slide.is_point()) {
-      add(writer.parallel(input[i]), {&in[i], &out[o]});
-      ker[k] = {writer.whole(kernel[k])};
-      continue;
-    }
-    const bool along_output = output[o] >= kernel[k] || slide.is_reversed;
-    out[o] = {along_output ? writer.parallel(output[o]) : writer.whole(output[o])};
-    ker[k] = {along_output ? writer.whole(kernel[k]) : writer.reduction(kernel[k], Reduction::sum)};
-    const Window along_out{out[o][0], slide.stride, slide.pad_low, slide.reach(), slide.lhs_dilate};
-    const Window along_ker{ker[k][0], slide.rhs_dilate, slide.pad_low,
-                           (output[o] - 1) * slide.stride + 1, slide.lhs_dilate};
-    in[i] = {writer.window(input[i], along_output ? along_out : along_ker)};
+    detail::add_space(writer, window[s], input[i], kernel[k], output[o], factors.input[i],
+                      factors.kernel[k], factors.output[o]);
   }
   Rule& rule = writer.rule();
   rule.begin_operand();
-  for (const Factors& factors : in) rule.add_dim(factors);
+  for (const auto& dim : factors.input) rule.add_dim(dim);
   rule.begin_operand();
-  for (const Factors& factors : ker) rule.add_dim(factors);
+  for (const auto& dim : factors.kernel) rule.add_dim(dim);
   rule.begin_result();
-  for (const Factors& factors : out) rule.add_dim(factors);
+  for (const auto& dim : factors.output) rule.add_dim(dim);
   writer.pass({0}, reduction_set(Reduction::sum));
   writer.pass({1}, reduction_set(Reduction::sum));
   return std::move(rule);
@@ -196,39 +227,44 @@ TESSERA_INLINE WindowDim backward_window(const WindowDim& window, Extent size, E
   return back;
 }
 
-TESSERA_INLINE Tensor convolution_adjoint(const OpAdjoint& at, std::size_t i) {
-  const Convolution how = at.attributes().get<Convolution>();
-  if (how.dims.feature_groups != 1 || how.dims.batch_groups != 1)
-    at.fail("has groups, and no derivative here");
+// By the input: the adjoint, spread by the kernel.
+TESSERA_INLINE Tensor adjoint_of_input(const OpAdjoint& at, const Convolution& how) {
   const Tensor input = at.operand(0), kernel = at.operand(1);
-  Convolution back;
-  ConvolutionDims& dims = back.dims;
+  Convolution back{how.dims, {}};
+  std::swap(back.dims.kernel_input, back.dims.kernel_output);
+  std::swap(back.dims.input_batch, back.dims.output_batch);
+  std::swap(back.dims.input_feature, back.dims.output_feature);
+  std::swap(back.dims.input_space, back.dims.output_space);
+  for (std::size_t s = 0; s < how.window.size(); ++s)
+    back.window.push_back(backward_window(how.window[s], input.dims()[how.dims.input_space[s]],
+                                          at.adjoint.dims()[how.dims.output_space[s]]));
+  return convolution(at.adjoint, kernel, std::move(back));
+}
+
+// The dims where the input is convolved with the adjoint: summed over the batch.
+TESSERA_INLINE ConvolutionDims kernel_adjoint_dims(const ConvolutionDims& forward) {
+  ConvolutionDims dims;
+  dims.input_batch = forward.input_feature;
+  dims.input_feature = forward.input_batch;
+  dims.input_space = forward.input_space;
+  dims.kernel_input = forward.output_batch;
+  dims.kernel_output = forward.output_feature;
+  dims.kernel_space = forward.output_space;
+  dims.output_batch = forward.kernel_input;
+  dims.output_feature = forward.kernel_output;
+  dims.output_space = forward.kernel_space;
+  return dims;
+}
+
+// By the kernel: the input, convolved with the adjoint.
+TESSERA_INLINE Tensor adjoint_of_kernel(const OpAdjoint& at, const Convolution& how) {
+  const Tensor input = at.operand(0);
+  Convolution back{kernel_adjoint_dims(how.dims), {}};
   std::vector<Extent> reversed;
-  if (i == 0) {  // the adjoint, spread by the kernel
-    dims = how.dims;
-    std::swap(dims.kernel_input, dims.kernel_output);
-    std::swap(dims.input_batch, dims.output_batch);
-    std::swap(dims.input_feature, dims.output_feature);
-    std::swap(dims.input_space, dims.output_space);
-  } else {  // the input through the window of the adjoint: summed over the batch
-    dims.input_batch = how.dims.input_feature;
-    dims.input_feature = how.dims.input_batch;
-    dims.input_space = how.dims.input_space;
-    dims.kernel_input = how.dims.output_batch;
-    dims.kernel_output = how.dims.output_feature;
-    dims.kernel_space = how.dims.output_space;
-    dims.output_batch = how.dims.kernel_input;
-    dims.output_feature = how.dims.kernel_output;
-    dims.output_space = how.dims.kernel_space;
-  }
   for (std::size_t s = 0; s < how.window.size(); ++s) {
     const WindowDim& window = how.window[s];
     const Extent size = input.dims()[how.dims.input_space[s]];
     const Extent places = at.adjoint.dims()[how.dims.output_space[s]];
-    if (i == 0) {
-      back.window.push_back(backward_window(window, size, places));
-      continue;
-    }
     WindowDim seen{places, window.rhs_dilate, window.pad_low};
     seen.pad_high = (window.size - 1) * window.rhs_dilate + (places - 1) * window.stride -
                     (size - 1) * window.lhs_dilate - window.pad_low;
@@ -237,9 +273,15 @@ TESSERA_INLINE Tensor convolution_adjoint(const OpAdjoint& at, std::size_t i) {
     back.window.push_back(seen);
     if (window.is_reversed) reversed.push_back(static_cast<Extent>(how.dims.kernel_space[s]));
   }
-  const Tensor result = i == 0 ? convolution(at.adjoint, kernel, std::move(back))
-                               : convolution(input, at.adjoint, std::move(back));
+  const Tensor result = convolution(input, at.adjoint, std::move(back));
   return reversed.empty() ? result : reverse(result, std::move(reversed));
+}
+
+TESSERA_INLINE Tensor convolution_adjoint(const OpAdjoint& at, std::size_t i) {
+  const Convolution how = at.attributes().get<Convolution>();
+  if (how.dims.feature_groups != 1 || how.dims.batch_groups != 1)
+    at.fail("has groups, and no derivative here");
+  return i == 0 ? adjoint_of_input(at, how) : adjoint_of_kernel(at, how);
 }
 
 TESSERA_INLINE Tensor reduce_window_adjoint(const OpAdjoint& at, std::size_t i) {
