@@ -53,7 +53,7 @@ inline Wide lower_bound_of(const SolveState& state) {
   return unscaled(state, total);
 }
 
-inline void report(const SolveState& state, const char* event) {
+[[gnu::cold]] inline void report(const SolveState& state, const char* event) {
   if (!state.options.on_progress) return;
   Progress progress;
   progress.seconds = state.deadline.seconds();
@@ -72,7 +72,7 @@ inline void report(const SolveState& state, const char* event) {
 
 // --- Before the search ---------------------------------------------------------------------------
 
-inline void begin(SolveState& state, std::unique_ptr<CostTables> costs) {
+[[gnu::cold]] inline void begin(SolveState& state, std::unique_ptr<CostTables> costs) {
   if (state.options.on_proof) {
     state.proof = std::make_unique<Proof>(state.options.on_proof);
     (state.proof->step("certificate 2 scale") << state.shift).end();
@@ -89,7 +89,7 @@ inline void begin(SolveState& state, std::unique_ptr<CostTables> costs) {
 }
 
 // The assignment to begin with, by component, as far as presolve has left it; empty: none.
-inline std::vector<Choice> starts_of(const SolveState& state) {
+[[gnu::cold]] inline std::vector<Choice> starts_of(const SolveState& state) {
   std::vector<Choice> starts(state.components.size());
   const Assignment& start = state.options.start;
   if (start.size() != state.problem.node_count() || evaluate(state.problem, start).forbidden > 0)
@@ -104,7 +104,8 @@ inline std::vector<Choice> starts_of(const SolveState& state) {
 }
 
 // The shadow prices to begin with, each at the last of a component's rows before it.
-inline std::vector<double> multipliers_of(const SolveState& state, const Component& component) {
+[[gnu::cold]] inline std::vector<double> multipliers_of(const SolveState& state,
+                                                        const Component& component) {
   std::vector<double> lambda(component.row_name.size(), 0);
   std::size_t row = 0;
   for (const ShadowPrice& at : state.options.shadow_prices) {
@@ -118,7 +119,7 @@ inline std::vector<double> multipliers_of(const SolveState& state, const Compone
 
 // The gap that a component with this bound may leave open, scaled: of the gap that the whole may
 // have and those before it did not use, an even share.
-inline double allowed_gap(const SolveState& state, std::size_t c, Wide bound_of_it) {
+[[gnu::cold]] inline double allowed_gap(const SolveState& state, std::size_t c, Wide bound_of_it) {
   Wide bound = state.reduced.constant, open = 0;
   for (std::size_t i = 0; i < state.outcomes.size(); ++i) {
     const Outcome& outcome = state.outcomes[i];
@@ -129,15 +130,15 @@ inline double allowed_gap(const SolveState& state, std::size_t c, Wide bound_of_
   return (whole - static_cast<double>(open)) / static_cast<double>(state.outcomes.size() - c);
 }
 
-inline void add_shadow_prices(SolveState& state, const Component& component,
-                              const std::vector<double>& lambda) {
+[[gnu::cold]] inline void add_shadow_prices(SolveState& state, const Component& component,
+                                            const std::vector<double>& lambda) {
   for (std::size_t row = 0; row < lambda.size(); ++row)
     if (lambda[row] > 0)
       state.shadow_prices[state.row_times[component.row_name[row]]] +=
           std::ldexp(lambda[row], -state.shift);
 }
 
-inline void search(SolveState& state, std::size_t c, Choice start) {
+[[gnu::cold]] inline void search(SolveState& state, std::size_t c, Choice start) {
   const Component& component = state.components[c];
   Search search(component, Wide(1) << state.shift, state.options, state.deadline, state.proof.get(),
                 [&](const Outcome& so_far, bool improved) {
@@ -159,7 +160,7 @@ inline void search(SolveState& state, std::size_t c, Choice start) {
 
 // --- The answer ----------------------------------------------------------------------------------
 
-inline Assignment assignment_of(const SolveState& state) {
+[[gnu::cold]] inline Assignment assignment_of(const SolveState& state) {
   std::vector<Value> values(state.reduced.nodes.size(), 0);
   for (std::size_t c = 0; c < state.components.size(); ++c) {
     const Component& component = state.components[c];
@@ -171,7 +172,7 @@ inline Assignment assignment_of(const SolveState& state) {
   return values;
 }
 
-inline Statistics statistics_of(const SolveState& state) {
+[[gnu::cold]] inline Statistics statistics_of(const SolveState& state) {
   Statistics statistics;
   statistics.seconds = state.deadline.seconds();
   statistics.rows = state.reduced.capacity.size();
@@ -185,7 +186,7 @@ inline Statistics statistics_of(const SolveState& state) {
   return statistics;
 }
 
-inline Result result_of(const SolveState& state) {
+[[gnu::cold]] inline Result result_of(const SolveState& state) {
   Result result;
   result.statistics = statistics_of(state);
   if (state.reduced.infeasible) {
@@ -213,7 +214,7 @@ inline Result result_of(const SolveState& state) {
   return result;
 }
 
-inline void claim(Proof& proof, const Result& answer) {
+[[gnu::cold]] inline void claim(Proof& proof, const Result& answer) {
   proof.step("claim");
   if (answer.status == Status::infeasible)
     proof << "infeasible";

@@ -10,12 +10,9 @@
 #pragma once
 #include <algorithm>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <numeric>
 #include <span>
-#include <tuple>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -55,6 +52,14 @@ struct Component {
   std::vector<std::uint32_t> row_name;  // in a certificate; ascending
   std::shared_ptr<const ExactCosts> costs;
 
+  // Defaulted, and out of line: a component has too many members to copy their code everywhere.
+  Component() = default;
+  [[gnu::noinline]] Component(const Component&) = default;
+  [[gnu::noinline]] Component(Component&&) noexcept = default;
+  [[gnu::noinline]] Component& operator=(const Component&) = default;
+  [[gnu::noinline]] Component& operator=(Component&&) noexcept = default;
+  [[gnu::noinline]] ~Component() = default;
+
   std::size_t size() const noexcept { return origin.size(); }
   std::uint32_t value_count(std::uint32_t i) const noexcept { return first[i + 1] - first[i]; }
   std::size_t total_values() const noexcept { return first.empty() ? 0 : first.back(); }
@@ -76,8 +81,8 @@ inline void index_tables(Component& component) {
 // --- From what presolve has left -----------------------------------------------------------------
 
 // Usages and names of these variables, in this order.
-inline void add_variables(Component& component, const Reduced& reduced,
-                          const std::vector<Variable>& variables) {
+[[gnu::cold]] inline void add_variables(Component& component, const Reduced& reduced,
+                                        const std::vector<Variable>& variables) {
   component.first.push_back(0);
   component.first_item.push_back(0);
   for (const Variable w : variables) {
@@ -95,19 +100,22 @@ inline void add_variables(Component& component, const Reduced& reduced,
 }
 
 // Tables between its variables, and all costs; tables with the same entries share them.
-inline void add_costs(Component& component, Reduced& reduced) {
+[[gnu::cold]] inline void add_costs(Component& component, Reduced& reduced) {
   std::vector<std::uint32_t> number(reduced.nodes.size());
   for (std::uint32_t i = 0; i < component.origin.size(); ++i) number[component.origin[i]] = i;
-  std::unordered_map<EntriesId, std::size_t> cost_at;
+  KeyNumbers numbers;
   std::vector<EntriesId> distinct;
+  std::vector<std::size_t> begins;  // of the distinct tables
   std::size_t size = 0;
   for (const Variable w : component.origin)
     for (const EdgeId e : reduced.nodes[w].edges) {
       const std::uint32_t here = number[w], there = number[reduced.tables[e].other(w)];
       if (here > there) continue;
       const EntriesId id = table_from(reduced, w, e);
-      const auto [at, is_new] = cost_at.emplace(id, size);
-      component.tables.push_back({here, there, at->second});
+      const std::uint32_t at = numbers.number_of({id});
+      const bool is_new = at == distinct.size();
+      if (is_new) begins.push_back(size);
+      component.tables.push_back({here, there, begins[at]});
       if (!is_new) continue;
       distinct.push_back(id);
       size += component.entries(component.tables.back());
@@ -117,7 +125,7 @@ inline void add_costs(Component& component, Reduced& reduced) {
 }
 
 // Only rows that its items touch; they touch no other component's.
-inline void add_rows(Component& component, const Reduced& reduced) {
+[[gnu::cold]] inline void add_rows(Component& component, const Reduced& reduced) {
   std::vector<char> touched(reduced.capacity.size(), 0);
   for (const Component::Item& item : component.items)
     std::fill(touched.begin() + item.begin, touched.begin() + item.end, 1);
@@ -134,10 +142,11 @@ inline void add_rows(Component& component, const Reduced& reduced) {
   }
 }
 
-inline Component make_component(Reduced& reduced, std::vector<Variable> variables) {
-  std::sort(variables.begin(), variables.end(), [&](Variable a, Variable b) {
-    return std::pair(reduced.nodes[a].place, a) < std::pair(reduced.nodes[b].place, b);
-  });
+[[gnu::cold]] inline Component make_component(Reduced& reduced, std::vector<Variable> variables) {
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> places;  // each with its variable
+  for (const Variable w : variables) places.push_back({reduced.nodes[w].place, w});
+  std::sort(places.begin(), places.end());
+  for (std::size_t i = 0; i < places.size(); ++i) variables[i] = places[i].second;
   Component result;
   add_variables(result, reduced, variables);
   add_costs(result, reduced);
@@ -146,7 +155,7 @@ inline Component make_component(Reduced& reduced, std::vector<Variable> variable
 }
 
 // All that is left as one component.
-inline Component remainder_of(Reduced& reduced) {
+[[gnu::cold]] inline Component remainder_of(Reduced& reduced) {
   std::vector<Variable> variables;
   for (Variable w = 0; w < reduced.nodes.size(); ++w)
     if (reduced.nodes[w].alive) variables.push_back(w);
@@ -169,7 +178,7 @@ class UnionFind {
 };
 
 // Splits what is left into components, smallest first.
-inline std::vector<Component> components_of(Reduced& reduced) {
+[[gnu::cold]] inline std::vector<Component> components_of(Reduced& reduced) {
   const auto variable_count = static_cast<std::uint32_t>(reduced.nodes.size());
   UnionFind sets(variable_count + reduced.capacity.size());
   for (const ReducedTable& table : reduced.tables)
@@ -181,11 +190,13 @@ inline std::vector<Component> components_of(Reduced& reduced) {
   std::vector<std::vector<Variable>> groups(variable_count + reduced.capacity.size());
   for (Variable w = 0; w < variable_count; ++w)
     if (reduced.nodes[w].alive) groups[sets.find(w)].push_back(w);
-  std::erase_if(groups, [](const auto& group) { return group.empty(); });
-  std::stable_sort(groups.begin(), groups.end(),
-                   [](const auto& a, const auto& b) { return a.size() < b.size(); });
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> sizes;  // each with its group
+  for (std::uint32_t g = 0; g < groups.size(); ++g)
+    if (!groups[g].empty()) sizes.push_back({static_cast<std::uint32_t>(groups[g].size()), g});
+  std::sort(sizes.begin(), sizes.end());
   std::vector<Component> components;
-  for (auto& group : groups) components.push_back(make_component(reduced, std::move(group)));
+  for (const auto& [size, g] : sizes)
+    components.push_back(make_component(reduced, std::move(groups[g])));
   return components;
 }
 
@@ -194,8 +205,8 @@ inline std::vector<Component> components_of(Reduced& reduced) {
 // A component as something to presolve again, with only the values that `domains` allows: variable
 // i is the component's, row t too, and what is done to it goes to `proof`.
 // @pre every variable has a value
-inline Reduced make_reduced(const Component& component, const Domains& domains,
-                            Proof* proof = nullptr) {
+[[gnu::cold]] inline Reduced make_reduced(const Component& component, const Domains& domains,
+                                          Proof* proof = nullptr) {
   Reduced reduced;
   reduced.costs = component.costs->tables_of(component);
   reduced.capacity = component.capacity;
@@ -238,16 +249,18 @@ inline std::size_t entries_of(const Component& component) {
 constexpr double sweep_work(std::size_t entries) { return 2.5 * static_cast<double>(entries); }
 
 // One number of the cost ranges of every variable and of every table, added up.
-inline Wide sum_of_ranges(const Component& component, Wide CostRange::*number) {
+[[gnu::cold]] inline Wide sum_of_ranges(const Component& component, Wide CostRange::*number) {
   Wide total = 0;
   for (std::uint32_t i = 0; i < component.size(); ++i)
     total += component.costs->range_of_values(component.first[i], component.value_count(i)).*number;
-  std::map<std::pair<std::size_t, std::size_t>, Wide> known;  // equal tables are one
+  KeyNumbers numbers;  // equal tables are one
+  std::vector<Wide> known;
   for (const Component::Table& table : component.tables) {
     const std::size_t size = component.entries(table);
-    const auto [at, is_new] = known.try_emplace({table.cost, size});
-    if (is_new) at->second = component.costs->range_of_entries(table.cost, size).*number;
-    total += at->second;
+    const std::uint32_t at = numbers.number_of({table.cost, size});
+    if (at == known.size())
+      known.push_back(component.costs->range_of_entries(table.cost, size).*number);
+    total += known[at];
   }
   return total;
 }
@@ -269,8 +282,9 @@ inline bool is_exact_in_double(const Component& component, Wide unit) {
 
 // The tables of `whole` between the values that are kept, which `result` has already.  What a table
 // becomes depends on its entries and on which values its ends keep.
-inline void restrict_tables(const Component& whole, const Domains& domains,
-                            const std::vector<std::uint32_t>& kept, Component& result) {
+[[gnu::cold]] inline void restrict_tables(const Component& whole, const Domains& domains,
+                                          const std::vector<std::uint32_t>& kept,
+                                          Component& result) {
   Pool<char> masks;
   std::vector<Pool<char>::Id> mask;
   for (std::uint32_t i = 0; i < whole.size(); ++i)
@@ -284,14 +298,14 @@ inline void restrict_tables(const Component& whole, const Domains& domains,
   };
   const std::shared_ptr<ExactCosts> costs = whole.costs->make_empty();
   costs->append_values(*whole.costs, kept);
-  std::map<std::tuple<std::size_t, Pool<char>::Id, Pool<char>::Id>, std::size_t> cost_at;
+  KeyNumbers numbers;
+  std::vector<std::size_t> begins;  // of the distinct tables
   for (const Component::Table& table : whole.tables) {
-    const auto [at, is_new] =
-        cost_at.emplace(std::tuple(table.cost, mask[table.u], mask[table.v]), std::size_t{0});
-    if (is_new)
-      at->second = costs->append_table(*whole.costs, table.cost, whole.value_count(table.v),
-                                       values_of(table.u), values_of(table.v));
-    result.tables.push_back({table.u, table.v, at->second});
+    const std::uint32_t at = numbers.number_of({table.cost, mask[table.u], mask[table.v]});
+    if (at == begins.size())
+      begins.push_back(costs->append_table(*whole.costs, table.cost, whole.value_count(table.v),
+                                           values_of(table.u), values_of(table.v)));
+    result.tables.push_back({table.u, table.v, begins[at]});
   }
   result.costs = costs;
   result.lower = whole.lower;
@@ -300,8 +314,8 @@ inline void restrict_tables(const Component& whole, const Domains& domains,
 
 // The component with only the values that `domains` allows.  `kept` receives, for each value of the
 // result, the component's.  @pre every variable has a value
-inline Component restrict_to(const Component& whole, const Domains& domains,
-                             std::vector<std::uint32_t>& kept) {
+[[gnu::cold]] inline Component restrict_to(const Component& whole, const Domains& domains,
+                                           std::vector<std::uint32_t>& kept) {
   Component result;
   result.origin = whole.origin;
   result.name = whole.name;

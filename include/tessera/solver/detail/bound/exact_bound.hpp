@@ -49,8 +49,8 @@ inline Wide refund(const Component& component, const Multipliers& multipliers) {
 }
 
 // The multipliers nearest to `lambda` that the bound's integers can hold.
-inline Multipliers rounded_multipliers(const Component& component,
-                                       const std::vector<double>& lambda) {
+[[gnu::cold]] inline Multipliers rounded_multipliers(const Component& component,
+                                                     const std::vector<double>& lambda) {
   Multipliers result;
   result.numerators.assign(lambda.size(), 0);
   const double largest = lambda.empty() ? 0 : *std::max_element(lambda.begin(), lambda.end());
@@ -86,8 +86,9 @@ inline Bound exact_bound(const Component& component, const std::vector<double>& 
 }
 
 // A step of a certificate: the component costs at least this.
-inline void write_bound(Proof& proof, const Component& component, const Multipliers& multipliers,
-                        const Messages& messages, Wide value) {
+[[gnu::cold]] inline void write_bound(Proof& proof, const Component& component,
+                                      const Multipliers& multipliers, const Messages& messages,
+                                      Wide value) {
   proof.step("lower_bound") << value << multipliers.shift << "|";
   for (std::size_t t = 0; t < component.capacity.size(); ++t)
     if (multipliers.numerators[t] != 0)

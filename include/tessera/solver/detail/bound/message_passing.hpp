@@ -28,7 +28,7 @@ struct DualPoint {
 class MessagePassing {
  public:
   // @pre the weights outlive it
-  explicit MessagePassing(const Weights& weights)
+  [[gnu::cold]] explicit MessagePassing(const Weights& weights)
       : component_(weights.component()), weights_(weights) {
     std::size_t forward = 0, backward = 0;
     for (const Component::Table& table : component_.tables) {
@@ -42,8 +42,12 @@ class MessagePassing {
     unary_ = weights.costs();
   }
 
+  MessagePassing(const MessagePassing&) = delete;
+  MessagePassing& operator=(const MessagePassing&) = delete;
+  [[gnu::noinline]] ~MessagePassing() = default;
+
   // Adds the price of usage to the costs of all values.  Messages stay.
-  void set_prices(const std::vector<double>& lambda) {
+  [[gnu::noinline]] void set_prices(const std::vector<double>& lambda) {
     if (lambda.empty()) return;
     prefix_sums(lambda, before_);
     unary_ = weights_.costs();
@@ -113,14 +117,14 @@ class MessagePassing {
   // --- Messages in and out -----------------------------------------------------------------------
 
   // The messages from u to v, table after table, by v's values.
-  std::vector<double> forward() const {
+  [[gnu::noinline]] std::vector<double> forward() const {
     std::vector<double> messages;
     for (std::size_t e = 0; e < component_.tables.size(); ++e)
       append(messages, forward_.data() + forward_at_[e],
              component_.value_count(component_.tables[e].v));
     return messages;
   }
-  std::vector<double> backward() const {
+  [[gnu::noinline]] std::vector<double> backward() const {
     std::vector<double> messages;
     for (std::size_t e = 0; e < component_.tables.size(); ++e)
       append(messages, backward_.data() + backward_at_[e],
@@ -162,7 +166,7 @@ class MessagePassing {
   }
 
   // Variable by variable from the first, the value that looks cheapest given those chosen before.
-  std::vector<std::uint32_t> decode() {
+  [[gnu::noinline]] std::vector<std::uint32_t> decode() {
     std::vector<std::uint32_t> choice(component_.size(), 0);
     for (std::uint32_t v = 0; v < component_.size(); ++v) {
       rows_.clear();
@@ -191,7 +195,7 @@ class MessagePassing {
     return kernels::sum(unary_.data() + weights_.value_at(v), rows_.data(), rows_.size(), stride(v),
                         belief_.data());
   }
-  double load_beliefs(std::uint32_t v) {
+  [[gnu::noinline]] double load_beliefs(std::uint32_t v) {
     rows_.clear();
     for (const std::uint32_t e : component_.lower[v])
       rows_.push_back(forward_.data() + forward_at_[e]);

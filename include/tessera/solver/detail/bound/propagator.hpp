@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -26,20 +25,14 @@ inline bool all_have_values(const Component& component, const Domains& domains) 
 // Removes values that no neighbour allows or that can not fit.  False where a domain empties.
 class Propagator {
  public:
-  explicit Propagator(const Component& component) : component_(component) {
-    std::unordered_map<std::size_t, std::uint32_t> known;  // by where the entries begin
+  [[gnu::cold]] explicit Propagator(const Component& component) : component_(component) {
+    KeyNumbers numbers;                // of the places where entries begin
+    std::vector<std::uint32_t> masks;  // by such a number
     for (std::uint32_t e = 0; e < component.tables.size(); ++e) {
       const Component::Table& table = component.tables[e];
-      const auto [at, is_new] = known.emplace(table.cost, unrestricted);
-      if (is_new) {
-        std::vector<char> allowed =
-            component.costs->finite_entries(table.cost, component.entries(table));
-        if (std::find(allowed.begin(), allowed.end(), 0) != allowed.end()) {
-          at->second = static_cast<std::uint32_t>(allowed_.size());
-          allowed_.push_back(std::move(allowed));
-        }
-      }
-      if (at->second != unrestricted) restrictive_.push_back({e, at->second});
+      const std::uint32_t at = numbers.number_of({table.cost});
+      if (at == masks.size()) masks.push_back(add_mask(table));
+      if (masks[at] != unrestricted) restrictive_.push_back({e, masks[at]});
     }
   }
 
@@ -56,6 +49,15 @@ class Propagator {
   }
 
  private:
+  // The number of a new mask, or `unrestricted` where the table forbids nothing.
+  [[gnu::cold]] std::uint32_t add_mask(const Component::Table& table) {
+    std::vector<char> allowed =
+        component_.costs->finite_entries(table.cost, component_.entries(table));
+    if (std::find(allowed.begin(), allowed.end(), 0) == allowed.end()) return unrestricted;
+    allowed_.push_back(std::move(allowed));
+    return static_cast<std::uint32_t>(allowed_.size() - 1);
+  }
+
   // Removes the values of a table's ends that the other end does not support.
   bool match(const Component::Table& table, const std::vector<char>& allowed, Domains& domains,
              bool& changed, Proof* proof) const {
@@ -149,9 +151,9 @@ class Propagator {
     return left;
   }
 
-  void explain_over_capacity(Proof& proof, std::uint32_t i, std::uint32_t y,
-                             const Component::Item& item,
-                             const RangeMinimum<UsageSum>& left) const {
+  [[gnu::cold]] void explain_over_capacity(Proof& proof, std::uint32_t i, std::uint32_t y,
+                                           const Component::Item& item,
+                                           const RangeMinimum<UsageSum>& left) const {
     std::uint32_t row = item.begin;
     while (left(row, row + 1) != left(item.begin, item.end)) ++row;
     (proof.step("over_capacity") << component_.name[i] << component_.label[component_.first[i] + y]

@@ -36,7 +36,7 @@ struct AscentOptions {
 class Relaxation {
  public:
   // @pre the weights outlive it
-  explicit Relaxation(const Weights& weights, const AscentOptions& options = {})
+  [[gnu::cold]] explicit Relaxation(const Weights& weights, const AscentOptions& options = {})
       : component_(weights.component()),
         weights_(weights),
         options_(options),
@@ -46,6 +46,10 @@ class Relaxation {
     moves_only_messages_ = lambda_.empty();
     direction_ = best_lambda_ = lambda_;
   }
+
+  Relaxation(const Relaxation&) = delete;
+  Relaxation& operator=(const Relaxation&) = delete;
+  [[gnu::noinline]] ~Relaxation() = default;
 
   MessagePassing& messages() noexcept { return messages_; }
   const MessagePassing& messages() const noexcept { return messages_; }
@@ -57,7 +61,7 @@ class Relaxation {
   DualPoint point() const { return {messages_.forward(), messages_.backward(), lambda_}; }
 
   // Prices usage anew.  Messages stay.
-  void set_lambda(std::vector<double> lambda) {
+  [[gnu::noinline]] void set_lambda(std::vector<double> lambda) {
     best_lambda_ = lambda_ = std::move(lambda);
     messages_.set_prices(lambda_);
   }
@@ -76,7 +80,7 @@ class Relaxation {
 
   // Sweeps with the multipliers as they are, until `stop()` says so: messages that suit them.
   template<class Stop>
-  void approach(int sweeps, Stop&& stop) {
+  [[gnu::cold]] void approach(int sweeps, Stop&& stop) {
     messages_.begin_momentum();
     for (int i = 0; i < sweeps && !stop(); ++i) {
       messages_.extrapolate();
@@ -120,7 +124,7 @@ class Relaxation {
 
   // Back to the best multipliers, with messages that suit them.  The exact bound takes the forward
   // ones, so those come last.
-  void settle() {
+  [[gnu::noinline]] void settle() {
     return_to_best();
     constexpr int sweeps = 4;
     for (int i = 0; i < (component_.capacity.empty() ? 1 : sweeps); ++i) messages_.sweep();

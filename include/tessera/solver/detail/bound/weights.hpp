@@ -5,7 +5,6 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <utility>
 #include <vector>
 
@@ -16,7 +15,7 @@ namespace tessera::solver::detail {
 
 class Weights {
  public:
-  explicit Weights(const Component& component) : component_(component) {
+  [[gnu::cold]] explicit Weights(const Component& component) : component_(component) {
     std::size_t at = 0;
     for (std::uint32_t v = 0; v < component.size(); ++v) {
       value_at_.push_back(at);
@@ -27,6 +26,10 @@ class Weights {
     copy_tables();
     usages_.assign(component.usages.begin(), component.usages.end());
   }
+
+  Weights(const Weights&) = delete;
+  Weights& operator=(const Weights&) = delete;
+  [[gnu::noinline]] ~Weights() = default;
 
   const Component& component() const noexcept { return component_; }
 
@@ -75,18 +78,19 @@ class Weights {
 
   // Lays out all tables; those that share their entries in the component, and have the same shape,
   // share them here too.  Returns one table of each kind.
-  std::vector<std::uint32_t> lay_out_tables() {
+  [[gnu::cold]] std::vector<std::uint32_t> lay_out_tables() {
     std::size_t rows_size = 0, columns_size = 0;
-    std::map<std::pair<std::size_t, std::size_t>, std::uint32_t> first_like;
+    KeyNumbers numbers;
     std::vector<std::uint32_t> distinct;
     for (std::uint32_t e = 0; e < component_.tables.size(); ++e) {
       const Component::Table& table = component_.tables[e];
       const std::size_t height = component_.value_count(table.u);
       const std::size_t width = component_.value_count(table.v);
       entries_ += height * stride(table.v);
-      const auto [like, is_new] = first_like.emplace(std::pair(table.cost, width), e);
-      row_at_.push_back(is_new ? rows_size : row_at_[like->second]);
-      column_at_.push_back(is_new ? columns_size : column_at_[like->second]);
+      const std::uint32_t at = numbers.number_of({table.cost, width});
+      const bool is_new = at == distinct.size();
+      row_at_.push_back(is_new ? rows_size : row_at_[distinct[at]]);
+      column_at_.push_back(is_new ? columns_size : column_at_[distinct[at]]);
       if (!is_new) continue;
       distinct.push_back(e);
       rows_size += height * stride(table.v);
@@ -97,7 +101,7 @@ class Weights {
     return distinct;
   }
 
-  void copy_tables() {
+  [[gnu::noinline]] void copy_tables() {
     for (const std::uint32_t e : lay_out_tables()) {
       const Component::Table& table = component_.tables[e];
       const std::size_t height = component_.value_count(table.u);

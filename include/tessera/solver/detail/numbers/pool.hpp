@@ -37,12 +37,12 @@ class Pool {
   using Id = std::uint32_t;  // lists are numbered in the order in which they come
 
   // The number of the list equal to this one.  O(length)
-  Id add(std::vector<T> list) {
+  [[gnu::noinline]] Id add(std::vector<T> list) {
     const auto [id, is_new] = place(list);
     if (is_new) lists_[id] = std::move(list);
     return id;
   }
-  Id add(std::span<const T> list) {
+  [[gnu::noinline]] Id add(std::span<const T> list) {
     const auto [id, is_new] = place(list);
     if (is_new) lists_[id].assign(list.begin(), list.end());
     return id;
@@ -114,6 +114,26 @@ class Pool {
   std::vector<Slot> slots_;  // a power of two, at most half of them used
   std::size_t used_ = 0;     // slots that are not empty
   std::vector<Id> free_;
+};
+
+// Numbers for keys, which are lists of numbers of at most 64 bits: 0, 1, 2 in the order in which
+// they come.  It serves in place of many types of maps.
+class KeyNumbers {
+ public:
+  // Of the key; equal to the size before where the key is new.
+  [[gnu::noinline]] std::uint32_t number_of(std::initializer_list<std::uint64_t> key) {
+    key_.clear();
+    for (const std::uint64_t number : key) {
+      key_.push_back(static_cast<std::uint32_t>(number));
+      key_.push_back(static_cast<std::uint32_t>(number >> 32U));
+    }
+    return keys_.add(std::span<const std::uint32_t>(key_));
+  }
+  std::size_t size() const noexcept { return keys_.size(); }
+
+ private:
+  Pool<std::uint32_t> keys_;
+  std::vector<std::uint32_t> key_;
 };
 
 // Remembers one number for each question; a question is a list of numbers.

@@ -57,7 +57,8 @@ inline std::vector<Value> possible_values(PresolveRun& run, Variable w) {
 }
 
 // For every value that goes, a neighbour that does not support it.
-inline void explain_unsupported(PresolveRun& run, Variable w, const std::vector<Value>& kept) {
+[[gnu::cold]] inline void explain_unsupported(PresolveRun& run, Variable w,
+                                              const std::vector<Value>& kept) {
   Reduced& problem = run.problem;
   for_each_other(problem.nodes[w].size(), kept, [&](Value x) {
     Variable witness = w;

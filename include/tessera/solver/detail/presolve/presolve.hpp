@@ -107,7 +107,7 @@ inline void eliminate_all(PresolveRun& run) {
 
 // What dominance.hpp says of the variable's values: it depends on the costs, the usages and the
 // tables alone, so variables that are equal in these share the answer.
-inline ListId dominating_values(Reduced& problem, Variable w) {
+[[gnu::cold]] inline ListId dominating_values(Reduced& problem, Variable w) {
   const ReducedNode& here = problem.nodes[w];
   std::vector<EntriesId> tables;
   for (const EdgeId e : here.edges) tables.push_back(table_from(problem, w, e));
@@ -125,8 +125,8 @@ inline ListId dominating_values(Reduced& problem, Variable w) {
   });
 }
 
-inline void explain_dominated(const Reduced& problem, Variable w,
-                              const std::vector<Value>& instead) {
+[[gnu::cold]] inline void explain_dominated(const Reduced& problem, Variable w,
+                                            const std::vector<Value>& instead) {
   const ReducedNode& here = problem.nodes[w];
   for (Value x = 0; x < here.size(); ++x)
     if (instead[x] != x)
@@ -153,7 +153,7 @@ inline void dominate_all(PresolveRun& run) {
 
 // --- All of them ---------------------------------------------------------------------------------
 
-[[gnu::noinline]] inline void presolve(Reduced& reduced, const Deadline& deadline) {
+[[gnu::cold]] inline void presolve(Reduced& reduced, const Deadline& deadline) {
   constexpr int max_rounds = 20;
   PresolveRun run{reduced, deadline};
   for (int round = 0; round < max_rounds && !is_stopped(run); ++round) {

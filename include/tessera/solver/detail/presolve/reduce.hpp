@@ -16,7 +16,8 @@ namespace tessera::solver::detail {
 
 // An edge over three nodes or more becomes a variable of its own, whose values are the combinations
 // that it allows, and which must agree with each of the nodes.
-inline void add_hidden_variable(Reduced& reduced, std::span<const NodeId> edge, EntriesId costs) {
+[[gnu::cold]] inline void add_hidden_variable(Reduced& reduced, std::span<const NodeId> edge,
+                                              EntriesId costs) {
   const std::vector<std::uint32_t> allowed = reduced.costs->finite_indices(costs);
   if (allowed.empty()) {
     reduced.infeasible = true;
@@ -50,7 +51,8 @@ inline void add_edge(Reduced& reduced, std::span<const NodeId> edge, EntriesId c
 }
 
 // The values of the hidden variables in an assignment that no edge forbids.
-inline std::vector<Value> combinations_in(const Problem& problem, const Assignment& assignment) {
+[[gnu::cold]] inline std::vector<Value> combinations_in(const Problem& problem,
+                                                        const Assignment& assignment) {
   std::vector<Value> values;
   for (EdgeId e = 0; e < problem.edge_count(); ++e) {
     const auto edge = problem.edge_nodes(e);
@@ -65,7 +67,7 @@ inline std::vector<Value> combinations_in(const Problem& problem, const Assignme
 }
 
 // When the rows are: at the points where some interval begins, which is where usage can be largest.
-inline std::vector<std::int64_t> row_times(const Problem& problem) {
+[[gnu::cold]] inline std::vector<std::int64_t> row_times(const Problem& problem) {
   std::vector<std::int64_t> begins;
   for (NodeId v = 0; v < problem.node_count(); ++v)
     if (!problem.interval(v).empty()) begins.push_back(problem.interval(v).begin);
@@ -74,7 +76,7 @@ inline std::vector<std::int64_t> row_times(const Problem& problem) {
   return begins;
 }
 
-inline void add_rows(Reduced& reduced, const Problem& problem) {
+[[gnu::cold]] inline void add_rows(Reduced& reduced, const Problem& problem) {
   if (!problem.usage_limit) return;
   const std::vector<std::int64_t> begins = row_times(problem);
   const auto row_at = [&](std::int64_t time) {  // the first row that begins at or after `time`

@@ -87,6 +87,12 @@ struct Reduced {
   Pool<Value> lists;
   Pool<Usage> usages;
   AnswerCache answers;
+
+  // Defaulted, and out of line: there are too many members to copy their code everywhere.
+  Reduced() = default;
+  [[gnu::noinline]] Reduced(Reduced&&) noexcept = default;
+  [[gnu::noinline]] Reduced& operator=(Reduced&&) noexcept = default;
+  [[gnu::noinline]] ~Reduced() = default;
 };
 
 // The kind of question is the first number of what the cache is asked.
@@ -324,8 +330,8 @@ inline Usage saturating_sum(Usage a, Usage b) {
 }
 
 // The usage of all live items together, between two cuts.
-inline UsageItem sum_of_items(std::uint32_t begin, std::uint32_t end,
-                              const std::vector<const UsageItem*>& live) {
+[[gnu::noinline]] inline UsageItem sum_of_items(std::uint32_t begin, std::uint32_t end,
+                                                const std::vector<const UsageItem*>& live) {
   UsageItem piece{begin, end, live[0]->usage};
   for (std::size_t i = 1; i < live.size(); ++i)
     for (std::size_t x = 0; x < piece.usage.size(); ++x)
@@ -335,11 +341,15 @@ inline UsageItem sum_of_items(std::uint32_t begin, std::uint32_t end,
 
 // Cuts items where one begins or ends, and adds up those that overlap: afterwards at most one of
 // them is live on any row.  O(size * (items log items + items * those live at once))
-inline std::vector<UsageItem> disjoint(std::vector<UsageItem>& items) {
-  std::sort(items.begin(), items.end(),
-            [](const UsageItem& a, const UsageItem& b) { return a.begin < b.begin; });
+[[gnu::cold]] inline std::vector<UsageItem> disjoint(const std::vector<UsageItem>& items) {
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> begins;  // each with its item
   std::vector<std::uint32_t> cuts;
-  for (const UsageItem& item : items) cuts.insert(cuts.end(), {item.begin, item.end});
+  for (std::uint32_t i = 0; i < items.size(); ++i) {
+    begins.push_back({items[i].begin, i});
+    cuts.push_back(items[i].begin);
+    cuts.push_back(items[i].end);
+  }
+  std::sort(begins.begin(), begins.end());
   std::sort(cuts.begin(), cuts.end());
   cuts.erase(std::unique(cuts.begin(), cuts.end()), cuts.end());
   std::vector<UsageItem> result;
@@ -347,7 +357,8 @@ inline std::vector<UsageItem> disjoint(std::vector<UsageItem>& items) {
   std::size_t next = 0;
   for (std::size_t c = 0; c + 1 < cuts.size(); ++c) {
     std::erase_if(live, [&](const UsageItem* item) { return item->end <= cuts[c]; });
-    while (next < items.size() && items[next].begin == cuts[c]) live.push_back(&items[next++]);
+    while (next < begins.size() && begins[next].first == cuts[c])
+      live.push_back(&items[begins[next++].second]);
     if (live.empty()) continue;
     UsageItem piece = sum_of_items(cuts[c], cuts[c + 1], live);
     const bool continues = !result.empty() && result.back().end == piece.begin &&

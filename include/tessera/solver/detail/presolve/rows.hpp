@@ -13,7 +13,7 @@
 
 namespace tessera::solver::detail {
 
-inline void drop_idle_items(ReducedNode& node) {
+[[gnu::noinline]] inline void drop_idle_items(ReducedNode& node) {
   std::erase_if(node.items, [](const UsageItem& item) {
     return item.begin == item.end || std::all_of(item.usage.begin(), item.usage.end(),
                                                  [](Usage usage) { return usage == 0; });
@@ -41,8 +41,8 @@ inline void subtract_minimum_usage(PresolveRun& run) {
 }
 
 // For every value that goes, a row on which it does not fit.
-inline void explain_over_capacity(const Reduced& problem, Variable w,
-                                  const std::vector<Value>& kept) {
+[[gnu::cold]] inline void explain_over_capacity(const Reduced& problem, Variable w,
+                                                const std::vector<Value>& kept) {
   const ReducedNode& here = problem.nodes[w];
   for_each_other(here.size(), kept, [&](Value x) {
     for (const UsageItem& item : here.items) {
@@ -83,7 +83,7 @@ inline void drop_values_that_never_fit(PresolveRun& run) {
 struct LiveItems {
   std::vector<std::uint32_t> earliest_end, latest_begin;
 };
-inline LiveItems live_items(PresolveRun& run) {
+[[gnu::cold]] inline LiveItems live_items(PresolveRun& run) {
   const std::size_t rows = run.problem.capacity.size();
   LiveItems live{std::vector(rows, std::numeric_limits<std::uint32_t>::max()),
                  std::vector<std::uint32_t>(rows, 0)};
@@ -112,8 +112,8 @@ inline LiveItems live_items(PresolveRun& run) {
 }
 
 // Of each group of rows in which one's live items contain the other's, the tighter and larger.
-inline std::vector<std::uint32_t> undominated_rows(PresolveRun& run,
-                                                   const std::vector<std::uint32_t>& candidates) {
+[[gnu::cold]] inline std::vector<std::uint32_t> undominated_rows(
+    PresolveRun& run, const std::vector<std::uint32_t>& candidates) {
   const LiveItems live = live_items(run);
   const std::vector<Usage>& capacity = run.problem.capacity;
   std::vector<std::uint32_t> kept;
@@ -128,7 +128,7 @@ inline std::vector<std::uint32_t> undominated_rows(PresolveRun& run,
   return kept;
 }
 
-inline void keep_rows(PresolveRun& run, const std::vector<std::uint32_t>& kept) {
+[[gnu::cold]] inline void keep_rows(PresolveRun& run, const std::vector<std::uint32_t>& kept) {
   Reduced& problem = run.problem;
   if (kept.size() == problem.capacity.size()) return;
   if (problem.proof != nullptr) {
@@ -154,7 +154,7 @@ inline void keep_rows(PresolveRun& run, const std::vector<std::uint32_t>& kept) 
 
 // A row is needed only if the largest usages together could exceed it, and no neighbouring row
 // with the same variables alive, or more of them, has as little capacity.
-inline void drop_rows(PresolveRun& run) {
+[[gnu::cold]] inline void drop_rows(PresolveRun& run) {
   const std::size_t rows = run.problem.capacity.size();
   std::vector<Wide> change(rows + 1, Wide(0));
   for_each_alive(run, [&](Variable w) {

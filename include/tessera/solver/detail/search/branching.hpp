@@ -82,8 +82,8 @@ inline Promise promise_of(const OpenNode& node, std::uint32_t i,
 // By the price of their usage, at the middle of the range; where that is the same for all, the
 // value that the relaxation prefers against the rest.  The middle of two prices next to each other
 // is one of them.
-inline Split split_values(const OpenNode& node, std::uint32_t i,
-                          const std::vector<std::uint32_t>& values) {
+[[gnu::cold]] inline Split split_values(const OpenNode& node, std::uint32_t i,
+                                        const std::vector<std::uint32_t>& values) {
   const auto price = [&](std::uint32_t x) {
     return node.relaxation.messages().usage_price(i, x - node.component.first[i]);
   };
@@ -125,7 +125,7 @@ inline std::vector<std::pair<double, std::uint32_t>> capacity_shares_of(const Op
 }
 
 // The variable whose values differ most in the capacity they take, split where the step is widest.
-inline std::optional<Split> split_by_capacity(const OpenNode& node) {
+[[gnu::cold]] inline std::optional<Split> split_by_capacity(const OpenNode& node) {
   std::optional<Split> split;
   double widest = 0;
   for (std::uint32_t i = 0; i < node.component.size(); ++i) {
@@ -146,7 +146,7 @@ inline std::optional<Split> split_by_capacity(const OpenNode& node) {
 }
 
 // @pre some variable has two open values or more
-inline Split choose_split(const OpenNode& node) {
+[[gnu::cold]] inline Split choose_split(const OpenNode& node) {
   std::uint32_t chosen = 0;
   std::vector<std::uint32_t> values_of_chosen;
   Promise best;

@@ -82,7 +82,7 @@ class BucketElimination {
   };
 
   // Places every function.
-  void lay_out() {
+  [[gnu::noinline]] void lay_out() {
     message_size_ = base_size_ = 0;
     work_ = 0;
     for (Bucket& bucket : buckets_) {

@@ -52,8 +52,9 @@ class EliminationOrder {
     choose_order(limit, random);
     for (Step& step : steps_) {
       std::erase_if(step.scope, [&](std::uint32_t w) { return state_[w] == State::conditioned; });
-      std::sort(step.scope.begin(), step.scope.end(),
-                [&](std::uint32_t a, std::uint32_t b) { return position_[a] < position_[b]; });
+      for (std::uint32_t& w : step.scope) w = position_[w];
+      std::sort(step.scope.begin(), step.scope.end());
+      for (std::uint32_t& w : step.scope) w = steps_[w].variable;
     }
     return std::move(steps_);
   }

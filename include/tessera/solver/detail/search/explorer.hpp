@@ -31,8 +31,8 @@ namespace tessera::solver::detail {
 class Explorer {
  public:
   // @pre weights, incumbent and deadline outlive it
-  Explorer(const Weights& weights, Incumbent& incumbent, const Deadline& deadline,
-           std::uint64_t seed)
+  [[gnu::cold]] Explorer(const Weights& weights, Incumbent& incumbent, const Deadline& deadline,
+                         std::uint64_t seed)
       : weights_(weights),
         component_(weights.component()),
         incumbent_(incumbent),
@@ -47,7 +47,7 @@ class Explorer {
   double work() const noexcept { return work_ + walk_.work() + improver_.work(); }
 
   // One more attempt.  `lambda` are the best multipliers known, by row; none if there are none yet.
-  void advance(const std::vector<double>& lambda) {
+  [[gnu::cold]] void advance(const std::vector<double>& lambda) {
     if (!lambda.empty()) {
       lambda_ = lambda;
       improver_.set_lambda(lambda);
@@ -85,7 +85,7 @@ class Explorer {
   double patience() const { return 60 * turn_work(); }
 
   // Functions as large as a pass over everything can afford.
-  void choose_limit() {
+  [[gnu::cold]] void choose_limit() {
     constexpr double affordable = 3e7;
     std::vector<std::uint32_t> everything(component_.size());
     std::iota(everything.begin(), everything.end(), 0U);
@@ -99,7 +99,7 @@ class Explorer {
     improver_.set_limit(limit);
   }
 
-  void take_over_incumbent() {
+  [[gnu::cold]] void take_over_incumbent() {
     if (is_restarted_ && has_choice_) return;
     const auto cost = has_choice_ ? std::optional(improver_.cost()) : std::nullopt;
     if (auto best = incumbent_.best_below(cost)) start_from(std::move(*best));
@@ -120,7 +120,7 @@ class Explorer {
 
   // --- Candidates --------------------------------------------------------------------------------
 
-  void try_candidate() {
+  [[gnu::cold]] void try_candidate() {
     std::optional<Choice> candidate = walk_.next(lambda_);
     if (!candidate) return;
     incumbent_.offer(*candidate);
@@ -146,7 +146,7 @@ class Explorer {
   }
 
   // Values that the relaxation believes in, up to some rank in all.
-  void fuse_with_beliefs() {
+  [[gnu::cold]] void fuse_with_beliefs() {
     MessagePassing& messages = walk_.messages();
     messages.set_prices(lambda_);
     for (int i = 0; i < 2; ++i) messages.sweep();
@@ -170,7 +170,7 @@ class Explorer {
   }
 
   // Searches the assignments within the domains and the present choice.
-  void fuse(Domains& domains) {
+  [[gnu::cold]] void fuse(Domains& domains) {
     allow(domains, improver_.choice());
     const Subproblem subproblem(component_, domains, improver_.choice());
     if (subproblem.component().size() < 2) return;
@@ -193,7 +193,7 @@ class Explorer {
 
   // Nothing has helped for long: puts the choice aside and starts from elsewhere; the next time,
   // from the fusion of all that was put aside.
-  void move_on() {
+  [[gnu::cold]] void move_on() {
     idle_work_ = 0;
     elites_.push_back(improver_.choice());
     if (elites_.size() > max_elites) elites_.pop_front();

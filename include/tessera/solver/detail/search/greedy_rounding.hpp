@@ -37,7 +37,8 @@ inline Choice least_usage_values(const Component& component) {
 
 // Variable by variable, the value that looks cheapest among those that leave the capacity that the
 // rest needs at least.  False where there is none.
-inline bool round_greedily(const Weights& weights, const Relaxation& relaxation, Choice& choice) {
+[[gnu::cold]] inline bool round_greedily(const Weights& weights, const Relaxation& relaxation,
+                                         Choice& choice) {
   const Component& component = weights.component();
   FreeCapacity capacity(component);
   const Choice least = least_usage_values(component);

@@ -26,7 +26,7 @@ namespace tessera::solver::detail {
 class Improver {
  public:
   // @pre the weights outlive it
-  Improver(const Weights& weights, std::uint64_t seed)
+  [[gnu::cold]] Improver(const Weights& weights, std::uint64_t seed)
       : weights_(weights),
         component_(weights.component()),
         random_(seed),

@@ -36,7 +36,8 @@ std::vector<std::uint32_t> numbers_of_keys(std::size_t count, KeyOf&& key_of) {
 
 // The class of each variable; classes are numbered by their first member.  Only tables that share
 // their entries in the component count as the same.  O(depth tables log tables + values)
-inline std::vector<std::uint32_t> interchangeable_classes(const Component& component, int depth) {
+[[gnu::cold]] inline std::vector<std::uint32_t> interchangeable_classes(const Component& component,
+                                                                        int depth) {
   const std::vector<std::uint32_t> costs = component.costs->classes_of_variables(component);
   Pool<Usage> usages;
   std::vector<std::uint32_t> of = numbers_of_keys(component.size(), [&](std::uint32_t i) {
@@ -47,16 +48,17 @@ inline std::vector<std::uint32_t> interchangeable_classes(const Component& compo
     return key;
   });
   // Equal tables begin at one place in the costs, which 32 bits may not hold.
-  std::map<std::size_t, std::uint32_t> entries;
+  KeyNumbers places;
+  std::vector<std::uint32_t> entries;  // by table
   for (const Component::Table& table : component.tables)
-    entries.emplace(table.cost, static_cast<std::uint32_t>(entries.size()));
+    entries.push_back(places.number_of({table.cost}));
   for (int step = 0; step < depth; ++step)
     of = numbers_of_keys(component.size(), [&](std::uint32_t i) {
       std::vector<std::pair<std::uint32_t, std::uint32_t>> ends;
       for (const std::uint32_t e : component.lower[i])
-        ends.push_back({2 * entries[component.tables[e].cost], of[component.tables[e].u]});
+        ends.push_back({2 * entries[e], of[component.tables[e].u]});
       for (const std::uint32_t e : component.higher[i])
-        ends.push_back({2 * entries[component.tables[e].cost] + 1, of[component.tables[e].v]});
+        ends.push_back({2 * entries[e] + 1, of[component.tables[e].v]});
       std::sort(ends.begin(), ends.end());
       std::vector<std::uint32_t> key{of[i]};
       for (const auto& [table, other] : ends) key.insert(key.end(), {table, other});
@@ -86,14 +88,14 @@ class MergedComponent {
   // A variable for each class.
   const Component& component() const noexcept { return component_; }
 
-  Choice lifted(const Choice& choice) const {
+  [[gnu::cold]] Choice lifted(const Choice& choice) const {
     Choice result(whole_.size());
     for (std::uint32_t i = 0; i < whole_.size(); ++i) result[i] = choice[class_of_[i]];
     return result;
   }
 
  private:
-  void add_variables(ExactCosts& costs) {
+  [[gnu::cold]] void add_variables(ExactCosts& costs) {
     component_.first.push_back(0);
     component_.first_item.push_back(0);
     for (std::uint32_t c = 0; c < members_.size(); ++c) {
@@ -111,7 +113,7 @@ class MergedComponent {
       component_.first_item.push_back(static_cast<std::uint32_t>(component_.items.size()));
     }
   }
-  void add_items(std::uint32_t i) {
+  [[gnu::cold]] void add_items(std::uint32_t i) {
     for (std::uint32_t k = whole_.first_item[i]; k < whole_.first_item[i + 1]; ++k) {
       component_.items.push_back(whole_.items[k]);
       component_.items.back().usage = component_.usages.size();
@@ -121,7 +123,7 @@ class MergedComponent {
   }
 
   // Between two classes all tables are added up; within one, only entries of equal values matter.
-  void add_tables(ExactCosts& costs) {
+  [[gnu::cold]] void add_tables(ExactCosts& costs) {
     struct Kind {
       std::size_t cost;
       bool is_flipped;  // its u is of the later class

@@ -98,8 +98,8 @@ inline std::vector<std::uint32_t> costly_values(const ProofState& state, const B
   return costly;
 }
 
-inline void remove_values(const ProofState& state, Domains& domains,
-                          const std::vector<std::uint32_t>& costly) {
+[[gnu::cold]] inline void remove_values(const ProofState& state, Domains& domains,
+                                        const std::vector<std::uint32_t>& costly) {
   for (const std::uint32_t x : costly) domains[x] = 0;
   if (state.proof == nullptr || costly.empty()) return;
   const Component& component = component_of(state);
@@ -131,8 +131,8 @@ inline Wide bound_without_messages(const ProofState& state, const Component& res
 
 // The bound of a relaxation.  It is written to the certificate where it is better than the known
 // one, or where values are to go by it.
-inline Bound bound_of(const ProofState& state, const Component& restricted,
-                      const Relaxation& relaxation, Wide known, bool is_needed) {
+[[gnu::cold]] inline Bound bound_of(const ProofState& state, const Component& restricted,
+                                    const Relaxation& relaxation, Wide known, bool is_needed) {
   const Multipliers multipliers = rounded_multipliers(restricted, relaxation.lambda());
   Messages messages;
   Bound bound = exact_bound(restricted, relaxation.messages().forward(), multipliers,
@@ -145,7 +145,7 @@ inline Bound bound_of(const ProofState& state, const Component& restricted,
 // --- Assignments ---------------------------------------------------------------------------------
 
 // A choice of the present component as one of the first.
-inline Choice lifted(const ProofState& state, Choice choice) {
+[[gnu::cold]] inline Choice lifted(const ProofState& state, Choice choice) {
   for (std::size_t r = state.rounds.size(); r-- > 0;) {
     const Remainder& round = *state.rounds[r];
     std::vector<Value> values(round.reduced.nodes.size(), 0);
@@ -158,8 +158,8 @@ inline Choice lifted(const ProofState& state, Choice choice) {
 }
 
 // Offers a choice of a restriction of the present component.
-inline void offer(ProofState& state, const Component& restricted,
-                  const std::vector<std::uint32_t>& kept, const Choice& choice) {
+[[gnu::cold]] inline void offer(ProofState& state, const Component& restricted,
+                                const std::vector<std::uint32_t>& kept, const Choice& choice) {
   Choice whole(choice.size());
   for (std::uint32_t i = 0; i < choice.size(); ++i)
     whole[i] = kept[restricted.first[i] + choice[i]] - component_of(state).first[i];
@@ -167,8 +167,8 @@ inline void offer(ProofState& state, const Component& restricted,
 }
 
 // Makes a choice fit, by repair or else by greedy rounding.
-inline bool make_fit(ProofState& state, const Weights& weights, const Relaxation& relaxation,
-                     Choice& choice) {
+[[gnu::cold]] inline bool make_fit(ProofState& state, const Weights& weights,
+                                   const Relaxation& relaxation, Choice& choice) {
   constexpr double elimination_limit = 10;
   Improver improver(weights, state.seed + state.nodes);
   improver.set_limit(elimination_limit);
@@ -179,8 +179,10 @@ inline bool make_fit(ProofState& state, const Weights& weights, const Relaxation
 
 // Reads the relaxation as an assignment, makes it fit, polishes and offers it.  Returns the plain
 // reading, which may use too much.
-inline Choice round_and_offer(ProofState& state, const Weights& weights, Relaxation& relaxation,
-                              const std::vector<std::uint32_t>& kept, bool thoroughly) {
+[[gnu::cold]] inline Choice round_and_offer(ProofState& state, const Weights& weights,
+                                            Relaxation& relaxation,
+                                            const std::vector<std::uint32_t>& kept,
+                                            bool thoroughly) {
   const Component& restricted = weights.component();
   Choice plain = relaxation.messages().decode();
   Choice choice = plain;

@@ -51,7 +51,7 @@ class Prover {
 
   // Multipliers to begin with, by row of the component it was given.  With `approach`, some sweeps
   // are made at them first.
-  void begin_with(std::vector<double> lambda, bool approach = true) {
+  [[gnu::cold]] void begin_with(std::vector<double> lambda, bool approach = true) {
     if (!root_) return;
     if (approach)
       root_->approach(std::move(lambda));
@@ -70,7 +70,7 @@ class Prover {
   bool is_at_root() const { return parts_ ? parts_->is_at_root() : root_.has_value(); }
 
   // A little more: some sweeps, or a node of the tree.
-  void advance() {
+  [[gnu::cold]] void advance() {
     if (root_)
       advance_root();
     else if (parts_ ? !parts_->advance() : tree_ && !tree_->advance())
@@ -78,7 +78,7 @@ class Prover {
   }
 
  private:
-  void explain_infinite(const Domains& domains) const {
+  [[gnu::cold]] void explain_infinite(const Domains& domains) const {
     const Component& component = state_.first;
     for (std::uint32_t i = 0; i < component.size(); ++i)
       for (std::uint32_t x = component.first[i]; x < component.first[i + 1]; ++x)
@@ -88,13 +88,13 @@ class Prover {
               .end();
   }
 
-  void begin_root(Domains domains) {
+  [[gnu::cold]] void begin_root(Domains domains) {
     propagator_.emplace(component_of(state_));
     root_.emplace(state_, *propagator_, std::move(domains));
     if (root_->begin() == RootPhase::Outcome::closed) finish();
   }
 
-  void advance_root() {
+  [[gnu::cold]] void advance_root() {
     switch (root_->advance()) {
       case RootPhase::Outcome::open: break;
       case RootPhase::Outcome::closed: finish(); break;
@@ -129,7 +129,7 @@ class Prover {
   }
 
   // The present multipliers of the rows that remain in the next component: a good start there.
-  std::vector<double> multipliers_of(const Component& next) const {
+  [[gnu::cold]] std::vector<double> multipliers_of(const Component& next) const {
     std::vector<double> lambda;
     std::size_t at = 0;
     for (const std::uint32_t row : next.row_name) {
@@ -150,7 +150,7 @@ class Prover {
   }
 
   // Nothing cheaper than the incumbent is left.
-  void finish() {
+  [[gnu::cold]] void finish() {
     root_.reset();
     parts_.reset();
     tree_.reset();
@@ -205,7 +205,7 @@ inline bool PartsPhase::advance() {
   return true;
 }
 
-inline void PartsPhase::begin_part(Part& part) {
+[[gnu::cold]] inline void PartsPhase::begin_part(Part& part) {
   part.incumbent = std::make_unique<Incumbent>(part.component, state_.incumbent.unit(),
                                                trivial_bound(part.component), nullptr,
                                                limit_of_part());
@@ -216,7 +216,7 @@ inline void PartsPhase::begin_part(Part& part) {
 }
 
 // The most that the part at hand may cost to be of use: the incumbent less the others.
-inline std::optional<Wide> PartsPhase::limit_of_part() const {
+[[gnu::cold]] inline std::optional<Wide> PartsPhase::limit_of_part() const {
   const auto cost = state_.incumbent.cost();
   if (!cost) return std::nullopt;
   Wide others = divided_->constant + settled_;
@@ -226,7 +226,7 @@ inline std::optional<Wide> PartsPhase::limit_of_part() const {
 }
 
 // The parts' best choices together.
-inline void PartsPhase::offer_parts() {
+[[gnu::cold]] inline void PartsPhase::offer_parts() {
   std::vector<Value> values(divided_->reduced.nodes.size(), 0);
   for (const Part& part : parts_) {
     const Choice choice = *part.incumbent->best_below(std::nullopt);

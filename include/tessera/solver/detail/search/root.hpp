@@ -34,7 +34,7 @@ class RootPhase {
       : state_(state), propagator_(propagator), domains_(std::move(domains)) {}
 
   // Either `open` or `closed`.
-  Outcome begin() {
+  [[gnu::cold]] Outcome begin() {
     if (!propagator_.run(domains_, state_.proof)) return Outcome::closed;
     relax_domains();
     bound_ = bound_without_messages(state_, restricted_);
@@ -48,7 +48,7 @@ class RootPhase {
     relaxation_->start_from(std::move(lambda), restart_step);
   }
   // As start_from(), with messages that suit them.
-  void approach(std::vector<double> lambda) {
+  [[gnu::cold]] void approach(std::vector<double> lambda) {
     constexpr int sweeps = 48;
     start_from(std::move(lambda));
     relaxation_->approach(sweeps, [this] { return state_.deadline.is_over(); });
@@ -81,7 +81,7 @@ class RootPhase {
   Wide bound() const noexcept { return bound_; }
   const std::vector<double>& lambda() const noexcept { return relaxation_->lambda(); }
   // Multipliers and, if asked for, messages by the component's values.
-  DualPoint point(bool with_messages) const {
+  [[gnu::cold]] DualPoint point(bool with_messages) const {
     if (!with_messages) return {{}, {}, relaxation_->lambda()};
     return widened(restriction(), relaxation_->point());
   }
@@ -92,7 +92,7 @@ class RootPhase {
   Restriction restriction() const { return {component_of(state_), restricted_, kept_}; }
 
   // A relaxation of what the domains leave, with messages and multipliers at zero.
-  void relax_domains() {
+  [[gnu::cold]] void relax_domains() {
     relaxation_.reset();
     weights_.reset();
     restricted_ = restrict_to(component_of(state_), domains_, kept_);
@@ -109,7 +109,7 @@ class RootPhase {
 
   // Where no row is left and few variables meet anywhere, all are minimised out one by one, which
   // closes the root.  Whether that took no more than so many sweeps, and was done.
-  bool minimise_out(double sweeps) {
+  [[gnu::cold]] bool minimise_out(double sweeps) {
     constexpr double most_bits = 22;  // of the entries of one function
     constexpr std::size_t most_memory = std::size_t{1} << 25;
     if (!restricted_.capacity.empty() || restricted_.size() == 0) return false;
@@ -136,7 +136,7 @@ class RootPhase {
   }
 
   // An exact bound, an assignment, new multipliers.  False where that closes the root.
-  bool take_stock() {
+  [[gnu::cold]] bool take_stock() {
     const Wide before = bound_;
     const Bound bound = measure(false);
     const bool is_better = bound.value > before;  // and so in the certificate
@@ -146,7 +146,7 @@ class RootPhase {
 
   // Where many values can not be part of anything cheaper they go at once, and the ascent goes on
   // over the rest: the sooner, the cheaper its sweeps.  False where nothing cheaper is left.
-  bool thin_out(const Bound& bound) {
+  [[gnu::cold]] bool thin_out(const Bound& bound) {
     constexpr std::size_t worthwhile = 4;  // a fourth
     const std::vector<std::uint32_t> costly = costly_values(state_, bound, kept_);
     if (costly.size() * worthwhile < kept_.size() - restricted_.size()) return true;
@@ -161,7 +161,7 @@ class RootPhase {
     return true;
   }
 
-  Bound measure(bool is_needed) {
+  [[gnu::cold]] Bound measure(bool is_needed) {
     if (state_.rounds.empty()) state_.lambda = relaxation_->lambda();
     Bound bound = bound_of(state_, restricted_, *relaxation_, bound_, is_needed);
     state_.work += sweep_work(weights_->entries());
@@ -172,7 +172,7 @@ class RootPhase {
 
   // The ascent has converged: values that are not needed go, and either it starts again on what is
   // left or the tree begins.
-  Outcome leave() {
+  [[gnu::cold]] Outcome leave() {
     constexpr double many_sweeps = 2000;  // as many as some nodes of a tree
     relaxation_->settle();
     const Bound bound = measure(true);

@@ -60,7 +60,7 @@ class Search {
 
   // Multipliers to begin with, by row, and a choice, if there is one.
   // @pre the choice takes no forbidden pair
-  void begin_with(std::vector<double> lambda, Choice choice) {
+  [[gnu::cold]] void begin_with(std::vector<double> lambda, Choice choice) {
     const auto is_priced = [](double price) { return price > 0; };
     if (std::any_of(lambda.begin(), lambda.end(), is_priced)) prover_.begin_with(lambda);
     if (choice.empty()) return;
@@ -77,7 +77,7 @@ class Search {
   // The multipliers of the best bound, by row.
   const std::vector<double>& lambda() const noexcept { return prover_.lambda(); }
 
-  Outcome run() {
+  [[gnu::cold]] Outcome run() {
     constexpr double alone = 4e7, sweeps = 100;
     // With a good assignment at hand, sweeps exclude most values, and leave less to explore.
     const bool has_good = incumbent_.cost() || try_interchangeable();
@@ -108,7 +108,7 @@ class Search {
 
   // Solves the component with one value for all interchangeable variables, where that makes it much
   // smaller.  Whether it gave an assignment.
-  bool try_interchangeable() {
+  [[gnu::cold]] bool try_interchangeable() {
     constexpr int depth = 3;               // farther, and layers near an end differ from the others
     constexpr std::size_t worthwhile = 4;  // times as few variables
     constexpr double sweeps = 40;          // of the whole component: what it may take, about
@@ -122,7 +122,7 @@ class Search {
   }
 
   // The best choice that this much work finds in a component, if any.
-  std::optional<Choice> solve_small(const Component& component, double work_limit) {
+  [[gnu::cold]] std::optional<Choice> solve_small(const Component& component, double work_limit) {
     Reduced reduced = make_reduced(component, Domains(component.total_values(), 1));
     presolve(reduced, deadline_);
     if (reduced.infeasible) return std::nullopt;
@@ -149,7 +149,7 @@ class Search {
   }
 
   // @pre no other thread changes the incumbent
-  Outcome outcome_of(const Incumbent& incumbent) const {
+  [[gnu::cold]] Outcome outcome_of(const Incumbent& incumbent) const {
     Outcome outcome;
     outcome.best = incumbent.best_unlocked();
     outcome.cost = incumbent.cost_unlocked();
@@ -160,7 +160,7 @@ class Search {
 
   // --- Proof and exploration ---------------------------------------------------------------------
 
-  void explore_too() {
+  [[gnu::cold]] void explore_too() {
     const Weights weights(component_);
     std::vector<std::thread> helpers;
     for (int i = 1; i < options_.threads; ++i)
@@ -182,12 +182,12 @@ class Search {
     }
   }
 
-  void explore(const Weights& weights, int number) {
+  [[gnu::cold]] void explore(const Weights& weights, int number) {
     Explorer explorer(weights, incumbent_, deadline_, seed_of(number));
     while (!deadline_.is_over()) explorer.advance(shared_lambda());
   }
 
-  void prove_and_explore(const Weights& weights) {
+  [[gnu::cold]] void prove_and_explore(const Weights& weights) {
     Explorer explorer(weights, incumbent_, deadline_, seed_of(0));
     double proving = 0, exploring = 0;  // work by share
     while (!is_finished()) {
@@ -208,7 +208,7 @@ class Search {
   // Of this thread's work.  A tree pays where the gap is small; where it is not, it will hardly be
   // closed by splitting.  Where nothing fits so far, perhaps nothing does, and only a tree can
   // tell.
-  double prover_share() const {
+  [[gnu::cold]] double prover_share() const {
     const bool has_helpers = options_.threads > 1;
     const auto cost = incumbent_.cost();
     if (prover_.is_at_root() || !cost) return has_helpers ? 0.9 : 0.5;
@@ -235,7 +235,7 @@ class Search {
 
   // --- Reporting: called by the incumbent, which lets one thread in at a time --------------------
 
-  void pass_on(const Incumbent& incumbent, bool is_new) {
+  [[gnu::cold]] void pass_on(const Incumbent& incumbent, bool is_new) {
     constexpr double interval = 1.0;
     const double now = deadline_.seconds();
     if (!is_new && now < last_report_ + interval) return;

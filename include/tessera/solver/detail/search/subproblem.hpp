@@ -18,7 +18,7 @@ class Subproblem {
  public:
   // Keeps the variables of which `domains` allows more than `choice` has; the others stay as
   // `choice` says.  @pre the choice is feasible, and within the domains.  O(size of the component)
-  Subproblem(const Component& whole, const Domains& domains, const Choice& choice)
+  [[gnu::cold]] Subproblem(const Component& whole, const Domains& domains, const Choice& choice)
       : whole_(whole), choice_(choice), number_(whole.size(), settled) {
     number_variables(domains);
     const std::shared_ptr<ExactCosts> costs = whole.costs->make_empty();
@@ -36,7 +36,7 @@ class Subproblem {
   const std::vector<std::uint32_t>& rows() const noexcept { return rows_; }
 
   // The choice it was made with, as one of its own component; and back.
-  Choice start() const {
+  [[gnu::cold]] Choice start() const {
     Choice start;
     for (std::uint32_t i = 0; i < component_.size(); ++i) {
       const std::uint32_t value = choice_[component_.origin[i]];
@@ -46,7 +46,7 @@ class Subproblem {
     }
     return start;
   }
-  Choice lifted(const Choice& part) const {
+  [[gnu::cold]] Choice lifted(const Choice& part) const {
     Choice whole = choice_;
     for (std::uint32_t i = 0; i < component_.size(); ++i)
       whole[component_.origin[i]] = values_[component_.first[i] + part[i]];
@@ -56,7 +56,7 @@ class Subproblem {
  private:
   static constexpr std::uint32_t settled = 0xffffffff;
 
-  void number_variables(const Domains& domains) {
+  [[gnu::cold]] void number_variables(const Domains& domains) {
     component_.first.push_back(0);
     for (std::uint32_t v = 0; v < whole_.size(); ++v) {
       const std::size_t begin = values_.size();
@@ -78,7 +78,7 @@ class Subproblem {
   }
 
   // Costs of the values that are left, with the tables to settled variables.
-  void add_costs(ExactCosts& costs) const {
+  [[gnu::cold]] void add_costs(ExactCosts& costs) const {
     for (std::uint32_t i = 0; i < component_.size(); ++i) {
       const std::uint32_t v = component_.origin[i];
       std::vector<std::uint32_t> values;
@@ -99,7 +99,7 @@ class Subproblem {
     }
   }
 
-  void add_tables(ExactCosts& costs) {
+  [[gnu::cold]] void add_tables(ExactCosts& costs) {
     for (const std::uint32_t v : component_.origin)
       for (const std::uint32_t e : whole_.higher[v]) {
         const Component::Table& table = whole_.tables[e];
@@ -112,7 +112,7 @@ class Subproblem {
   }
 
   // Only rows that the remaining variables could fill over capacity.
-  void add_rows() {
+  [[gnu::cold]] void add_rows() {
     const std::size_t rows = whole_.capacity.size();
     std::vector<UsageSum> settled_usage(rows + 1, 0), most(rows + 1, 0);
     for (std::uint32_t v = 0; v < whole_.size(); ++v)
@@ -141,7 +141,7 @@ class Subproblem {
     }
   }
 
-  void add_items() {
+  [[gnu::cold]] void add_items() {
     component_.first_item.push_back(0);
     for (const std::uint32_t v : component_.origin) {
       for (std::uint32_t k = whole_.first_item[v]; k < whole_.first_item[v + 1]; ++k) {

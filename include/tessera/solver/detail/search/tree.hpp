@@ -57,7 +57,7 @@ class TreePhase {
   }
 
   // One node more.  False where nothing cheaper than the incumbent is left.
-  bool advance() {
+  [[gnu::cold]] bool advance() {
     if (!next_) {
       if (open_.empty() || closes(state_, open_.front().bound)) return false;
       next_ = pop();
@@ -78,11 +78,11 @@ class TreePhase {
   static bool is_worse(const TreeNode& a, const TreeNode& b) {
     return a.bound != b.bound ? a.bound > b.bound : a.depth < b.depth;
   }
-  void push(TreeNode node) {
+  [[gnu::cold]] void push(TreeNode node) {
     open_.push_back(std::move(node));
     std::push_heap(open_.begin(), open_.end(), is_worse);
   }
-  TreeNode pop() {
+  [[gnu::cold]] TreeNode pop() {
     std::pop_heap(open_.begin(), open_.end(), is_worse);
     TreeNode node = std::move(open_.back());
     open_.pop_back();
@@ -90,7 +90,7 @@ class TreePhase {
   }
 
   // Dives while the nearest child is about as good as the best that waits.
-  void take_children(std::vector<TreeNode>& children) {
+  [[gnu::cold]] void take_children(std::vector<TreeNode>& children) {
     TreeNode nearest = std::move(children.back());
     children.pop_back();
     for (TreeNode& child : children) push(std::move(child));
@@ -122,7 +122,7 @@ class TreePhase {
 
   // Bounds a node and splits it.  Returns its children, the most promising last; none where nothing
   // cheaper is left in it.
-  std::vector<TreeNode> process(TreeNode& node) {
+  [[gnu::cold]] std::vector<TreeNode> process(TreeNode& node) {
     constexpr int max_rounds = 4, sweeps_a_round = 200;  // fewer leave many more nodes
     for (int round = 0;; ++round) {
       if (!propagator_.run(node.domains, state_.proof)) return {};
@@ -155,7 +155,8 @@ class TreePhase {
     }
   }
 
-  void save(const Restriction& restriction, const Relaxation& relaxation, TreeNode& node) const {
+  [[gnu::cold]] void save(const Restriction& restriction, const Relaxation& relaxation,
+                          TreeNode& node) const {
     node.point = std::make_shared<DualPoint>(keeps_messages(message_count_)
                                                  ? widened(restriction, relaxation.point())
                                                  : DualPoint{{}, {}, relaxation.lambda()});
@@ -172,9 +173,9 @@ class TreePhase {
     return same;
   }
 
-  std::vector<TreeNode> branch(const TreeNode& node, const Restriction& of,
-                               const Relaxation& relaxation, const Bound& bound,
-                               const Choice& rounded) {
+  [[gnu::cold]] std::vector<TreeNode> branch(const TreeNode& node, const Restriction& of,
+                                             const Relaxation& relaxation, const Bound& bound,
+                                             const Choice& rounded) {
     Domains open;
     for (const std::uint32_t x : of.kept) open.push_back(node.domains[x]);
     const auto cost = incumbent_cost(state_);
@@ -194,8 +195,8 @@ class TreePhase {
     if (children[0].bound <= children[1].bound) std::swap(children[0], children[1]);
     return children;
   }
-  void number_children(std::vector<TreeNode>& children, const Split& split,
-                       const std::vector<std::uint32_t>& kept) {
+  [[gnu::cold]] void number_children(std::vector<TreeNode>& children, const Split& split,
+                                     const std::vector<std::uint32_t>& kept) {
     for (TreeNode& child : children) child.number = ++last_number_;
     if (state_.proof == nullptr) return;
     state_.proof->step("branch") << component_.name[split.variable] << children[0].number
