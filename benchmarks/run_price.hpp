@@ -22,7 +22,7 @@
 #include <utility>
 #include <vector>
 
-#include "instances/pipelines.hpp"
+#include "instances/plans.hpp"
 #include "published_run.hpp"
 #include "run_software.hpp"
 #include "tessera/cost/cluster_model.hpp"

@@ -2,10 +2,11 @@
 //
 // The kernels, and what runs plans on threads, compiled once (plans.hpp).
 #pragma once
-#include "instances/pipelines.hpp"
+#include "instances/plans.hpp"
 #include "tessera/executor/threads.hpp"
 #include "tessera/executor/verify.hpp"
 #include "tessera/executor/verify_pipeline.hpp"
+#include "tessera/plan/plan_pipeline.hpp"
 
 namespace tessera::executor {
 

@@ -14,7 +14,7 @@
 #include "tessera/io/hlo/emit_stages.hpp"
 #include "tessera/io/pipeline_json.hpp"
 #include "tessera/io/price_store.hpp"
-#include "tessera/plan/pipeline_plan.hpp"
+#include "tessera/plan/plan_pipeline.hpp"
 #include "tessera/plan/staged_ops.hpp"
 #include "tessera/report/pipeline_table.hpp"
 #include "tessera/report/timeline.hpp"

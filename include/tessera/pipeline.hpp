@@ -12,6 +12,5 @@
 #include "tessera/pipeline/stage_problem.hpp"
 #include "tessera/pipeline/stage_proof.hpp"
 #include "tessera/pipeline/stage_search.hpp"
-#include "tessera/pipeline/stage_sweep.hpp"
 #include "tessera/pipeline/submesh.hpp"
 #include "tessera/pipeline/transfer.hpp"

@@ -16,6 +16,7 @@
 #include "tessera/io/hlo/importer.hpp"
 #include "tessera/io/hlo/reader.hpp"
 #include "tessera/io/hlo/writer.hpp"
+#include "tessera/pipeline/detail/units.hpp"
 #include "tessera/pipeline/layers.hpp"
 
 namespace {
@@ -364,10 +365,14 @@ TEST_CASE("a marker begins a layer, and is no op") {
 
 TEST_CASE("more layers than there are products to part are refused") {
   const Step step = training_step(3, true);
-  CHECK_THROWS_WITH(cluster_layers(step.graph, {.count = 4}),
-                    "layers: 4 asked for, but the program can be cut into 1 to 3");
-  CHECK_THROWS_WITH(cluster_layers(step.graph, {.count = 0}),
-                    "layers: 0 asked for, but the program can be cut into 1 to 3");
+  CHECK_THROWS_WITH(
+      cluster_layers(step.graph, {.count = 4}),
+      "layers: 4 were asked for, but the program can be cut into 1 to 3, one for each heavy "
+      "forward op");
+  CHECK_THROWS_WITH(
+      cluster_layers(step.graph, {.count = 0}),
+      "layers: 0 were asked for, but the program can be cut into 1 to 3, one for each heavy "
+      "forward op");
   CHECK_THROWS_AS(cluster_layers(step.graph, {.count = 1}, {}), tessera::InvalidArgument);
 }
 

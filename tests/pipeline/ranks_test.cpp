@@ -35,7 +35,7 @@ TEST_CASE("experts: the ranks of a stage, split otherwise") {
   CHECK(experts.groups({Role::data})[0] == Group{0, 4});
   CHECK(megatron_groups(degrees).back().groups[3] == Group{3, 11});
   CHECK_THROWS_WITH(megatron_expert_ranks({.tensor = 2, .data = 2, .expert = 3}),
-                    "ranks: 4 can not be split over 3 experts, 1 ways each, and 1 stages");
+                    "ranks: 4 ranks can not be split over 3 experts, 1 ways each, and 1 stages");
   // With data outermost, two stages of eight ranks come out differently for experts of four.
   CHECK_THROWS_AS(
       megatron_expert_ranks({.tensor = 1, .data = 4, .stages = 2, .expert = 4}, "tp-cp-ep-pp-dp"),
@@ -116,22 +116,26 @@ TEST_CASE("stages may differ, and lie in another order than they run") {
   const Ranks swapped =
       Ranks::of_stages({{2, DynamicMesh{2}, {Role::tensor}}, {0, DynamicMesh{2}, {Role::tensor}}});
   CHECK(swapped.groups({Role::stage}) == Groups{{0, 2}, {1, 3}});
-  CHECK_THROWS_WITH(ranks.groups({Role::stage}),
-                    "ranks: stage 1 is not like the first one, so there are no groups over stages");
+  CHECK_THROWS_WITH(
+      ranks.groups({Role::stage}),
+      "ranks: stage 1 has another mesh than the first one, so there are no groups over stages");
 }
 
-TEST_CASE("what is no numbering is refused by name") {
-  CHECK_THROWS_WITH(megatron_ranks({}, "tp-xp"),
-                    "rank order 'tp-xp': 'xp' is none of tp, cp, ep, dp, pp, or is there twice");
-  CHECK_THROWS_WITH(megatron_ranks({}, "tp-tp"),
-                    "rank order 'tp-tp': 'tp' is none of tp, cp, ep, dp, pp, or is there twice");
+TEST_CASE("an invalid numbering is refused by name") {
+  CHECK_THROWS_WITH(
+      megatron_ranks({}, "tp-xp"),
+      "rank order 'tp-xp': 'xp' is none of tp, cp, ep, dp, pp, or stands there twice");
+  CHECK_THROWS_WITH(
+      megatron_ranks({}, "tp-tp"),
+      "rank order 'tp-tp': 'tp' is none of tp, cp, ep, dp, pp, or stands there twice");
   CHECK_THROWS_WITH(megatron_ranks({.tensor = 2}, "dp-pp"),
-                    "rank order: tp has several ranks, but no place in the order");
+                    "rank order: tp has a degree above 1, but no place in the order");
   CHECK_THROWS_AS(megatron_ranks({.tensor = 0}), InvalidMesh);
   CHECK_THROWS_WITH(megatron_ranks({}).coordinate(1, Role::data), "ranks: there is no rank 1 of 1");
   CHECK_THROWS_WITH(Ranks::of_stages({{1, DynamicMesh{2}, {Role::data}}}),
-                    "ranks: stage 0 begins at rank 1, where 0 would be next");
-  CHECK_THROWS_WITH(Ranks::of_stages({{0, DynamicMesh{2}, {}}}), "ranks: a mesh 2 with 0 roles");
+                    "ranks: stage 0 begins at rank 1; the next free rank is 0");
+  CHECK_THROWS_WITH(Ranks::of_stages({{0, DynamicMesh{2}, {}}}),
+                    "ranks: the mesh 2 has 0 roles; give one for each axis");
 }
 
 }  // namespace

@@ -276,19 +276,24 @@ TEST_CASE("property: whatever the times, nothing runs before it can") {
 
 // --- Misuse --------------------------------------------------------------------------------------
 
-TEST_CASE("schedules that can not be are refused by name") {
-  CHECK_THROWS_WITH(gpipe(0, 1), "schedule: 0 stages, must be at least 1");
-  CHECK_THROWS_WITH(one_f_one_b(2, 0), "schedule: 0 microbatches, must be at least 1");
-  CHECK_THROWS_WITH(interleaved(4, 6, 2),
-                    "schedule: interleaving 6 microbatches over 4 stages: must be a multiple");
-  CHECK_THROWS_WITH(simulate(gpipe(2, 1), equal_chunks(1, {})),
-                    "simulate: times of 1 chunks for a schedule of 2");
+TEST_CASE("invalid schedules are refused by name") {
+  CHECK_THROWS_WITH(gpipe(0, 1), "schedule: the number of stages is 0; it must be at least 1");
+  CHECK_THROWS_WITH(one_f_one_b(2, 0),
+                    "schedule: the number of microbatches is 0; it must be at least 1");
+  CHECK_THROWS_WITH(
+      interleaved(4, 6, 2),
+      "interleaved schedule: 6 microbatches are no multiple of 4 stages; change one of the "
+      "two numbers");
+  CHECK_THROWS_WITH(
+      simulate(gpipe(2, 1), equal_chunks(1, {})),
+      "simulate: 1 chunk times were given for a schedule of 2 chunks; give one for each chunk");
   CHECK_THROWS_WITH(simulate(gpipe(1, 1), equal_chunks(1, {.forward = -1})),
                     "simulate: chunk 0 has a negative time or size");
   Schedule stuck = gpipe(2, 1);
   std::swap(stuck.orders[1][0], stuck.orders[1][1]);
   CHECK_THROWS_WITH(simulate(stuck, equal_chunks(2, {})),
-                    "simulate: stage 0 waits for ever for backward of microbatch 0, chunk 0");
+                    "simulate: the schedule deadlocks: stage 0 waits for ever for backward of "
+                    "microbatch 0, chunk 0");
 }
 
 // --- Reports -------------------------------------------------------------------------------------

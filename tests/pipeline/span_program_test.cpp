@@ -148,7 +148,7 @@ TEST_CASE("a program with a loop is refused") {
   const Layers layers = *named_layers(graph);
   graph.loops.push_back({0, 2});
   CHECK_THROWS_WITH(LayeredProgram(graph, layers),
-                    "a program with loops can not be cut into stages; unroll them");
+                    "a program with loops can not be cut into pipeline stages; unroll its loops");
 }
 
 }  // namespace

@@ -217,8 +217,10 @@ TEST_CASE("memory limits count the microbatches that a schedule keeps in flight"
   CHECK(most_successors(memory, 89, ScheduleKind::gpipe, few) == -1);
   CHECK(most_successors(memory, 90, ScheduleKind::gpipe, few) == any_successors);
   CHECK(most_successors({.fixed = 10}, 10, ScheduleKind::one_f_one_b, many) == any_successors);
-  CHECK_THROWS_WITH(most_successors(memory, 90, ScheduleKind::interleaved, few),
-                    "in_flight: interleaved: depends on all stages; simulate the schedule");
+  CHECK_THROWS_WITH(
+      most_successors(memory, 90, ScheduleKind::interleaved, few),
+      "in_flight: under the schedule interleaved the number of microbatches in flight depends "
+      "on all stages; simulate the schedule to find it");
 }
 
 TEST_CASE("stages can be limited in number") {
@@ -297,7 +299,7 @@ TEST_CASE("a proof that is tampered with is refused") {
     CHECK(check_stage_proof(problem, Goal::step_time, holed).fault != "");
     StageProof boasting = proof;
     boasting[i].latency_at_least = 1'000'000;
-    const bool has_stages = pipeline::detail::plain_least_sum(problem, proof[i].to).has_value();
+    const bool has_stages = pipeline::plain_least_sum(problem, proof[i].to).has_value();
     CHECK((check_stage_proof(problem, Goal::step_time, boasting).fault != "") == has_stages);
   }
 }
@@ -319,8 +321,8 @@ TEST_CASE("numbers out of range are refused by name") {
                     "stage problem: span 0..0 has a negative time");
   problem.add(0, 0, 0, {.time = 1});
   CHECK_THROWS_WITH(evaluate(problem, {{0, 0, 0, {.time = 2}}}),
-                    "stage 0 is run in a way that is none of the problem's");
-  CHECK_THROWS_WITH(evaluate(problem, {{0, 0, 0, {.time = 1}}}), "stages leave layers out");
+                    "stages: stage 0 has an option that is none of the problem's");
+  CHECK_THROWS_WITH(evaluate(problem, {{0, 0, 0, {.time = 1}}}), "stages: layer 1 is in no stage");
 }
 
 }  // namespace

@@ -130,8 +130,10 @@ TEST_CASE("what is no part of the cluster is refused by name") {
   CHECK_THROWS_WITH(place({2, 8}, {{2, 4}, {1, 8}}),
                     "submesh 2x4 of a cluster 2x8: must be part of one host, or a number of whole "
                     "hosts");
-  CHECK_THROWS_WITH(place({2, 8}, {{1, 8}}),
-                    "placement: submeshes of 8 devices on a cluster of 16");
+  CHECK_THROWS_WITH(
+      place({2, 8}, {{1, 8}}),
+      "placement: the submeshes have 8 devices, the cluster has 16; they must use every device "
+      "once");
 }
 
 }  // namespace

@@ -181,14 +181,15 @@ TEST_CASE("a transfer takes as long as the busiest link, in both phases") {
   CHECK(transfer_time({}, 2, cluster) == 0);
   cluster.levels.resize(1);
   CHECK_THROWS_WITH(transfer_time(transfer, 2, cluster),
-                    "transfer: from device 0 to 8, but cluster  has 8");
+                    "transfer: from device 0 to device 8, but cluster  has 8 devices");
 }
 
-TEST_CASE("partial results are not sent") {
+TEST_CASE("partial sums are not sent") {
   const DynamicSharding partial = whole.with_partial(0, Reduction::sum);
-  CHECK_THROWS_WITH(transfer_between({4, 4}, {eight, partial, 0}, {eight, whole, 8}, 8),
-                    "transfer: sharding [[], []] partial=sum[0] holds partial results; reduce "
-                    "them before they are sent");
+  CHECK_THROWS_WITH(
+      transfer_between({4, 4}, {eight, partial, 0}, {eight, whole, 8}, 8),
+      "transfer: sharding [[], []] partial=sum[0] is a partial sum (unreduced); reduce "
+      "it before it is sent");
   CHECK_THROWS_AS(transfer_between({4}, {eight, whole, 0}, {eight, rows, 8}, 8), InvalidSharding);
 }
 

@@ -14,10 +14,11 @@
 #include <tuple>
 #include <vector>
 
-#include "instances/pipelines.hpp"
+#include "instances/plans.hpp"
 #include "tessera/cost/presets.hpp"
 #include "tessera/models/gpt.hpp"
-#include "tessera/plan/pipeline_plan.hpp"
+#include "tessera/plan/detail/pipeline/span_prices.hpp"
+#include "tessera/plan/plan_pipeline.hpp"
 #include "tessera/plan/staged_ops.hpp"
 
 namespace {
@@ -75,7 +76,7 @@ TEST_CASE("what a span takes is what its plan takes, each op as often as it runs
   }
 }
 
-TEST_CASE("more microbatches never make a gradient's reduction dearer by the microbatch") {
+TEST_CASE("more microbatches never make a gradient's reduction more expensive per microbatch") {
   // Eight replicas: gradients are reduced once per step, so the price per microbatch has none of
   // it.
   const Case c(chain(2, 64, 64), "alpa-p3.16xlarge:8");
@@ -92,7 +93,7 @@ TEST_CASE("more microbatches never make a gradient's reduction dearer by the mic
   }
 }
 
-TEST_CASE("layers that are alike are priced once, and as each would be by itself") {
+TEST_CASE("equal layers are priced once, and as each would be by itself") {
   const Case c(chain(6, 16, 32), "alpa-p3.16xlarge:8");
   const pipeline::LayeredProgram program(c.graph, c.layers);
   const std::vector<plan::View> views{{{1, 4}, 0, DynamicMesh{2, 2}}, {{1, 8}, 1, DynamicMesh{8}}};
@@ -100,7 +101,7 @@ TEST_CASE("layers that are alike are priced once, and as each would be by itself
   options.microbatches = 8;
   options.whole_spans = true;
   options.threads = 2;
-  const plan::SpanPrices prices(program, c.cluster, views, options, plan::plan_span);
+  const plan::detail::SpanPrices prices(program, c.cluster, views, options);
   CHECK(prices.statistics().distinct_layers < 21);
   CHECK(prices.statistics().solved == 2 * prices.statistics().distinct_layers);
   for (std::size_t view = 0; view < views.size(); ++view)
@@ -137,7 +138,7 @@ TEST_CASE("layer by layer costs no less than whole, and hardly more") {
   const std::vector<plan::View> views{{{1, 4}, 0, DynamicMesh{4}}};
   plan::PricingOptions options;
   options.microbatches = 8;
-  const plan::SpanPrices layered(program, c.cluster, views, options, plan::plan_span);
+  const plan::detail::SpanPrices layered(program, c.cluster, views, options);
   CHECK(layered.statistics().distinct_layers == 3);
   CHECK(layered.statistics().solved == 3);
   const auto busy = [](const SpanPrice& price) {
@@ -165,7 +166,7 @@ TEST_CASE("the plan behind a price is the one that was priced") {
     plan::PricingOptions options;
     options.microbatches = 4;
     options.whole_spans = whole;
-    const plan::SpanPrices prices(program, c.cluster, views, options, plan::plan_span);
+    const plan::detail::SpanPrices prices(program, c.cluster, views, options);
     for (std::size_t layer = 0; layer < 4; ++layer) {
       CAPTURE(layer);
       const SpanPrice again =
@@ -187,8 +188,9 @@ struct Question {
 };
 
 // The definition, by trying everything: every cut, stages of the question's submeshes, with every
-// choice that there is of what runs again (span_reruns_test.cpp judges those), at the least time or
-// at the least within what memory leaves for so many in flight; each span priced by itself.
+// choice of ops to rematerialize (rematerializations_test.cpp judges those), at the least time or
+// at the least within the memory that so many microbatches in flight leave; each span priced by
+// itself.
 class EveryChoice {
  public:
   EveryChoice(const Case& c, const Question& question)
@@ -247,7 +249,7 @@ class EveryChoice {
                                                             : 2 * after + 1);
       if (s.memory.fixed + Wide(s.memory.per_microbatch) * held > memory_) return;
       const Cost overlap = schedule_ == Kind::zero_bubble ? std::min(s.time, 2 * s.weights) : 0;
-      // Under 1F1B both stages wait for what is on its config, under the zero-bubble schedule the
+      // Under 1F1B both stages wait for what is on its way, under the zero-bubble schedule the
       // weights' half is there to be done; and the eager one does not wait.
       const Cost wait = schedule_ == Kind::one_f_one_b   ? s.receive
                         : schedule_ == Kind::zero_bubble ? std::max<Cost>(0, s.receive - s.weights)
@@ -284,7 +286,7 @@ class EveryChoice {
     return at->second;
   }
 
-  // With every choice of what runs again.
+  // With every choice of ops to rematerialize.
   void add_station(std::vector<Station>& stations, const pipeline::SpanProgram& span,
                    const DynamicMesh& view, const plan::Plan& plan) const {
     const SpanPrice price = plan::price_of(span, plan, microbatches_);
@@ -385,7 +387,7 @@ TEST_CASE("stages are the best of all there are, within memory") {
   CHECK(any_within);
 }
 
-// One device has nothing to spread its tensors over: it computes again what it can't keep.
+// One device has nothing to spread its tensors over: it rematerializes what it can not keep.
 TEST_CASE("stages of one device are the best of all there are, and recompute for want of memory") {
   const Case c(chain(4, 512, 64), "alpa-p3.16xlarge:2");
   std::vector<std::size_t> rematerialize;

@@ -237,9 +237,10 @@ TEST_CASE("stages that can not interleave are told from those that lack memory")
                       "alpa-p3.16xlarge:8 --pipeline --global-batch 16 --microbatches 4 "
                       "--schedule interleaved");
   CHECK(ran.code == 2);
-  CHECK(ran.err.find("no stages interleave: it takes two or more whose number divides the 4 "
-                     "microbatches, and two or more of the 2 layers for each") !=
-        std::string::npos);
+  CHECK(
+      ran.err.find("no stages can be interleaved: the number of stages must be at least 2, divide "
+                   "the 4 microbatches, and leave at least 2 of the 2 layers for each stage") !=
+      std::string::npos);
 }
 
 TEST_CASE("a file is one microbatch of a pipeline") {
@@ -257,7 +258,7 @@ TEST_CASE("a file is one microbatch of a pipeline") {
   refused(flags + "--microbatches 0", "--microbatches: '0' is no integer from 1 to 1000000");
   refused(flags + "--microbatches 2 --mesh 4", "--mesh: is not for --pipeline");
   refused(mlp + " --cluster alpa-p3.16xlarge:4 --pipeline --microbatches 2 --layers 99",
-          "--layers: layers: 99 asked for");
+          "--layers: layers: 99 were asked for");
   refused(piped + "--global-batch 8 --microbatches 3", "do not divide --global-batch, which is 8");
   refused(piped + "--global-batch 8 --hidden-communication 101", "is no integer from 0 to 100");
   refused(mlp + " --mesh 4 --pipeline", "--pipeline requires --cluster");

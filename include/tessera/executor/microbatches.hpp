@@ -103,30 +103,11 @@ struct StepOutput {
   friend bool operator==(const StepOutput&, const StepOutput&) = default;
 };
 
-namespace detail {
-
-// A program as a span of itself.
-inline pipeline::SpanProgram whole_span(const graph::Graph& graph) {
-  pipeline::SpanProgram span;
-  span.graph = graph;
-  const pipeline::detail::ForwardPart forward(graph);
-  span.phases = pipeline::detail::phases_of(graph, forward);
-  span.parameter_kinds.assign(graph.op_count(), pipeline::ParameterKind::data);
-  for (graph::OpId id = 0; id < graph.op_count(); ++id) {
-    span.origin.push_back(id);
-    if (graph.op(id).is_parameter && forward.is_weight(id))
-      span.parameter_kinds[id] = pipeline::ParameterKind::state;
-  }
-  return span;
-}
-
-}  // namespace detail
-
 class StepOnOneDevice {
  public:
   // Throws InvalidArgument for programs that can not be cut into stages either.
   explicit StepOnOneDevice(const graph::Graph& graph)
-      : span_(detail::whole_span(graph)), means_(pipeline::read_afterwards(span_)) {
+      : span_(pipeline::whole_program(graph)), means_(pipeline::read_afterwards(span_)) {
     check_straight(graph);
     make_update();
   }

@@ -116,7 +116,8 @@ class PipelinePreparer {
   PipelineProgram run() {
     result_.microbatches = plan_.microbatches;
     result_.schedule = plan_.schedule;
-    for (const plan::PlannedStage& stage : plan_.stages) add_stage(stage);
+    const std::vector<std::vector<plan::PlannedSpan>> spans = plan::planned_spans(plan_);
+    for (std::size_t s = 0; s < plan_.stages.size(); ++s) add_stage(plan_.stages[s], spans[s]);
     for (std::size_t s = 0; s < result_.stage_count(); ++s) predict_memory(s);
     for (std::size_t s = 0; s < result_.stages.size(); ++s)
       for (std::size_t span = 0; span < result_.stages[s].spans.size(); ++span) add_links(s, span);
@@ -129,21 +130,12 @@ class PipelinePreparer {
   }
 
  private:
-  void add_stage(const plan::PlannedStage& stage) {
-    const plan::StageConfig& config = stage.config;
+  void add_stage(const plan::PlannedStage& stage, const std::vector<plan::PlannedSpan>& spans) {
     StageRun run{stage.mesh, stage.first_device, {}, stage.bytes, 0};
-    plan_.prices->for_each_span(stage.first, stage.last, [&](std::size_t first, std::size_t last) {
-      const auto [at, is_new] =
-          plans_.try_emplace(plan::detail::plan_key(*plan_.prices, config, first, last));
-      if (is_new) at->second = plan_.prices->plan(config.view, first, last, config.level);
-      if (!at->second.has_ops()) throw Error("the plan of a stage was cancelled");
-      run.spans.push_back(
-          {first, last, plan_.prices->program(first, last), at->second,
-           plan_.prices
-               ->rematerialization(config.view, first, last, config.level, config.rematerialization)
-               ->ops});
+    for (const plan::PlannedSpan& span : spans) {
+      run.spans.push_back({span.first, span.last, *span.program, *span.plan, *span.again});
       check_updates(run.spans.back().program);
-    });
+    }
     result_.stages.push_back(std::move(run));
   }
 
@@ -293,7 +285,6 @@ class PipelinePreparer {
   const plan::PipelinePlan& plan_;
   Extent per_host_;
   PipelineProgram result_;
-  std::map<std::tuple<std::size_t, std::size_t, const void*>, plan::Plan> plans_;
 };
 
 }  // namespace detail

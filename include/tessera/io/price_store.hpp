@@ -5,7 +5,7 @@
 #include <string>
 
 #include "tessera/core/inline.hpp"
-#include "tessera/plan/span_prices.hpp"
+#include "tessera/plan/pipeline_plan.hpp"
 
 namespace tessera::io {
 

@@ -2,407 +2,124 @@
 //
 // A span of layers as a program of its own, to be planned by itself.
 //
-// What comes from other layers becomes parameters, what goes to others becomes outputs.  What is
-// made of constants and parameters without heavy work (casts, tables, an optimizer's step size) is
-// not sent but made where it is read; a parameter that several layers read is there in each, and
-// only its owner updates it.
+// Values that come from other layers become parameters, values that go to others become outputs.
+// Ops that are derived from constants and parameters without heavy work (casts, tables, an
+// optimizer's step size) are not sent but repeated where they are read.  A parameter that several
+// layers read is there in each, and only its owner updates it.
 //
 // A step runs the forward and backward ops once for every microbatch, and the update once.  The
-// update is what stands, element by element, between a gradient and what takes a parameter's place.
-// So gradients add up over the microbatches as the last backward op leaves them, partial results
+// update consists of the elementwise ops between a gradient and a parameter's new value.  So
+// gradients are summed over the microbatches as the last backward op leaves them, partial sums
 // included, and are reduced once per step; also those that go to another layer's update.
 //
-// What follows the last heavy forward op, as a loss does, runs with the backward pass.
+// Ops after the last heavy forward op, such as a loss, run with the backward pass.
 //
-// Spans are alike when their programs are, names aside: op by op in program order, which is what a
-// signature spells out.
+// Spans are equal when their programs are, names aside: op by op in program order.  A signature
+// spells that out.
 #pragma once
-#include <algorithm>
-#include <cstddef>
 #include <cstdint>
-#include <limits>
-#include <map>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include "tessera/core/error.hpp"
+#include "tessera/core/inline.hpp"
 #include "tessera/graph/graph.hpp"
-#include "tessera/graph/ops.hpp"
 #include "tessera/pipeline/layers.hpp"
 
 namespace tessera::pipeline {
 
-// When an op runs: the first two once for each microbatch, the update once per step.
+/// The part of a training step in which an op runs: the first two run once for each microbatch, the
+/// update runs once per step.
 enum class Phase : std::uint8_t { forward, backward, update };
 
-// What a parameter of a span is.
+/// The meaning of a parameter of a span.
 enum class ParameterKind : std::uint8_t {
-  state,     // its own: weights, and what the optimizer remembers
-  copy,      // another layer's weight, which it reads too
-  data,      // a program's input that comes with each microbatch
-  received,  // what another layer computes
+  state,     ///< its own: weights, and the optimizer's state
+  copy,      ///< another layer's weight, which it reads too
+  data,      ///< a program's input that comes with each microbatch
+  received,  ///< a value that another layer computes
 };
 
-// A value that comes from another layer, or goes to one.
+/// A value that comes from another layer, or goes to one.
 struct BoundaryValue {
-  graph::OpId op = 0;   // in the span: the parameter; or the op that computes it
-  graph::Value value;   // in the span
-  graph::Value origin;  // in the whole program
-  Phase phase{};        // when it is sent: with forward passes, with backward ones, once per step
+  graph::OpId op = 0;   ///< in the span: the parameter, or the op that computes it
+  graph::Value value;   ///< in the span
+  graph::Value origin;  ///< in the whole program
+  Phase phase{};        ///< when it is sent: with forward passes, with backward ones, once per step
 };
 
+/// A span of layers as a program.
 struct SpanProgram {
   graph::Graph graph;
-  std::vector<Phase> phases;                   // by op
-  std::vector<ParameterKind> parameter_kinds;  // by op; of parameters only
-  std::vector<graph::OpId> origin;             // by op, in the whole program
+  std::vector<Phase> phases;                   ///< by op
+  std::vector<ParameterKind> parameter_kinds;  ///< by op; of parameters only
+  std::vector<graph::OpId> origin;             ///< by op: its op in the whole program
   std::vector<BoundaryValue> received, sent;
 };
 
-// A parameter, for what a program gets from elsewhere.
-inline graph::Op parameter_op(std::string name, const graph::TensorType& type) {
-  graph::Op op{std::move(name), graph::Opcode::parameter, {type}, graph::source_rule(type.dims)};
-  op.is_parameter = true;
-  return op;
-}
+/// A parameter, for a value that a program gets from elsewhere.
+graph::Op parameter_op(std::string name, const graph::TensorType& type);
 
-// Whether a parameter of a span stays from one microbatch to the next.
+/// Whether a parameter of a span stays the same from one microbatch to the next.
 inline bool is_permanent(const SpanProgram& span, graph::OpId parameter) {
   return span.parameter_kinds[parameter] == ParameterKind::state ||
          span.parameter_kinds[parameter] == ParameterKind::copy;
 }
 
-// By op of a span: whether its results differ from one microbatch to the next.  O(ops + uses)
-inline std::vector<char> varying(const SpanProgram& span) {
-  std::vector<char> varies(span.graph.op_count(), 0);
-  for (graph::OpId id = 0; id < span.graph.op_count(); ++id) {
-    if (span.graph.op(id).is_parameter)
-      varies[id] = !is_permanent(span, id) && span.phases[id] != Phase::update;
-    for (std::size_t i = 0; i < span.graph.operand_count(id); ++i)
-      if (varies[span.graph.operand(id, i).op] != 0) varies[id] = 1;
-    if (span.phases[id] == Phase::update) varies[id] = 0;
-  }
-  return varies;
-}
+/// By op of a span: whether its results differ from one microbatch to the next.  O(ops + uses)
+std::vector<char> varying(const SpanProgram& span);
 
-// What is read of the passes when they are over: by an update, or as what takes a parameter's
-// place.
-inline std::vector<graph::Value> read_afterwards(const SpanProgram& span) {
-  std::vector<graph::Value> values;
-  const auto is_pass = [&](graph::OpId id) { return span.phases[id] != Phase::update; };
-  const auto is_weight = [&](graph::OpId id) {
-    return span.graph.op(id).is_parameter && is_permanent(span, id);
-  };
-  for (graph::OpId id = 0; id < span.graph.op_count(); ++id) {
-    if (!is_pass(id) || is_weight(id)) continue;
-    std::vector<char> is_read(span.graph.op(id).results.size(), 0);
-    span.graph.for_each_use(id, [&](graph::OpId reader, const graph::Use& use) {
-      if (!is_pass(reader)) is_read[use.result] = 1;
-    });
-    for (const graph::Alias& alias : span.graph.aliases)
-      if (alias.output.op == id) is_read[alias.output.result] = 1;
-    for (std::uint32_t r = 0; r < is_read.size(); ++r)
-      if (is_read[r] != 0) values.push_back({id, r});
-  }
-  return values;
-}
+/// The values of the passes that are read after them: by an update, or as a parameter's new value.
+std::vector<graph::Value> read_afterwards(const SpanProgram& span);
+
+/// By op: whether a gradient that is sent to the layers before depends on it.  O(ops + uses)
+std::vector<char> ops_before_sent_gradients(const SpanProgram& span);
+
+/// A whole program as one span, without boundary values.
+SpanProgram whole_program(const graph::Graph& graph);
 
 namespace detail {
-
-// Element by element, whatever the dims.
-inline bool is_elementwise(const graph::Op& op) {
-  if (op.is_heavy || op.is_parameter || op.is_loop_state || op.results.size() != 1) return false;
-  for (std::size_t f = 0; f < op.rule.factor_count(); ++f)
-    if (op.rule.factor(f).kind != graph::FactorKind::parallel) return false;
-  return true;
+class ForwardPart;
 }
 
-// Of every op: when it runs.
-inline std::vector<Phase> phases_of(const graph::Graph& graph, const ForwardPart& forward) {
-  std::vector<Phase> phases(graph.op_count(), Phase::backward);
-  std::vector<bool> takes_a_place(graph.op_count(), false), is_output(graph.op_count(), false);
-  for (const graph::Value output : graph.outputs) is_output[output.op] = true;
-  for (const graph::Alias& alias : graph.aliases)
-    if (alias.output.op != alias.parameter) takes_a_place[alias.output.op] = true;
-  for (OpId id = graph.op_count(); id-- > 0;) {
-    if (graph.op(id).is_parameter || forward.contains(id)) {
-      phases[id] = Phase::forward;
-      continue;
-    }
-    bool is_read = false, only_for_update = true, in_forward = false;
-    graph.for_each_use(id, [&](OpId reader, const graph::Use&) {
-      is_read = true;
-      only_for_update = only_for_update && phases[reader] == Phase::update;
-      in_forward = in_forward || phases[reader] == Phase::forward;
-    });
-    const bool is_free = !is_output[id] || takes_a_place[id];
-    const bool serves_update = only_for_update && (is_read || takes_a_place[id]) && is_free;
-    if (serves_update && (is_elementwise(graph.op(id)) || forward.is_derived(id)))
-      phases[id] = Phase::update;
-    else if (forward.is_derived(id) && in_forward)
-      phases[id] = Phase::forward;
-  }
-  return phases;
-}
-
-}  // namespace detail
-
-// A program, cut into layers, from which spans are taken.
+/// A program, cut into layers, from which spans are taken.
 class LayeredProgram {
  public:
-  // Keeps references to both.  Throws InvalidArgument for programs with loops, whose states
-  // layers can not hand on.
-  LayeredProgram(const graph::Graph& graph, const Layers& layers)
-      : graph_(graph),
-        layers_(layers),
-        forward_(graph),
-        phases_(detail::phases_of(graph, forward_)) {
-    if (!graph.loops.empty())
-      throw InvalidArgument("a program with loops can not be cut into stages; unroll them");
-    if (layers.of_op.size() != graph.op_count())
-      throw InvalidArgument("layers of " + std::to_string(layers.of_op.size()) +
-                            " ops for a program of " + std::to_string(graph.op_count()));
-  }
+  /// Keeps references to both.  Throws InvalidArgument for programs with loops, whose states can
+  /// not be passed from layer to layer.
+  LayeredProgram(const graph::Graph& graph, const Layers& layers);
 
   const graph::Graph& graph() const noexcept { return graph_; }
   std::size_t layers() const noexcept { return layers_.count; }
   Phase phase(graph::OpId id) const { return phases_[id]; }
   std::size_t layer_of(graph::OpId id) const { return layers_.of_op[id]; }
 
-  // Layers first to last, both included.  O(ops of the whole program).  @pre first <= last <
-  // layers()
-  SpanProgram span(std::size_t first, std::size_t last) const {
-    return Extraction(*this, first, last).run();
-  }
+  /// Whether an op is derived from parameters and constants, and so repeated where it is read.
+  bool is_derived(graph::OpId id) const { return is_derived_[id]; }
+  /// Whether a parameter is updated in place.
+  bool is_weight(graph::OpId parameter) const { return is_weight_[parameter]; }
+
+  /// Layers first to last, both included.  O(ops of the whole program)
+  /// @pre first <= last < layers()
+  SpanProgram span(std::size_t first, std::size_t last) const;
 
  private:
-  static constexpr graph::OpId nowhere = std::numeric_limits<graph::OpId>::max();
-
-  class Extraction {
-   public:
-    Extraction(const LayeredProgram& whole, std::size_t first, std::size_t last)
-        : whole_(whole), graph_(whole.graph_), first_(first), last_(last) {}
-
-    SpanProgram run() {
-      find_ops();
-      for (const auto& [value, place] : received_) receive(value);
-      for (graph::OpId id = 0; id < graph_.op_count(); ++id)
-        if (wanted_[id] && whole_.forward_.is_derived(id)) add(id);
-      for (graph::OpId id = 0; id < graph_.op_count(); ++id)
-        if (wanted_[id] && !whole_.forward_.is_derived(id)) add(id);
-      for (graph::OpId id = 0; id < graph_.op_count(); ++id)
-        if (wanted_[id]) hand_on(id);
-      add_outputs();
-      return std::move(span_);
-    }
-
-   private:
-    bool is_inside(graph::OpId id) const {
-      return whole_.layers_.of_op[id] >= first_ && whole_.layers_.of_op[id] <= last_;
-    }
-    bool is_derived(graph::OpId id) const { return whole_.forward_.is_derived(id); }
-
-    // The span's own ops, what they read that is made where it is read, and what they receive.
-    void find_ops() {
-      wanted_.assign(graph_.op_count(), false);
-      place_.assign(graph_.op_count(), nowhere);
-      for (graph::OpId id = 0; id < graph_.op_count(); ++id)
-        wanted_[id] = is_inside(id) && !is_derived(id);
-      // What takes a parameter's place without anything but parameters and constants.
-      for (const graph::Alias& alias : graph_.aliases)
-        if (is_derived(alias.output.op) && is_read_inside(alias.output.op))
-          wanted_[alias.output.op] = wanted_[alias.parameter] = true;
-      for (graph::OpId id = graph_.op_count(); id-- > 0;) {
-        if (!wanted_[id]) continue;
-        for (std::size_t i = 0; i < graph_.operand_count(id); ++i) {
-          const graph::Value value = graph_.operand(id, i);
-          if (is_derived(value.op))
-            wanted_[value.op] = true;
-          else if (!is_inside(value.op))
-            received_.emplace(value, nowhere);
-        }
-      }
-    }
-    // Whether some op of the span is made of it, through derived ones.
-    bool is_read_inside(graph::OpId id) const {
-      if (is_inside(id)) return true;
-      bool is_read = false;
-      graph_.for_each_use(id, [&](graph::OpId reader, const graph::Use&) {
-        is_read = is_read || (is_derived(reader) ? is_read_inside(reader) : is_inside(reader));
-      });
-      return is_read;
-    }
-
-    graph::OpId append(graph::Op op, const std::vector<graph::Value>& operands, Phase phase,
-                       ParameterKind kind, graph::OpId origin) {
-      const graph::OpId id = span_.graph.add(std::move(op), operands);
-      span_.phases.push_back(phase);
-      span_.parameter_kinds.push_back(kind);
-      span_.origin.push_back(origin);
-      return id;
-    }
-
-    // With the phase in which it is read first: an update reads what comes once.
-    void receive(graph::Value value) {
-      graph::Op op =
-          parameter_op(graph_.op(value.op).name + ".received" + std::to_string(value.result),
-                       graph_.type_of(value));
-      const Phase phase = phase_of_boundary(
-          value, [&](graph::OpId reader) { return is_inside(reader) && !is_derived(reader); });
-      const graph::OpId id = append(std::move(op), {}, phase, ParameterKind::received, value.op);
-      received_[value] = id;
-      span_.received.push_back({id, {id, 0}, value, phase});
-    }
-
-    template<class IsReader>
-    Phase phase_of_boundary(graph::Value value, IsReader&& is_reader) const {
-      bool only_update = true;
-      graph_.for_each_use(value.op, [&](graph::OpId reader, const graph::Use& use) {
-        if (use.result == value.result && is_reader(reader))
-          only_update = only_update && whole_.phases_[reader] == Phase::update;
-      });
-      return only_update ? Phase::update : whole_.phases_[value.op];
-    }
-
-    graph::Value inside(graph::Value value) const {
-      if (const auto at = received_.find(value); at != received_.end()) return {at->second, 0};
-      return {place_[value.op], value.result};
-    }
-
-    void add(graph::OpId id) {
-      std::vector<graph::Value> operands;
-      for (std::size_t i = 0; i < graph_.operand_count(id); ++i)
-        operands.push_back(inside(graph_.operand(id, i)));
-      place_[id] = append(graph_.op(id), operands, whole_.phases_[id], parameter_kind(id), id);
-    }
-    ParameterKind parameter_kind(graph::OpId id) const {
-      if (!whole_.forward_.is_weight(id)) return ParameterKind::data;
-      return is_inside(id) ? ParameterKind::state : ParameterKind::copy;
-    }
-
-    // What others read of an op.  What only their updates read is handed on once per step: by an op
-    // of its own, so that it is reduced only then.
-    void hand_on(graph::OpId id) {
-      if (is_derived(id)) return;
-      for (std::uint32_t r = 0; r < graph_.op(id).results.size(); ++r) {
-        bool is_sent = false;
-        graph_.for_each_use(id, [&](graph::OpId reader, const graph::Use& use) {
-          is_sent = is_sent || (use.result == r && !is_inside(reader));
-        });
-        if (!is_sent) continue;
-        const Phase phase =
-            phase_of_boundary({id, r}, [&](graph::OpId reader) { return !is_inside(reader); });
-        graph::Value value{place_[id], r};
-        if (phase == Phase::update && whole_.phases_[id] != Phase::update) value = copied(value);
-        span_.sent.push_back({value.op, value, {id, r}, phase});
-      }
-    }
-    graph::Value copied(graph::Value value) {
-      const graph::TensorType type = span_.graph.type_of(value);
-      const std::vector<Dims> operands{type.dims};
-      graph::Op op{span_.graph.op(value.op).name + ".sum" + std::to_string(value.result),
-                   graph::Opcode::copy,
-                   {type},
-                   graph::elementwise_rule(operands, type.dims,
-                                           graph::convert_passes(type.element, type.element))};
-      return {append(std::move(op), {value}, Phase::update, ParameterKind::data,
-                     span_.origin[value.op]),
-              0};
-    }
-
-    void add_outputs() {
-      for (const graph::Value output : graph_.outputs)
-        if (place_[output.op] != nowhere && (is_inside(output.op) || is_derived(output.op)))
-          span_.graph.outputs.push_back({place_[output.op], output.result});
-      for (const BoundaryValue& boundary : span_.sent)
-        if (std::find(span_.graph.outputs.begin(), span_.graph.outputs.end(), boundary.value) ==
-            span_.graph.outputs.end())
-          span_.graph.outputs.push_back(boundary.value);
-      for (const graph::Alias& alias : graph_.aliases)
-        if (place_[alias.parameter] != nowhere && place_[alias.output.op] != nowhere)
-          span_.graph.aliases.push_back(
-              {place_[alias.parameter], {place_[alias.output.op], alias.output.result}});
-    }
-
-    const LayeredProgram& whole_;
-    const graph::Graph& graph_;
-    std::size_t first_, last_;
-    std::vector<bool> wanted_;
-    std::vector<graph::OpId> place_;                // by op of the whole program
-    std::map<graph::Value, graph::OpId> received_;  // where each is
-    SpanProgram span_;
-  };
+  LayeredProgram(const graph::Graph& graph, const Layers& layers,
+                 const detail::ForwardPart& forward);
 
   const graph::Graph& graph_;
   const Layers& layers_;
-  detail::ForwardPart forward_;
+  std::vector<bool> is_derived_, is_weight_;  // by op
   std::vector<Phase> phases_;
 };
 
-// All that planning a span depends on, as numbers: programs of equal signatures are alike.
+/// Everything that planning a span depends on, as numbers: programs with equal signatures are
+/// interchangeable.
 using Signature = std::vector<std::int64_t>;
 
-namespace detail {
+/// O(size of the span's program)
+Signature signature_of(const SpanProgram& span);
 
-class SignatureWriter {
- public:
-  Signature run(const SpanProgram& span) {
-    put(span.graph.op_count());
-    for (graph::OpId id = 0; id < span.graph.op_count(); ++id) add_op(span, id);
-    put(span.graph.outputs.size());
-    for (const graph::Value output : span.graph.outputs) add(output);
-    put(span.graph.aliases.size());
-    for (const graph::Alias& alias : span.graph.aliases) {
-      put(alias.parameter);
-      add(alias.output);
-    }
-    for (const auto* boundaries : {&span.received, &span.sent}) {
-      put(boundaries->size());
-      for (const BoundaryValue& boundary : *boundaries) {
-        add(boundary.value);
-        put(boundary.phase);
-      }
-    }
-    return std::move(signature_);
-  }
-
- private:
-  template<class Number>
-  void put(Number number) {
-    signature_.push_back(static_cast<std::int64_t>(number));
-  }
-  void add(graph::Value value) {
-    put(value.op);
-    put(value.result);
-  }
-
-  void add_op(const SpanProgram& span, graph::OpId id) {
-    const graph::Op& op = span.graph.op(id);
-    put(static_cast<std::uint8_t>(op.opcode));
-    put(op.spelling.size());
-    for (const char letter : op.spelling) put(letter);
-    put(op.is_parameter | op.is_heavy << 1U | op.has_buffer << 2U);
-    put(span.phases[id]);
-    put(span.parameter_kinds[id]);
-    put(span.graph.operand_count(id));
-    for (std::size_t i = 0; i < span.graph.operand_count(id); ++i) add(span.graph.operand(id, i));
-    put(op.results.size());
-    for (const graph::TensorType& type : op.results) put(type.element);
-    graph::for_each_number(op.rule, [&](auto number) { put(number); });
-  }
-
-  Signature signature_;
-};
-
-}  // namespace detail
-
-// O(size of the span's program)
-inline Signature signature_of(const SpanProgram& span) {
-  return detail::SignatureWriter().run(span);
-}
-
-// FNV-1a over the numbers, a number at a time: to find what may be equal.
+/// FNV-1a over the numbers, a number at a time: to find signatures that may be equal.
 constexpr std::uint64_t hash_of(const Signature& signature) noexcept {
   std::uint64_t hash = 14695981039346656037U;
   for (const std::int64_t number : signature) {
@@ -413,3 +130,7 @@ constexpr std::uint64_t hash_of(const Signature& signature) noexcept {
 }
 
 }  // namespace tessera::pipeline
+
+#ifdef TESSERA_HEADER_ONLY
+#include "tessera/pipeline/span_program.ipp"
+#endif

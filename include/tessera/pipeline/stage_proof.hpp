@@ -2,122 +2,35 @@
 //
 // Checks the proof that comes with a choice of stages.
 //
-// The proof is a list of rectangles of thresholds.  We see that they cover every choice, compute
-// each one's least sum of latencies anew, and take the least bound among them.  None of the
-// search's code is used: the dynamic program here has no windows, no cutoff and no narrow integers,
-// and takes layers^3 * sizes * devices steps for each rectangle.  That is for tests and for doubts.
+// The proof is a list of rectangles of thresholds.  The checker sees that they cover every choice,
+// computes each one's least sum of latencies anew, and takes the least bound among them.  It shares
+// no code with the search: its dynamic program has no windows, no cutoff and no narrow integers,
+// and takes layers^3 * sizes * devices steps for each rectangle.  It is for tests and for doubts.
 #pragma once
-#include <algorithm>
 #include <optional>
 #include <string>
-#include <vector>
 
+#include "tessera/core/inline.hpp"
 #include "tessera/pipeline/stage_problem.hpp"
 #include "tessera/pipeline/stage_search.hpp"
 
 namespace tessera::pipeline {
 
 struct StageVerdict {
-  std::string fault;                // empty: the proof holds
-  std::optional<Wide> lower_bound;  // what it proves; nothing: that there are no stages at all
+  std::string fault;                ///< empty: the proof holds
+  std::optional<Wide> lower_bound;  ///< what it proves; nothing: that there are no stages at all
 };
 
-namespace detail {
+/// The least sum of latencies of stages within `limits`; nothing where there are no such stages.
+/// O(layers^3 * sizes * devices)
+std::optional<Wide> plain_least_sum(const StageProblem& problem, Thresholds limits);
 
-// The least sum of latencies of stages within `limits`, by number of stages; nothing where there
-// are none.
-inline std::optional<Wide> plain_least_sum(const StageProblem& problem, Thresholds limits) {
-  const std::size_t layers = problem.layers();
-  const auto devices = static_cast<std::size_t>(problem.devices());
-  using Row = std::vector<std::optional<Wide>>;  // by devices used, exactly
-  using Table = std::vector<Row>;                // by the first layer that is covered
-  const Table none(layers + 1, Row(devices + 1));
-  Table others = none;
-  others[layers][0] = 0;  // no stages, no layers, no devices
-  std::optional<Wide> least;
-  for (std::int64_t successors = 0; successors < static_cast<std::int64_t>(layers); ++successors) {
-    Table sums = none;
-    for (std::size_t first = 0; first < layers; ++first)
-      for (std::size_t last = first; last < layers; ++last)
-        for (const StageProblem::Entry& entry : problem.entries(first, last)) {
-          const StageOption& option = entry.option;
-          if (option.max_successors < successors || option.period() > limits.period ||
-              option.per_step > limits.per_step)
-            continue;
-          const auto size = static_cast<std::size_t>(problem.sizes()[entry.size]);
-          for (std::size_t d = size; d <= devices; ++d) {
-            const std::optional<Wide>& rest = others[last + 1][d - size];
-            if (!rest) continue;
-            std::optional<Wide>& sum = sums[first][d];
-            const Wide candidate = *rest + option.latency();
-            if (!sum || candidate < *sum) sum = candidate;
-          }
-        }
-    const std::optional<Wide>& all = sums[0][devices];
-    if (all && (!least || *all < *least)) least = all;
-    others = std::move(sums);
-  }
-  return least;
-}
-
-// A point that no rectangle contains.  It is enough to look where rectangles begin or end.
-inline std::optional<Thresholds> find_hole(const StageProof& proof, Thresholds most) {
-  std::vector<Cost> periods{0}, per_steps{0};
-  for (const Rectangle& r : proof) {
-    periods.push_back(r.from.period);
-    per_steps.push_back(r.from.per_step);
-    if (r.to.period < most.period) periods.push_back(r.to.period + 1);
-    if (r.to.per_step < most.per_step) per_steps.push_back(r.to.per_step + 1);
-  }
-  for (const Cost period : periods)
-    for (const Cost per_step : per_steps) {
-      const auto contains = [&](const Rectangle& r) {
-        return r.from.period <= period && period <= r.to.period && r.from.per_step <= per_step &&
-               per_step <= r.to.per_step;
-      };
-      if (period <= most.period && per_step <= most.per_step &&
-          std::none_of(proof.begin(), proof.end(), contains))
-        return Thresholds{period, per_step};
-    }
-  return std::nullopt;
-}
-
-}  // namespace detail
-
-// What the proof proves of the least cost, or what is wrong with it.  Time as in the header, for
-// each pair of upper ends that rectangles have.
-inline StageVerdict check_stage_proof(const StageProblem& problem, Goal goal,
-                                      const StageProof& proof) {
-  Thresholds most;
-  for (std::size_t last = 0; last < problem.layers(); ++last)
-    for (std::size_t first = 0; first <= last; ++first)
-      for (const StageProblem::Entry& entry : problem.entries(first, last)) {
-        most.period = std::max(most.period, entry.option.period());
-        most.per_step = std::max(most.per_step, entry.option.per_step);
-      }
-  if (const auto hole = detail::find_hole(proof, most))
-    return {"no rectangle contains period " + std::to_string(hole->period) + ", per step " +
-                std::to_string(hole->per_step),
-            std::nullopt};
-  StageVerdict verdict;
-  std::vector<std::pair<Thresholds, std::optional<Wide>>> known;  // many rectangles end alike
-  for (const Rectangle& rectangle : proof) {
-    auto found = std::find_if(known.begin(), known.end(),
-                              [&](const auto& pair) { return pair.first == rectangle.to; });
-    if (found == known.end())
-      found =
-          known.insert(known.end(), {rectangle.to, detail::plain_least_sum(problem, rectangle.to)});
-    const std::optional<Wide>& least = found->second;
-    if (!least) continue;  // no stages within it, whatever it claims
-    if (!rectangle.latency_at_least || *least < *rectangle.latency_at_least)
-      return {"within period " + std::to_string(rectangle.to.period) + ", per step " +
-                  std::to_string(rectangle.to.per_step) + " there are stages with a sum of " +
-                  tessera::to_string(*least),
-              std::nullopt};
-    const Wide bound = bound_of(rectangle, weights_of(problem, goal));
-    if (!verdict.lower_bound || bound < *verdict.lower_bound) verdict.lower_bound = bound;
-  }
-  return verdict;
-}
+/// The lower bound that the proof proves, or what is wrong with it.  O(layers^3 * sizes * devices)
+/// for each pair of upper ends that rectangles have.
+StageVerdict check_stage_proof(const StageProblem& problem, Goal goal, const StageProof& proof);
 
 }  // namespace tessera::pipeline
+
+#ifdef TESSERA_HEADER_ONLY
+#include "tessera/pipeline/stage_proof.ipp"
+#endif

@@ -14,12 +14,13 @@
 #include "instances/plans.hpp"
 #include "tessera/models/catalogue.hpp"
 #include "tessera/pipeline/layers.hpp"
-#include "tessera/plan/span_reruns.hpp"
+#include "tessera/plan/detail/pipeline/rematerializations.hpp"
+#include "tessera/plan/least_cut.hpp"
 
 namespace {
 
 using namespace tessera;
-using plan::Rematerialization, plan::SavedValues, plan::SpanTaken;
+using plan::Rematerialization, plan::detail::OpCosts, plan::detail::SavedValues;
 
 TEST_CASE("the least cut is the least of all cuts, with the fewest on its side") {
   for (std::uint32_t seed = 1; seed <= 200; ++seed) {
@@ -69,10 +70,10 @@ class EveryRematerialization {
     Extent saved = 0;
   };
 
-  EveryRematerialization(const pipeline::SpanProgram& span, const SpanTaken& taken)
+  EveryRematerialization(const pipeline::SpanProgram& span, const OpCosts& taken)
       : values_(span), taken_(taken) {
     for (graph::OpId id = 0; id < span.graph.op_count(); ++id)
-      if (values_.is_forward(id) && values_.can_be_saved(id) && values_.can_run_again(id) &&
+      if (values_.is_forward(id) && values_.can_be_saved(id) && values_.can_be_rematerialized(id) &&
           is_read_later(id))
         candidates_.push_back(id);
   }
@@ -127,12 +128,12 @@ class EveryRematerialization {
   }
 
   SavedValues values_;
-  const SpanTaken& taken_;
+  const OpCosts& taken_;
   std::vector<graph::OpId> candidates_;
 };
 
-SpanTaken random_taken(std::size_t ops, std::mt19937& random) {
-  SpanTaken taken;
+OpCosts random_taken(std::size_t ops, std::mt19937& random) {
+  OpCosts taken;
   for (std::size_t i = 0; i < ops; ++i) {
     taken.time.push_back(random() % 4 == 0 ? 0 : random() % 1000);
     taken.bytes.push_back(random() % 1000);
@@ -143,10 +144,10 @@ SpanTaken random_taken(std::size_t ops, std::mt19937& random) {
 
 // Returns how many could run again.
 std::size_t check_rematerializations(const pipeline::SpanProgram& span, std::mt19937& random) {
-  const SpanTaken taken = random_taken(span.graph.op_count(), random);
+  const OpCosts taken = random_taken(span.graph.op_count(), random);
   const EveryRematerialization every(span, taken);
   const std::vector<Rematerialization> rematerializations =
-      plan::rematerializations_of(SavedValues(span), taken);
+      plan::detail::rematerializations_of(SavedValues(span), taken);
   CHECK(rematerializations.front().ops.empty());
   CHECK(rematerializations.front().time == 0);
   CHECK(rematerializations.front().restored == 0);
@@ -155,7 +156,7 @@ std::size_t check_rematerializations(const pipeline::SpanProgram& span, std::mt1
     CHECK(rematerializations[i].saved < rematerializations[i - 1].saved);
     CHECK(rematerializations[i].restored > 0);
     CHECK(rematerializations[i].least_saved <= rematerializations[i].saved);
-    CHECK(&plan::rematerialization_at_rate_of(rematerializations, rematerializations, i) ==
+    CHECK(&plan::detail::rematerialization_at_rate_of(rematerializations, rematerializations, i) ==
           &rematerializations[i]);
   }
   std::vector<char> is_met(rematerializations.size(), 0);
@@ -210,7 +211,7 @@ TEST_CASE("what is asked to run again is priced as asked") {
   const pipeline::LayeredProgram program(graph, layers);
   const pipeline::SpanProgram span = program.span(1, 1);
   std::mt19937 random(1);
-  const SpanTaken taken = random_taken(span.graph.op_count(), random);
+  const OpCosts taken = random_taken(span.graph.op_count(), random);
   const SavedValues values(span);
   std::vector<char> all(span.graph.op_count(), 0);
   Cost time = 0;
@@ -219,7 +220,8 @@ TEST_CASE("what is asked to run again is priced as asked") {
     all[id] = 1;
     time += taken.time[id];
   }
-  const Rematerialization rematerialization = plan::given_rematerialization(values, taken, all);
+  const Rematerialization rematerialization =
+      plan::detail::given_rematerialization(values, taken, all);
   CHECK(rematerialization.time == time);
   Extent given = 0;  // a layer's input is all that it saves
   for (graph::OpId id = 0; id < all.size(); ++id)

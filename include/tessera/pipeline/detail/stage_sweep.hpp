@@ -4,14 +4,14 @@
 //
 // This is the inner step of the choice of stages: stage_search.hpp decides which thresholds to ask
 // about.  Two dynamic programs over (layers covered, devices used) answer it.  The first one goes
-// from the first layer and overlooks how many stages follow a stage: its answer is a lower bound,
-// and where its stages fit in memory after all, the answer.  Where they do not, the second one goes
-// from the last layer and counts stages, and drops what can not be completed for less than the
-// cutoff: what a completion costs at least is what the first one has computed.
+// from the first layer and ignores how many stages follow a stage.  Its sum is a lower bound; where
+// its stages fit in memory after all, it is the answer.  Where they do not, the second one goes
+// from the last layer, counts stages, and drops sums that can not be completed for less than the
+// cutoff: the first one has computed the least cost of a completion.
 //
-// Either way, rows are kept to a window of device counts.  Whoever covers the first layers needs so
-// many devices at least to stay below the threshold, and must leave enough for the others; near the
-// least possible threshold hardly any choice is left.
+// Either way, rows are kept to a window of device counts.  Stages for the first layers need a least
+// number of devices to stay below the threshold, and must leave enough for the other layers; near
+// the least possible threshold hardly any choice is left.
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -26,20 +26,6 @@
 #include "tessera/pipeline/stage_problem.hpp"
 
 namespace tessera::pipeline {
-
-// What the search did.  An update is one sum formed and compared, the innermost step of each
-// dynamic program, the paper's included.
-struct StageStatistics {
-  std::uint64_t thresholds = 0;  // for how many pairs of thresholds a least sum was asked
-  std::uint64_t counted = 0;     // how often stages had to be counted as well
-  std::uint64_t updates = 0;
-  double seconds = 0;
-};
-
-struct Thresholds {
-  Cost period = 0, per_step = 0;
-  friend constexpr bool operator==(const Thresholds&, const Thresholds&) noexcept = default;
-};
 
 namespace detail {
 
@@ -262,36 +248,36 @@ class StageSweep {
 
   bool is_over() const { return is_over_ && is_over_(); }
   // Whether the last sweep was left unfinished: that it found nothing means nothing then.
-  bool was_cut_short() const noexcept { return was_cut_short_; }
+  bool was_stopped() const noexcept { return was_stopped_; }
 
   // The stages with the least sum of latencies, all within `limits`; nothing where no such sum is
   // below `cutoff`.  O(layers^2 * sizes * devices), or layers times that where stages must be
   // counted; windows and the cutoff leave little of it.
   std::optional<Stages> least_sum(const Candidates& candidates, Thresholds limits, Wide cutoff) {
     ++statistics_.thresholds;
-    was_cut_short_ = false;
+    was_stopped_ = false;
     candidates_ = &candidates;
     limits_ = limits;
     cutoff_ = static_cast<Sum>(std::clamp<Wide>(cutoff, 0, unreached<Sum>()));
     needs_ = needs_of(problem_, least_, limits.period);
     if (needs_.before[problem_.layers()] > problem_.devices()) return std::nullopt;
     sweep_from_the_first();
-    if (was_cut_short_) return std::nullopt;
+    if (was_stopped_) return std::nullopt;
     if (before_.back().at(problem_.devices()) >= cutoff_) return std::nullopt;
     Stages stages = trace_from_the_last();
     if (fits(stages)) return stages;
     ++statistics_.counted;
     sweep_from_the_last();
-    if (was_cut_short_) return std::nullopt;
+    if (was_stopped_) return std::nullopt;
     return trace_from_the_first();
   }
 
  private:
   using Entry = StageProblem::Entry;
 
-  bool leaves_off() {
-    was_cut_short_ = is_over();
-    return was_cut_short_;
+  bool must_stop() {
+    was_stopped_ = is_over();
+    return was_stopped_;
   }
   Extent devices_of(const Entry& entry) const noexcept { return problem_.sizes()[entry.size]; }
   bool is_admitted(const Entry& entry, std::size_t last) const noexcept {
@@ -322,7 +308,7 @@ class StageSweep {
       for (std::size_t first = 0; first <= last; ++first) {
         const Row<Sum>& from = before_[first];
         if (from.empty()) continue;
-        if (leaves_off()) return;
+        if (must_stop()) return;
         for (const Entry& entry : candidates_->entries(first, last))
           if (is_admitted(entry, last))
             statistics_.updates +=
@@ -334,7 +320,7 @@ class StageSweep {
     }
   }
 
-  // Nothing is stored on the way but sums: who has this one is asked again.
+  // Only sums are stored on the way: the stages behind a sum are found again.
   Stages trace_from_the_last() const {
     Stages stages;
     Extent devices = problem_.devices();
@@ -352,7 +338,7 @@ class StageSweep {
         if (is_admitted(entry, end - 1) &&
             before_[first].at(devices - devices_of(entry)) + entry.option.latency() == sum)
           return {first, end - 1, entry.size, entry.option};
-    throw InternalError("stage sweep: a sum that no stage explains");
+    throw InternalError("stage sweep: no stage explains a sum");
   }
 
   // after_[l][k].at(d): the least sum over exactly k stages for layers l and on, on exactly d
@@ -368,11 +354,11 @@ class StageSweep {
       for (Row<Sum>& row : rows)
         row = open_row(problem_.devices() - others.end() + 1, problem_.devices() - others.begin);
       for (std::size_t last = first; last < layers; ++last) {
-        if (leaves_off()) return;
+        if (must_stop()) return;
         for (const Entry& entry : candidates_->entries(first, last))
           if (is_admitted(entry, last)) lower_rows(rows, after_[last + 1], entry);
       }
-      drop_what_is_beaten(rows, others);
+      drop_beaten_sums(rows, others);
       after_[first] = std::move(rows);
     }
   }
@@ -384,7 +370,7 @@ class StageSweep {
         statistics_.updates +=
             lower_row<Sum>(rows[k + 1], from[k], devices_of(entry), entry.option.latency());
   }
-  void drop_what_is_beaten(std::vector<Row<Sum>>& rows, const Row<Sum>& others) const {
+  void drop_beaten_sums(std::vector<Row<Sum>>& rows, const Row<Sum>& others) const {
     std::vector<Sum> best(rows[0].sums.size(), unreached<Sum>());
     for (Row<Sum>& row : rows) {
       for (std::size_t i = 0; i < row.sums.size(); ++i) {
@@ -428,7 +414,7 @@ class StageSweep {
             from.at(devices - devices_of(entry)) + entry.option.latency() == sum)
           return {first, last, entry.size, entry.option};
     }
-    throw InternalError("stage sweep: a sum that no stage explains");
+    throw InternalError("stage sweep: no stage explains a sum");
   }
 
   const StageProblem& problem_;
@@ -436,7 +422,7 @@ class StageSweep {
   const FreeSums<Sum>& free_;
   StageStatistics& statistics_;
   const std::function<bool()>& is_over_;
-  bool was_cut_short_ = false;
+  bool was_stopped_ = false;
   const Candidates* candidates_ = nullptr;
   Thresholds limits_;
   Sum cutoff_{};
