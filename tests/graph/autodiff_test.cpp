@@ -187,7 +187,7 @@ TEST_CASE("derivatives of reductions and windows") {
   });
 }
 
-TEST_CASE("derivatives of lookups and of what adds rows") {
+TEST_CASE("derivatives of lookups and of scatters that add rows") {
   check([](Builder& b) { return lookup(x_of(b, {4, 3}), b.parameter("rows", s32, {2, 3})); });
   check([](Builder& b) {
     return scatter_add(x_of(b, {4, 2}), b.parameter("rows", s32, {5}), y_of(b, {5, 2}));
@@ -214,14 +214,14 @@ TEST_CASE("derivatives of layers") {
   });
 }
 
-TEST_CASE("an op that is read several times adds up what its readers hand on") {
+TEST_CASE("the adjoint of a value is the sum of what its readers contribute") {
   check([](Builder& b) {
     const Tensor x = x_of(b, {3});
     return x * x + exp(x) * x - x;
   });
 }
 
-TEST_CASE("nothing goes through what is detached, or not on the way") {
+TEST_CASE("no adjoint passes through a detached value, or one that the loss does not depend on") {
   Builder b;
   const Tensor x = x_of(b, {3}), y = y_of(b, {3}), unused = b.parameter("unused", f32, {2});
   const Tensor loss = reduce_sum(x.detached() * y, {0});
@@ -237,7 +237,7 @@ TEST_CASE("nothing goes through what is detached, or not on the way") {
   CHECK(data(3) == std::vector<double>(2, 0));
 }
 
-TEST_CASE("elements that are the largest together share its derivative") {
+TEST_CASE("equal maxima share the adjoint") {
   Builder b;
   const Tensor x = x_of(b, {4});
   const std::vector<Tensor> slopes = gradients(reduce_max(x, {0}), std::vector<Tensor>{x});
@@ -247,7 +247,7 @@ TEST_CASE("elements that are the largest together share its derivative") {
         std::vector<double>{0, 0.5, 0, 0.5});
 }
 
-TEST_CASE("what has no derivative is named") {
+TEST_CASE("an op without a derivative is named") {
   Builder b, other;
   const Tensor x = x_of(b, {2, 4});
   const std::vector<Tensor> sources{x};
@@ -307,7 +307,7 @@ TEST_CASE("two steps of each optimizer") {
   CHECK(adam.parameters.at("w.mean").data[1] == doctest::Approx(2 * (0.1 + 0.1 * 0.9)));
 }
 
-TEST_CASE("narrow weights have a copy in f32 unless told otherwise") {
+TEST_CASE("narrow weights have a master copy in f32 unless that is disabled") {
   Optimizer optimizer;
   const TwoSteps mixed(optimizer, bf16);
   CHECK(mixed.parameters.contains("w.master"));
@@ -330,7 +330,7 @@ TEST_CASE("micro-batches add up their derivatives") {
   CHECK(Evaluator(b.graph()).run(parameters)[alias.output.op].data == std::vector<double>{7, 7});
 }
 
-TEST_CASE("what micro-batches have added up is applied once, and begins anew") {
+TEST_CASE("accumulated gradients are applied once, and the sums start at zero again") {
   Optimizer optimizer;
   optimizer.kind = Optimizer::Kind::sgd;
   optimizer.learning_rate = 0.5;

@@ -198,7 +198,7 @@ TEST_CASE("scalars of one type and value are one op") {
   CHECK(value_of(b.constant(f32, {2}, 2)) != value_of(b.constant(f32, {2}, 2)));
 }
 
-TEST_CASE("attributes are values, and lacking ones are said to lack") {
+TEST_CASE("attributes are values, and missing ones are reported") {
   const Attributes dot = DotDims{{1}, {0}, {}, {}}, same = DotDims{{1}, {0}, {}, {}};
   const Attributes copy = dot;
   CHECK(dot == same);
@@ -287,7 +287,7 @@ TEST_CASE("inside a fusion nothing reaches memory") {
   CHECK(lifetimes_of(graph)[id][0].empty());
 }
 
-TEST_CASE("what a loop reads again in every round lives until it ends") {
+TEST_CASE("a value that a loop reads in every round lives until the loop ends") {
   Graph graph;
   const Dims dims{4};
   const auto source = [&](const char* name) {
@@ -318,7 +318,7 @@ TEST_CASE("what a loop reads again in every round lives until it ends") {
   CHECK(lifetimes[local.op][0] == Lifetime{6, 8});
 }
 
-TEST_CASE("what a loop carries lives until it ends") {
+TEST_CASE("the state of a loop lives until the loop ends") {
   Graph graph;
   const Dims dims{4};
   const Value start{graph.add({"start", Opcode::iota, {{f32, dims}}, source_rule(dims)}, {}), 0};
