@@ -38,226 +38,266 @@ struct NumberLists {
   }
 };
 
-// Turns parser events into lists.  Any event may refuse: it then sets `message` and stops the
-// parse.
-class IopddlHandler : public rapidjson::BaseReaderHandler<rapidjson::UTF8<>, IopddlHandler> {
- public:
-  IopddlHandler(std::string_view text, const rapidjson::MemoryStream& stream,
-                const std::function<bool()>& stop)
-      : text_(text), stream_(stream), stop_(stop) {}
-
-  std::string name;
-  NumberLists intervals, node_costs, usages, edge_nodes, edge_costs;
-  std::optional<std::int64_t> usage_limit;
-  bool saw_problem = false, saw_nodes = false, saw_edges = false;
-  bool is_stopped = false;  // because `stop` said so
-  std::string message;      // why the parse was stopped otherwise
-  std::size_t offset = 0;   // where
-
-  bool Null() { return scalar("null"); }
-  bool Bool(bool value) { return scalar(value ? "true" : "false"); }
-  bool Int(int value) { return number(value); }
-  bool Uint(unsigned value) { return number(value); }
-  bool Int64(std::int64_t value) { return number(value); }
-  bool Uint64(std::uint64_t value) {
-    if (value > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
-      return unsuitable_number();
-    return number(static_cast<std::int64_t>(value));
-  }
-  bool Double(double) { return unsuitable_number(); }
-  bool String(const char* value, rapidjson::SizeType length, bool) {
-    if (skipping_ > 0) return true;
-    if (place_ == Place::name) {
-      name.assign(value, length);
-      return done_with_value();
-    }
-    return scalar("a string");
-  }
-
-  bool Key(const char* value, rapidjson::SizeType length, bool) {
-    if (skipping_ > 0) return true;
-    const std::string_view key(value, length);
-    switch (place_) {
-      case Place::top: return enter(key == "problem" ? Place::problem : Place::unknown, key);
-      case Place::problem:
-        if (key == "name") return enter(Place::name, key);
-        if (key == "nodes") return enter(Place::nodes, key);
-        if (key == "edges") return enter(Place::edges, key);
-        if (key == "usage_limit") return enter(Place::usage_limit, key);
-        return enter(Place::unknown, key);
-      case Place::nodes:
-        if (key == "intervals") return enter_lists(intervals, key);
-        if (key == "costs") return enter_lists(node_costs, key);
-        if (key == "usages") return enter_lists(usages, key);
-        return enter(Place::unknown, key);
-      case Place::edges:
-        if (key == "nodes") return enter_lists(edge_nodes, key);
-        if (key == "costs") return enter_lists(edge_costs, key);
-        return enter(Place::unknown, key);
-      default: return true;
-    }
-  }
-
-  bool StartObject() {
-    if (skip_into()) return true;
-    if (place_ == Place::before) return go(Place::top);
-    const bool expected =
-        !inside_ && (place_ == Place::problem || place_ == Place::nodes || place_ == Place::edges);
-    if (!expected) return refuse("expected " + expectation() + ", found an object", stream_.Tell());
-    inside_ = true;
-    return true;
-  }
-  bool EndObject(rapidjson::SizeType) {
-    if (skip_out()) return true;
-    return done_with_value();
-  }
-  bool StartArray() {
-    if (skip_into()) return true;
-    if (place_ != Place::lists || depth_ == 2)
-      return refuse("expected " + expectation() + ", found a list", stream_.Tell());
-    if (++depth_ == 2) lists_->offsets.push_back(stream_.Tell());
-    return true;
-  }
-  bool EndArray(rapidjson::SizeType) {
-    if (skip_out()) return true;
-    if (--depth_ == 1) {
-      lists_->begin.push_back(lists_->numbers.size());
-      constexpr std::size_t interval = 256;
-      is_stopped = stop_ && lists_->size() % interval == 0 && stop_();
-      return !is_stopped;
-    }
-    return done_with_value();
-  }
-
- private:
-  enum class Place : std::uint8_t {
-    before,
-    top,
-    problem,
-    name,
-    nodes,
-    edges,
-    usage_limit,
-    lists,
-    unknown
-  };
-
-  // Events for brackets come before the bracket is consumed, events for scalars after the scalar.
-  bool refuse(std::string why, std::size_t at) {
-    message = std::move(why);
-    offset = at;
-    return false;
-  }
-  // Where the number or word that has just been consumed begins.
-  std::size_t begin_of_scalar() const {
-    std::size_t at = stream_.Tell();
-    const auto is_part = [&](char c) {
-      return std::string_view(" \t\r\n,:[]{}").find(c) == std::string_view::npos;
-    };
-    while (at > 0 && is_part(text_[at - 1])) --at;
-    return at;
-  }
-  bool go(Place place) {
-    place_ = place;
-    return true;
-  }
-
-  // --- Values of keys that we do not know are skipped, whatever they hold.
-  bool skip_into() {
-    if (skipping_ == 0 && place_ != Place::unknown) return false;
-    ++skipping_;
-    return true;
-  }
-  bool skip_out() {
-    if (skipping_ == 0) return false;
-    if (--skipping_ == 0) done_with_value();
-    return true;
-  }
-
-  bool enter(Place place, std::string_view key) {
-    bool* const seen = place == Place::problem ? &saw_problem
-                       : place == Place::nodes ? &saw_nodes
-                       : place == Place::edges ? &saw_edges
-                                               : nullptr;
-    const bool again = (seen != nullptr && *seen) ||
-                       (place == Place::usage_limit && usage_limit.has_value());
-    if (again) return refuse("key \"" + std::string(key) + "\" is given twice", begin_of_scalar());
-    if (seen != nullptr) *seen = true;
-    parents_.push_back(place_);
-    key_ = key;
-    inside_ = false;
-    return go(place);
-  }
-  bool enter_lists(NumberLists& lists, std::string_view key) {
-    if (lists.seen)
-      return refuse("key \"" + std::string(key) + "\" is given twice", begin_of_scalar());
-    lists.seen = true;
-    lists_ = &lists;
-    depth_ = 0;
-    return enter(Place::lists, key);
-  }
-  bool done_with_value() {
-    if (parents_.empty()) return true;  // the end of the whole text
-    place_ = parents_.back();
-    parents_.pop_back();
-    inside_ = true;
-    return true;
-  }
-
-  std::string expectation() const {
-    switch (place_) {
-      case Place::before: return "an object with the key \"problem\"";
-      case Place::name: return "a string for \"name\"";
-      case Place::usage_limit: return "an integer for \"usage_limit\"";
-      case Place::lists:
-        return depth_ == 2 ? "an integer in \"" + key_ + "\""
-                           : "a list of lists for \"" + key_ + "\"";
-      default: return "an object for \"" + key_ + "\"";
-    }
-  }
-  bool scalar(const char* what) {
-    if (skipping_ > 0) return true;
-    if (place_ == Place::unknown) return done_with_value();
-    return refuse("expected " + expectation() + ", found " + what, begin_of_scalar());
-  }
-  bool number(std::int64_t value) {
-    if (skipping_ > 0) return true;
-    if (place_ == Place::lists && depth_ == 2) {
-      lists_->numbers.push_back(value);
-      return true;
-    }
-    if (place_ == Place::usage_limit) {
-      usage_limit = value;
-      return done_with_value();
-    }
-    return scalar("a number");
-  }
-  bool unsuitable_number() {
-    if (skipping_ > 0) return true;
-    if (place_ == Place::unknown) return done_with_value();
-    const std::size_t begin = begin_of_scalar();
-    const std::string_view literal = text_.substr(begin, stream_.Tell() - begin);
-    const bool is_integer = literal.find_first_of(".eE") == std::string_view::npos;
-    return refuse(excerpt(literal) + (is_integer ? " does not fit in 64 bits" : " is no integer"),
-                  begin);
-  }
-
-  std::string_view text_;
-  const rapidjson::MemoryStream& stream_;
-  const std::function<bool()>& stop_;
-  Place place_ = Place::before;
-  std::vector<Place> parents_;
-  std::string key_;
-  NumberLists* lists_ = nullptr;
-  int depth_ = 0;             // inside the current lists
-  std::size_t skipping_ = 0;  // depth inside an unknown value
-  bool inside_ = false;       // the current object's brace is open
+// Where in the text the parser is.
+enum class IopddlPlace : std::uint8_t {
+  before,
+  top,
+  problem,
+  name,
+  nodes,
+  edges,
+  usage_limit,
+  lists,
+  unknown
 };
 
-// What the lists must satisfy among themselves, then the problem they make.
+// What parser events have made of the text so far.
+struct IopddlReading {
+  std::string_view text;
+  const rapidjson::MemoryStream& stream;
+  const std::function<bool()>& stop;
+
+  std::string name = {};
+  NumberLists intervals = {}, node_costs = {}, usages = {}, edge_nodes = {}, edge_costs = {};
+  std::optional<std::int64_t> usage_limit = {};
+  bool saw_problem = false, saw_nodes = false, saw_edges = false;
+
+  bool is_stopped = false;   // because `stop` said so
+  std::string message = {};  // why the parse was stopped otherwise
+  std::size_t offset = 0;    // where
+
+  IopddlPlace place = IopddlPlace::before;
+  std::vector<IopddlPlace> parents = {};
+  std::string key = {};
+  NumberLists* lists = nullptr;
+  int depth = 0;             // inside the current lists
+  std::size_t skipping = 0;  // depth inside an unknown value
+  bool inside = false;       // the current object's brace is open
+};
+
+// Each of the functions below returns whether the parse goes on.
+
+// Events for brackets come before the bracket is consumed, events for scalars after the scalar.
+TESSERA_INLINE bool refuse(IopddlReading& reading, std::string why, std::size_t at) {
+  reading.message = std::move(why);
+  reading.offset = at;
+  return false;
+}
+
+// Where the number or word that has just been consumed begins.
+TESSERA_INLINE std::size_t begin_of_scalar(const IopddlReading& reading) {
+  std::size_t at = reading.stream.Tell();
+  const auto is_part = [&](char c) {
+    return std::string_view(" \t\r\n,:[]{}").find(c) == std::string_view::npos;
+  };
+  while (at > 0 && is_part(reading.text[at - 1])) --at;
+  return at;
+}
+
+TESSERA_INLINE std::string expectation(const IopddlReading& reading) {
+  switch (reading.place) {
+    case IopddlPlace::before: return "an object with the key \"problem\"";
+    case IopddlPlace::name: return "a string for \"name\"";
+    case IopddlPlace::usage_limit: return "an integer for \"usage_limit\"";
+    case IopddlPlace::lists:
+      return reading.depth == 2 ? "an integer in \"" + reading.key + "\""
+                                : "a list of lists for \"" + reading.key + "\"";
+    default: return "an object for \"" + reading.key + "\"";
+  }
+}
+
+TESSERA_INLINE bool done_with_value(IopddlReading& reading) {
+  if (reading.parents.empty()) return true;  // the end of the whole text
+  reading.place = reading.parents.back();
+  reading.parents.pop_back();
+  reading.inside = true;
+  return true;
+}
+
+// --- Values of unknown keys, which are skipped
+// ----------------------------------------------------
+
+TESSERA_INLINE bool skips_into(IopddlReading& reading) {
+  if (reading.skipping == 0 && reading.place != IopddlPlace::unknown) return false;
+  ++reading.skipping;
+  return true;
+}
+
+TESSERA_INLINE bool skips_out(IopddlReading& reading) {
+  if (reading.skipping == 0) return false;
+  if (--reading.skipping == 0) done_with_value(reading);
+  return true;
+}
+
+// --- Keys
+// -----------------------------------------------------------------------------------------
+
+TESSERA_INLINE bool refuse_repeated(IopddlReading& reading, std::string_view key) {
+  return refuse(reading, "key \"" + std::string(key) + "\" is given twice",
+                begin_of_scalar(reading));
+}
+
+TESSERA_INLINE bool enter(IopddlReading& reading, IopddlPlace place, std::string_view key,
+                          bool* seen = nullptr) {
+  if (seen != nullptr && *seen) return refuse_repeated(reading, key);
+  if (place == IopddlPlace::usage_limit && reading.usage_limit)
+    return refuse_repeated(reading, key);
+  if (seen != nullptr) *seen = true;
+  reading.parents.push_back(reading.place);
+  reading.key = key;
+  reading.inside = false;
+  reading.place = place;
+  return true;
+}
+
+TESSERA_INLINE bool enter_lists(IopddlReading& reading, NumberLists& lists, std::string_view key) {
+  if (lists.seen) return refuse_repeated(reading, key);
+  lists.seen = true;
+  reading.lists = &lists;
+  reading.depth = 0;
+  return enter(reading, IopddlPlace::lists, key);
+}
+
+TESSERA_INLINE bool read_problem_key(IopddlReading& reading, std::string_view key) {
+  if (key == "name") return enter(reading, IopddlPlace::name, key);
+  if (key == "nodes") return enter(reading, IopddlPlace::nodes, key, &reading.saw_nodes);
+  if (key == "edges") return enter(reading, IopddlPlace::edges, key, &reading.saw_edges);
+  if (key == "usage_limit") return enter(reading, IopddlPlace::usage_limit, key);
+  return enter(reading, IopddlPlace::unknown, key);
+}
+
+TESSERA_INLINE bool read_key(IopddlReading& reading, std::string_view key) {
+  if (reading.skipping > 0) return true;
+  switch (reading.place) {
+    case IopddlPlace::top:
+      if (key == "problem") return enter(reading, IopddlPlace::problem, key, &reading.saw_problem);
+      return enter(reading, IopddlPlace::unknown, key);
+    case IopddlPlace::problem: return read_problem_key(reading, key);
+    case IopddlPlace::nodes:
+      if (key == "intervals") return enter_lists(reading, reading.intervals, key);
+      if (key == "costs") return enter_lists(reading, reading.node_costs, key);
+      if (key == "usages") return enter_lists(reading, reading.usages, key);
+      return enter(reading, IopddlPlace::unknown, key);
+    case IopddlPlace::edges:
+      if (key == "nodes") return enter_lists(reading, reading.edge_nodes, key);
+      if (key == "costs") return enter_lists(reading, reading.edge_costs, key);
+      return enter(reading, IopddlPlace::unknown, key);
+    default: return true;
+  }
+}
+
+// --- Scalars
+// --------------------------------------------------------------------------------------
+
+TESSERA_INLINE bool read_scalar(IopddlReading& reading, const char* what) {
+  if (reading.skipping > 0) return true;
+  if (reading.place == IopddlPlace::unknown) return done_with_value(reading);
+  return refuse(reading, "expected " + expectation(reading) + ", found " + what,
+                begin_of_scalar(reading));
+}
+
+TESSERA_INLINE bool read_number(IopddlReading& reading, std::int64_t value) {
+  if (reading.skipping > 0) return true;
+  if (reading.place == IopddlPlace::lists && reading.depth == 2) {
+    reading.lists->numbers.push_back(value);
+    return true;
+  }
+  if (reading.place != IopddlPlace::usage_limit) return read_scalar(reading, "a number");
+  reading.usage_limit = value;
+  return done_with_value(reading);
+}
+
+TESSERA_INLINE bool read_unsuitable_number(IopddlReading& reading) {
+  if (reading.skipping > 0) return true;
+  if (reading.place == IopddlPlace::unknown) return done_with_value(reading);
+  const std::size_t begin = begin_of_scalar(reading);
+  const std::string_view literal = reading.text.substr(begin, reading.stream.Tell() - begin);
+  const bool is_integer = literal.find_first_of(".eE") == std::string_view::npos;
+  return refuse(reading,
+                excerpt(literal) + (is_integer ? " does not fit in 64 bits" : " is no integer"),
+                begin);
+}
+
+TESSERA_INLINE bool read_string(IopddlReading& reading, std::string_view value) {
+  if (reading.skipping > 0) return true;
+  if (reading.place != IopddlPlace::name) return read_scalar(reading, "a string");
+  reading.name = value;
+  return done_with_value(reading);
+}
+
+// --- Brackets
+// -------------------------------------------------------------------------------------
+
+TESSERA_INLINE bool begin_object(IopddlReading& reading) {
+  if (skips_into(reading)) return true;
+  const IopddlPlace place = reading.place;
+  if (place == IopddlPlace::before) {
+    reading.place = IopddlPlace::top;
+    return true;
+  }
+  const bool is_expected =
+      !reading.inside &&
+      (place == IopddlPlace::problem || place == IopddlPlace::nodes || place == IopddlPlace::edges);
+  if (!is_expected)
+    return refuse(reading, "expected " + expectation(reading) + ", found an object",
+                  reading.stream.Tell());
+  reading.inside = true;
+  return true;
+}
+
+TESSERA_INLINE bool begin_list(IopddlReading& reading) {
+  if (skips_into(reading)) return true;
+  if (reading.place != IopddlPlace::lists || reading.depth == 2)
+    return refuse(reading, "expected " + expectation(reading) + ", found a list",
+                  reading.stream.Tell());
+  if (++reading.depth == 2) reading.lists->offsets.push_back(reading.stream.Tell());
+  return true;
+}
+
+TESSERA_INLINE bool end_list(IopddlReading& reading) {
+  constexpr std::size_t interval = 256;
+  if (skips_out(reading)) return true;
+  if (--reading.depth != 1) return done_with_value(reading);
+  reading.lists->begin.push_back(reading.lists->numbers.size());
+  reading.is_stopped = reading.stop && reading.lists->size() % interval == 0 && reading.stop();
+  return !reading.is_stopped;
+}
+
+// The events of RapidJSON's parser.
+class IopddlHandler : public rapidjson::BaseReaderHandler<rapidjson::UTF8<>, IopddlHandler> {
+ public:
+  explicit IopddlHandler(IopddlReading& reading) : reading_(reading) {}
+
+  bool Null() { return read_scalar(reading_, "null"); }
+  bool Bool(bool value) { return read_scalar(reading_, value ? "true" : "false"); }
+  bool Int(int value) { return read_number(reading_, value); }
+  bool Uint(unsigned value) { return read_number(reading_, value); }
+  bool Int64(std::int64_t value) { return read_number(reading_, value); }
+  bool Uint64(std::uint64_t value) {
+    const bool fits = value <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+    return fits ? read_number(reading_, static_cast<std::int64_t>(value))
+                : read_unsuitable_number(reading_);
+  }
+  bool Double(double) { return read_unsuitable_number(reading_); }
+  bool String(const char* value, rapidjson::SizeType length, bool) {
+    return read_string(reading_, {value, length});
+  }
+  bool Key(const char* value, rapidjson::SizeType length, bool) {
+    return read_key(reading_, {value, length});
+  }
+  bool StartObject() { return begin_object(reading_); }
+  bool EndObject(rapidjson::SizeType) { return skips_out(reading_) || done_with_value(reading_); }
+  bool StartArray() { return begin_list(reading_); }
+  bool EndArray(rapidjson::SizeType) { return end_list(reading_); }
+
+ private:
+  IopddlReading& reading_;
+};
+
+// Checks the lists against each other, and makes a problem of them.
 class IopddlBuilder {
  public:
-  IopddlBuilder(const std::string& source, std::string_view text, const IopddlHandler& read)
+  IopddlBuilder(const std::string& source, std::string_view text, const IopddlReading& read)
       : source_(source), text_(text), read_(read) {}
 
   solver::Problem build() const {
@@ -338,7 +378,7 @@ class IopddlBuilder {
 
   const std::string& source_;
   std::string_view text_;
-  const IopddlHandler& read_;
+  const IopddlReading& read_;
 };
 
 }  // namespace detail
@@ -347,20 +387,21 @@ TESSERA_INLINE solver::Problem read_iopddl(std::string_view text, const std::str
                                            const std::function<bool()>& stop) {
   if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);  // a byte order mark
   rapidjson::MemoryStream stream(text.data(), text.size());
-  detail::IopddlHandler handler(text, stream, stop);
+  detail::IopddlReading reading{text, stream, stop};
+  detail::IopddlHandler handler(reading);
   rapidjson::Reader reader;
   constexpr unsigned flags = rapidjson::kParseIterativeFlag | rapidjson::kParseValidateEncodingFlag;
   const auto result = reader.Parse<flags>(stream, handler);
-  if (handler.is_stopped) throw ReadingStopped();
+  if (reading.is_stopped) throw ReadingStopped();
   if (result.Code() == rapidjson::kParseErrorTermination)
-    throw InputError(source, position_of(text, handler.offset), handler.message);
+    throw InputError(source, position_of(text, reading.offset), reading.message);
   if (result.IsError())
     throw InputError(source, position_of(text, result.Offset()),
                      std::string("not JSON: ") + rapidjson::GetParseError_En(result.Code()));
   // The parser takes a NUL byte for the end.
   if (stream.Tell() != text.size())
     throw InputError(source, position_of(text, stream.Tell()), "not JSON: a NUL byte");
-  return detail::IopddlBuilder(source, text, handler).build();
+  return detail::IopddlBuilder(source, text, reading).build();
 }
 
 namespace detail {
