@@ -8,7 +8,7 @@
 #include <string>
 #include <utility>
 
-#include "instances/pipelines.hpp"
+#include "instances/plans.hpp"
 #include "plan_arguments.hpp"
 #include "tessera/io/file.hpp"
 #include "tessera/io/hlo/emit_stages.hpp"

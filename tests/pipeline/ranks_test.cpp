@@ -2,6 +2,7 @@
 // Ranks: Megatron's published example, groups against their definition, stages that differ.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <set>
 
 #include "support/random.hpp"

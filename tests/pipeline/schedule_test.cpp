@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Schedules: complete orders, the closed formulas, what is in flight, transfers, pictures.
 #include <doctest/doctest.h>
+
 #include <rapidjson/document.h>
+#include <algorithm>
 
 #include <map>
 #include <string>

@@ -3,9 +3,11 @@
 // Spans of layers as programs: what comes in, what goes out, and which of them are alike.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
+#include "tessera/graph/functions.hpp"
 #include "tessera/models/gpt.hpp"
 #include "tessera/models/mlp.hpp"
 #include "tessera/pipeline/span_program.hpp"

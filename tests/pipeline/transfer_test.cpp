@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Transfers between stages, element by element: everyone gets what it should hold, from someone who
-// holds it, and nothing crosses to a host twice.
+// Transfers between stages, element by element: every device gets its shard, from a device that
+// holds it, and nothing is sent to a host twice.
 #include <doctest/doctest.h>
 
 #include <map>
 #include <set>
 
 #include "support/random.hpp"
+#include "tessera/cost/cluster.hpp"
 #include "tessera/pipeline/transfer.hpp"
 
 namespace {

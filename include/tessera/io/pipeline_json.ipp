@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tessera/core/wide.hpp"
+#include "tessera/cost/cluster_model.hpp"
 #include "tessera/io/detail/json_writer.hpp"
 #include "tessera/io/hlo/emit_stages.hpp"
 #include "tessera/io/hlo/importer.hpp"
