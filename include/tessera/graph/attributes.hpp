@@ -22,8 +22,10 @@
 // An op that lacks the attributes that its opcode needs (a reducer that is not known, a literal
 // that the dump left out) can be planned, but not executed, written or differentiated.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -37,6 +39,9 @@
 #include "tessera/sharding/shape.hpp"
 
 namespace tessera::graph {
+
+/// Whether a list of dims names this one.  O(list)
+bool contains(std::span<const Extent> list, std::size_t value);
 
 /// Which dims of a dot's operands pair up.  The result's dims are batch, free left, free right.
 struct DotDims {

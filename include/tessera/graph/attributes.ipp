@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// When attributes are equal.
+// When attributes are equal, and which dims they name.
 #pragma once
 #include "tessera/graph/attributes.hpp"
 
@@ -18,6 +18,12 @@ TESSERA_INLINE void fail_without_attributes() {
 }
 
 }  // namespace detail
+
+TESSERA_INLINE bool contains(std::span<const Extent> list, std::size_t value) {
+  for (const Extent entry : list)
+    if (entry == static_cast<Extent>(value)) return true;
+  return false;
+}
 
 TESSERA_INLINE bool operator==(const Literal& a, const Literal& b) {
   if (a.elements.index() != b.elements.index()) return false;

@@ -9,12 +9,10 @@
 #include <vector>
 
 #include "tessera/core/inline.hpp"
+#include "tessera/graph/attributes.hpp"  // contains
 #include "tessera/graph/rule.hpp"
 
 namespace tessera::graph {
-
-/// Whether a list of dims names this one.  O(list)
-bool contains(std::span<const Extent> list, std::size_t value);
 
 /// Puts a rule together.  Adds tensors whose dims are single factors, as most rules have.
 class RuleWriter {

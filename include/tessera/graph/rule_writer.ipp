@@ -1,16 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The rule that splits nothing.
+// The rules of sources, and of ops that nothing may split.
 #pragma once
 #include "tessera/graph/rule_writer.hpp"
 
 namespace tessera::graph {
-
-TESSERA_INLINE bool contains(std::span<const Extent> list, std::size_t value) {
-  for (const Extent entry : list)
-    if (entry == static_cast<Extent>(value)) return true;
-  return false;
-}
 
 TESSERA_INLINE Rule source_rule(const Dims& result) {
   RuleWriter writer;
