@@ -59,6 +59,13 @@ TESSERA_INLINE void check(const Moe& size) {
                  "moe: batch times seq is no multiple of group");
 }
 
+// The features of tokens, with those of their positions added.
+TESSERA_INLINE Tensor embed(Network& net, const Moe& size, const Tensor& table,
+                            const Tensor& tokens) {
+  const Tensor x = lookup(table, tokens);
+  return x + broadcast(net.weight("positions", {size.seq, size.hidden}), x.dims(), {1, 2});
+}
+
 }  // namespace detail
 
 TESSERA_INLINE graph::Graph build(const Moe& size, const StepOptions& step) {
@@ -69,8 +76,7 @@ TESSERA_INLINE graph::Graph build(const Moe& size, const StepOptions& step) {
   Network net(step);
   const Tensor ids = net.input("tokens", s32, {size.batch, size.seq});
   const Tensor table = net.weight("embedding", {size.vocab, size.hidden});
-  Tensor x = lookup(table, ids);
-  x = x + broadcast(net.weight("positions", {size.seq, size.hidden}), x.dims(), {1, 2});
+  Tensor x = embed(net, size, table, ids);
   std::optional<Tensor> penalty;
   for (Extent layer = 0; layer < size.layers; ++layer) {
     const std::string name = layer_name(layer);

@@ -133,6 +133,12 @@ TESSERA_INLINE Cost to_units(double cost, int shift) {
   return std::llround(std::ldexp(cost, shift));
 }
 
+// The bound plus an error, rounded up so that it remains a bound.
+TESSERA_INLINE double add_up(double bound, double error) {
+  if (error == 0) return bound;
+  return std::nextafter(bound + error, std::numeric_limits<double>::infinity());
+}
+
 // The sum, over all lists of costs, of the largest rounding error in each.
 TESSERA_INLINE double rounding_error(const Request& request, const RequestMapping& mapping,
                                      int shift) {
@@ -141,11 +147,7 @@ TESSERA_INLINE double rounding_error(const Request& request, const RequestMappin
     const double kept = std::ldexp(static_cast<double>(to_units(cost, shift)), -shift);
     largest = std::max(largest, std::abs(cost - kept));
   };
-  const auto add_largest = [&] {  // rounded up, so that it remains a bound
-    if (largest > 0)
-      bound = std::nextafter(bound + largest, std::numeric_limits<double>::infinity());
-    largest = 0;
-  };
+  const auto add_largest = [&] { bound = add_up(bound, std::exchange(largest, 0)); };
   for (const Request::Node& node : request.nodes)
     for (const auto* costs : {&node.computation_costs, &node.communication_costs}) {
       for_each_cost(request, node, *costs, visit);

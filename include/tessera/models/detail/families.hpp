@@ -135,6 +135,15 @@ inline bool set(StepOptions& step, const Setting& setting) {
 // --- Families ------------------------------------------------------------------------------------
 
 template<class Size, std::size_t N>
+[[noreturn]] void refuse(std::string_view family, const Setting& setting,
+                         const Field<Size> (&fields)[N]) {
+  throw SettingError(excerpt(setting.key) + " is no setting of " + std::string(family) +
+                     "; there are " +
+                     joined(fields, ", ", [](const auto& f) { return std::string(f.key); }) +
+                     ", step, precision, optimizer, attention, microbatches");
+}
+
+template<class Size, std::size_t N>
 graph::Graph build_from(std::string_view family, std::span<const Setting> settings,
                         const Field<Size> (&fields)[N], StepOptions step) {
   Size size;
@@ -142,11 +151,7 @@ graph::Graph build_from(std::string_view family, std::span<const Setting> settin
     if (set(step, setting)) continue;
     const auto* const field = std::find_if(std::begin(fields), std::end(fields),
                                            [&](auto& entry) { return entry.key == setting.key; });
-    if (field == std::end(fields))
-      throw SettingError(excerpt(setting.key) + " is no setting of " + std::string(family) +
-                         "; there are " +
-                         joined(fields, ", ", [](const auto& f) { return std::string(f.key); }) +
-                         ", step, precision, optimizer, attention, microbatches");
+    if (field == std::end(fields)) refuse(family, setting, fields);
     size.*(field->member) = number_of(setting);
   }
   return build(size, step);

@@ -129,16 +129,25 @@ inline std::vector<CostFunction> functions_of_scope(const Checker& checker) {
   return functions;
 }
 
+// All variables of the current scope, each once.
+inline std::vector<VariableId> read_order(const Checker& checker, Line& line) {
+  std::set<VariableId> waiting;
+  for_each_variable(checker, [&](VariableId w) { waiting.insert(w); });
+  std::vector<VariableId> order;
+  while (!line.at_end()) {
+    order.push_back(read_variable(checker, line));
+    require(waiting.erase(order.back()) == 1, "a variable is eliminated twice");
+  }
+  require(waiting.empty(), "a variable is not eliminated");
+  return order;
+}
+
 // bucket_elimination W W ...
 inline void verify_bucket_elimination(Checker& checker, Line& line) {
   require(checker.scope.id != 0, "a lower bound needs a component");
   std::vector<CostFunction> functions = functions_of_scope(checker);
-  std::set<VariableId> waiting;
-  for_each_variable(checker, [&](VariableId w) { waiting.insert(w); });
   Total total = 0;
-  while (!line.at_end()) {
-    const VariableId w = read_variable(checker, line);
-    require(waiting.erase(w) == 1, "a variable is eliminated twice");
+  for (const VariableId w : read_order(checker, line)) {
     CostFunction result = eliminate_from(checker.problem, w, functions);
     if (!result.scope.empty())
       functions.push_back(std::move(result));
@@ -147,7 +156,6 @@ inline void verify_bucket_elimination(Checker& checker, Line& line) {
     else
       total += Total(result.cost[0]);
   }
-  require(waiting.empty(), "a variable is not eliminated");
   raise_bound(checker, scaled(checker, total) + scope_constant(checker));
 }
 

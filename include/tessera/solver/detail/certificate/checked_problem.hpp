@@ -160,6 +160,19 @@ inline VariableId add_variable(CheckedProblem& problem, std::vector<Wide> cost) 
   return static_cast<VariableId>(problem.variables.size() - 1);
 }
 
+// Ties the variable `all`, whose values are combinations, to the nodes of their edge.  index[i] is
+// the index of value i in the edge's costs, `stride` their number.
+inline void tie_combinations(CheckedProblem& problem, VariableId all, std::span<const NodeId> nodes,
+                             const std::vector<std::size_t>& index, std::size_t stride) {
+  for (const NodeId v : nodes) {
+    const std::size_t size = problem.variables[v].cost.size();
+    stride /= size;
+    std::vector<Wide> table(index.size() * size, forbidden);
+    for (std::size_t i = 0; i < index.size(); ++i) table[i * size + index[i] / stride % size] = 0;
+    add_table(problem, all, v, std::move(table));
+  }
+}
+
 // Adds a variable whose values are the combinations that an edge over many nodes allows.
 inline void add_combinations(CheckedProblem& problem, std::span<const NodeId> nodes,
                              const std::vector<Wide>& cost) {
@@ -175,14 +188,7 @@ inline void add_combinations(CheckedProblem& problem, std::span<const NodeId> no
     return;
   }
   const VariableId all = add_variable(problem, std::move(allowed));
-  std::size_t stride = cost.size();
-  for (const NodeId v : nodes) {
-    const std::size_t size = problem.variables[v].cost.size();
-    stride /= size;
-    std::vector<Wide> table(index.size() * size, forbidden);
-    for (std::size_t i = 0; i < index.size(); ++i) table[i * size + index[i] / stride % size] = 0;
-    add_table(problem, all, v, std::move(table));
-  }
+  tie_combinations(problem, all, nodes, index, cost.size());
 }
 
 inline void add_edge(CheckedProblem& problem, std::span<const NodeId> nodes,

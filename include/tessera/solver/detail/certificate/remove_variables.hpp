@@ -76,6 +76,15 @@ inline std::size_t only_partner(const CheckedProblem& problem, TableId e, Variab
   return *only;
 }
 
+// By value of u, the value of v that it implies.
+inline std::vector<std::size_t> image_of(const CheckedProblem& problem, TableId e, VariableId u,
+                                         VariableId v) {
+  std::vector<std::size_t> image;
+  for (std::size_t x = 0; x < problem.variables[u].cost.size(); ++x)
+    image.push_back(only_partner(problem, e, u, v, x));
+  return image;
+}
+
 // Connects a table of v to u instead; image[x] is the value of v that u's value x implies.
 inline void move_table(CheckedProblem& problem, TableId e, VariableId u, VariableId v,
                        const std::vector<std::size_t>& image) {
@@ -105,12 +114,10 @@ inline void merge(Checker& checker, Line& line) {
   drop_removed_values(problem, u);
   drop_removed_values(problem, v);
   Variable &into = problem.variables[u], &from = problem.variables[v];
-  std::vector<std::size_t> image;
-  for (std::size_t x = 0; x < into.cost.size(); ++x) {
-    const std::size_t y = only_partner(problem, table, u, v, x);
-    image.push_back(y);
-    into.cost[x] = sum(into.cost[x], sum(from.cost[y], entry(problem, table, u, x, y)));
-  }
+  const std::vector<std::size_t> image = image_of(problem, table, u, v);
+  for (std::size_t x = 0; x < into.cost.size(); ++x)
+    into.cost[x] =
+        sum(into.cost[x], sum(from.cost[image[x]], entry(problem, table, u, x, image[x])));
   remove_table(problem, table);
   for (const TableId e : std::vector<TableId>(from.tables)) move_table(problem, e, u, v, image);
   move_usage(into, from, image);
@@ -207,12 +214,11 @@ inline void eliminate(Checker& checker, Line& line) {
   for (const UsagePiece& piece : here.pieces)
     require(is_unused(here, piece), "the variable has usage");
   require(here.tables.size() <= 2, "the variable has more than two neighbours");
-  if (here.tables.empty())
-    eliminate_isolated(checker, here);
-  else if (here.tables.size() == 1)
-    eliminate_with_one_neighbour(problem, w);
-  else
-    eliminate_with_two_neighbours(problem, w);
+  switch (here.tables.size()) {
+    case 0: eliminate_isolated(checker, here); break;
+    case 1: eliminate_with_one_neighbour(problem, w); break;
+    default: eliminate_with_two_neighbours(problem, w); break;
+  }
   remove_variable(checker, w);
 }
 

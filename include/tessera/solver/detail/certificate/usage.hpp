@@ -105,18 +105,24 @@ inline void subtract_minimum_usage(Checker& checker, Line&) {
   }
 }
 
-// keep_rows A-B C-D ...: any row may be dropped, since a lower bound without it is one with it.
-inline void keep_rows(Checker& checker, Line& line) {
-  begin_structural_change(checker);
-  Rows& rows = checker.problem.rows;
-  std::vector<char> kept(rows.capacity.size(), 0);
+// A-B C-D ...: by row, whether it is in one of these ranges.
+inline std::vector<char> read_ranges(Line& line, std::size_t rows) {
+  std::vector<char> listed(rows, 0);
   while (!line.at_end()) {
     const Row first = line.index();
     line.expect('-');
     const Row last = line.index();
-    require(first <= last && last < rows.capacity.size(), "these rows do not exist");
-    std::fill(kept.begin() + first, kept.begin() + last + 1, 1);
+    require(first <= last && last < rows, "these rows do not exist");
+    std::fill(listed.begin() + first, listed.begin() + last + 1, 1);
   }
+  return listed;
+}
+
+// keep_rows A-B C-D ...: any row may be dropped, since a lower bound without it is one with it.
+inline void keep_rows(Checker& checker, Line& line) {
+  begin_structural_change(checker);
+  Rows& rows = checker.problem.rows;
+  const std::vector<char> kept = read_ranges(line, rows.capacity.size());
   for (std::size_t t = 0; t < kept.size(); ++t)
     rows.is_kept[t] = rows.is_kept[t] != 0 && kept[t] != 0;
   count_rows(rows);
