@@ -97,7 +97,7 @@ struct Target {
     if (is_file() && !open_file(path, "r+b")) fail_to_write(name);
   }
   bool is_file() const { return std::filesystem::is_regular_file(status); }
-  // Devices and pipes take what is written as it comes.
+  // Devices and pipes, which are written to directly.
   bool is_stream() const { return std::filesystem::exists(status) && !is_file(); }
 };
 

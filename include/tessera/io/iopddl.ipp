@@ -51,7 +51,7 @@ enum class IopddlPlace : std::uint8_t {
   unknown
 };
 
-// What parser events have made of the text so far.
+// The part of the text that the parser's events have reported so far.
 struct IopddlReading {
   std::string_view text;
   const rapidjson::MemoryStream& stream;

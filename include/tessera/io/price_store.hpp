@@ -5,7 +5,10 @@
 #include <string>
 
 #include "tessera/core/inline.hpp"
-#include "tessera/plan/pipeline_plan.hpp"
+
+namespace tessera::plan {
+struct PriceStore;
+}
 
 namespace tessera::io {
 

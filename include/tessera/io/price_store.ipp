@@ -19,6 +19,7 @@
 
 #include "tessera/core/error.hpp"
 #include "tessera/io/file.hpp"
+#include "tessera/plan/pipeline_plan.hpp"
 
 namespace tessera::io {
 
@@ -56,7 +57,7 @@ TESSERA_INLINE void put_rematerializations(
   }
 }
 
-// What crosses between layers is whole, so no sharding has partial results.
+// Values that cross between layers are not partial sums.
 TESSERA_INLINE Numbers numbers_of(const plan::SpanPrice& price) {
   Numbers numbers{price.forward,         price.backward,  price.per_step,  price.fixed,
                   price.saved,           price.given,     price.transient, price.peak,

@@ -68,7 +68,7 @@ TEST_CASE("the axes of a sharding in HLO's words are found again") {
     }
 }
 
-TEST_CASE("what axes can not say is none of theirs") {
+TEST_CASE("shardings that no axes can express are refused") {
   const auto found = [](const char* text, const DynamicMesh& mesh, std::size_t rank) {
     const auto sharding = notation::from_hlo(notation::parse_hlo_sharding(text)[0], mesh, rank);
     return sharding ? to_string(*sharding) : std::string("none");
@@ -145,7 +145,7 @@ const std::string chain =
     "sharding={devices=[1,8]<=[2,4]T(1,0)}\n"
     " ROOT d = f32[16,16] exponential(c), sharding={devices=[8,1]<=[8]} }";
 
-TEST_CASE("what is asked for is had: of parameters, of ops, of Sharding calls, of results") {
+TEST_CASE("annotations are kept: of parameters, of ops, of Sharding calls, of results") {
   const Planned all = planned(chain, DynamicMesh{2, 4});
   CHECK(all.of("x") == "[[0], []]");
   CHECK(all.of("w") == "[[], [1]]");
@@ -202,7 +202,7 @@ TEST_CASE("one value under two names that ask for different things is copied") {
   CHECK(plan.of("r", 1) == "[[0], []]");
 }
 
-TEST_CASE("ops of several results, and ops that can not split, have what is asked of them too") {
+TEST_CASE("annotations are kept of ops with several results and of ops that can not split") {
   const Planned plan = planned(
       "ENTRY e { x = f32[8,8] parameter(0)\n"
       " t = (f32[8,4], s32[8,4]) topk(x), k=4, sharding={{devices=[1,4,2]<=[2,4]T(1,0) "
@@ -216,7 +216,7 @@ TEST_CASE("ops of several results, and ops that can not split, have what is aske
   CHECK(plan.of("o") == "[[0, 1], []]");
 }
 
-TEST_CASE("an output in a parameter's place is asked for what the parameter is") {
+TEST_CASE("an output in a parameter's place has the parameter's annotation") {
   const std::string text =
       "HloModule m, input_output_alias={ {}: (0, {}) }\n"
       "ENTRY e { x = f32[8,8] parameter(0), sharding={devices=[8,1]<=[8]}\n"
@@ -227,7 +227,7 @@ TEST_CASE("an output in a parameter's place is asked for what the parameter is")
   CHECK(refusal(both, DynamicMesh{2, 4}).find("can not be satisfied") != std::string::npos);
 }
 
-TEST_CASE("what can not be had is refused by name") {
+TEST_CASE("annotations that can not be satisfied are refused by name") {
   const auto with = [](const std::string& sharding, const std::string& dims = "16,8") {
     return refusal("ENTRY e { x = f32[" + dims + "] parameter(0)\n ROOT y = f32[" + dims +
                        "] negate(x), sharding=" + sharding + " }",
@@ -284,7 +284,7 @@ TEST_CASE("a plan written as HLO, read again and kept, is the same plan") {
   }
 }
 
-TEST_CASE("property: what the cheapest plan chose can be asked for; anything else is no cheaper") {
+TEST_CASE("property: the cheapest plan's shardings can be asked for; others are no cheaper") {
   for (std::uint64_t seed = 0; seed < 60; ++seed) {
     CAPTURE(seed);
     tessera_test::Random random(seed);

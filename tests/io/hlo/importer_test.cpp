@@ -128,7 +128,7 @@ TEST_CASE("reducers are recognised, and unknown ones are said to be") {
   CHECK(reduced_kind("d = f32[] add(a, b)\n ROOT c = f32[] negate(d)") == Reduction::none);
 }
 
-TEST_CASE("what has no rule is kept whole and counted once per kind") {
+TEST_CASE("ops without a rule are kept whole and counted by opcode") {
   const Program program = program_of(
       "ENTRY e { x = f32[4,4] parameter(0)\n a = f32[4,4] scaled-dot(x, x)\n b = f32[4,4] "
       "scaled-dot(a, x)\n"

@@ -345,7 +345,7 @@ TEST_CASE("deep nesting of every kind is refused, not crashed upon") {
   CHECK_FALSE(error_of(inlined).empty());
 }
 
-TEST_CASE("what doubles with every line is refused before it fills the memory") {
+TEST_CASE("shapes that double with every line are refused before they fill the memory") {
   std::string tuples = "ENTRY e { t0 = f32[] parameter(0)\n";
   for (int i = 0; i < 60; ++i) {
     const std::string before = "t" + std::to_string(i);

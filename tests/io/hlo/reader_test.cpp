@@ -192,7 +192,7 @@ TEST_CASE("called computations: reducers, loops, branches, fusions, and one writ
   CHECK(module.computations.size() == 5);
 }
 
-TEST_CASE("a lenient reading lets hand-edited dumps pass, and says what it let pass") {
+TEST_CASE("a lenient reading accepts hand-edited dumps, with a warning for each fault") {
   const std::string text =
       "HloModule m\n%main (x: f32[2]) -> f32[2] {\n  %x = f32[2] parameter(0)\n"
       "  %y = f32[2] add(f32[2] %x, f32[2] %lost)\n"
@@ -206,7 +206,7 @@ TEST_CASE("a lenient reading lets hand-edited dumps pass, and says what it let p
   CHECK(module.warnings[2].find("never closed") != std::string::npos);
 }
 
-TEST_CASE("the parts of what runs asynchronously are known by the op's own name") {
+TEST_CASE("the parts of an asynchronous op are known by the op's own name") {
   CHECK(find_opcode("reduce-scatter-start") != nullptr);
   CHECK(find_opcode("custom-call-done") != nullptr);
   CHECK(find_opcode("add-update") != nullptr);

@@ -33,7 +33,7 @@ void check_round_trip(const Graph& graph) {
 }
 
 // Attributes stay attached to every op: nothing that was written is empty when it comes back.
-TEST_CASE("what the text says of an op is what its attributes say") {
+TEST_CASE("the text of an op has its attributes") {
   const Graph graph = read(
       "HloModule t\n"
       "less { a = f32[] parameter(0)\n b = f32[] parameter(1)\n c = s32[] parameter(2)\n"
@@ -176,7 +176,7 @@ TEST_CASE("dumps without loops and fusions are written back as they were read") 
   CHECK(count >= 5);
 }
 
-TEST_CASE("what has no text is refused by name") {
+TEST_CASE("ops that have no text are refused by name") {
   const Dims dims{4};
   const auto refusal = [](Op op) {
     Graph graph;
@@ -207,7 +207,7 @@ TEST_CASE("what has no text is refused by name") {
                     "op 'w' can not be written as HLO: it is a value that a loop carries");
 }
 
-TEST_CASE("what has no buffer is a hint, whose words are the only ones") {
+TEST_CASE("an op without a buffer has a hint, which has one value only") {
   Builder b;
   const Tensor x = b.parameter("x", f32, {4}), e = exp(x);
   b.output(e * x);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How plans are written as JSON: one object, indented, lists of numbers on one line.
+// Writes plans as JSON: one object, indented, lists of numbers on one line.
 //
 // Two parts of all plans are here as well: how well devices are used, and the strategies of the ops
 // that an instruction became.  The rest is in plan_json.ipp and pipeline_json.ipp, which alone
@@ -35,7 +35,7 @@ class JsonWriter {
   // @pre all objects and lists are closed
   std::string text() const { return std::string(buffer_.GetString()) + '\n'; }
 
-  // What is between the braces is what `fill` writes.
+  // `fill` writes the fields between the braces.
   template<class Fill>
   void object(Fill&& fill) {
     json_.StartObject();

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What custom-calls do to the dims of their operands, by their targets.
+// The effect of custom-calls on the dims of their operands, by their targets.
 #pragma once
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <string>
 
@@ -11,7 +10,7 @@
 
 namespace tessera::io::hlo {
 
-/// What a custom-call does, as far as sharding goes.
+/// The effect of a custom-call, as far as sharding goes.
 enum class CustomCall : std::uint8_t {
   identity,       ///< the result is the operand
   elementwise,    ///< all operands and the result have the same dims

@@ -12,8 +12,8 @@
 // The scope of an instruction, by its metadata or by the last marker before it in the text, becomes
 // the scope of its ops (Op::scope); so does the hint that its result has no buffer.
 //
-// Batch normalisations become their sums over all dims but one and what is element by element, so
-// that those sums are partial sums like any others.  An op of an opcode without a rule is kept
+// Batch normalisations become sums over all dims but one, and ops element by element, so that the
+// sums can be partial sums like any others.  An op of an opcode without a rule is kept
 // whole on every device, and reported.
 #pragma once
 #include <cstddef>

@@ -180,7 +180,7 @@ TESSERA_INLINE void check_operand_count(const Scanner& scan, const OpcodeEntry& 
       at, instruction.spelling + " takes " + wanted + " operands, not " + std::to_string(count));
 }
 
-// What stands in the parentheses.
+// Reads the text between the parentheses.
 TESSERA_INLINE void read_arguments(ReadState& state, OpenBody& body, Instruction& instruction,
                                    const std::optional<Shape>& declared, int depth) {
   Scanner& scan = state.scan;

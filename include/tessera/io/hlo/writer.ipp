@@ -72,7 +72,7 @@ TESSERA_INLINE std::string name_of(const WriteState& state, graph::Value value) 
   return element == state.elements.end() ? state.graph.op(value.op).name : element->second;
 }
 
-// What stands in the parentheses.
+// The text between the parentheses.
 TESSERA_INLINE std::string arguments_text(WriteState& state, graph::OpId id) {
   const graph::Op& op = state.graph.op(id);
   if (const auto* const literal = op.attributes.find<graph::Literal>())

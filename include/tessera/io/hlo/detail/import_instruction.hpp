@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What one instruction becomes: ops, or nothing but the values of others.
+// The import of one instruction: it becomes ops, or dissolves into the values of others.
 #pragma once
 #include <string>
 #include <vector>
@@ -16,8 +16,8 @@ Leaves import_instruction(ImportState& state, const Computation& computation,
                           const Instruction& instruction, const std::vector<Leaves>& values,
                           const std::string& prefix);
 
-// Says of the ops from `begin` on, where nothing is said yet, which scope they are in.  Where the
-// instruction has the hint, takes the buffers of those that compute its `values`.
+// Sets the scope of those ops from `begin` on that have none yet.  Where the instruction has the
+// hint, marks the ops that compute its `values` as ops without a buffer.
 void set_scope_and_buffers(ImportState& state, const Instruction& instruction, graph::OpId begin,
                            const Leaves& values);
 

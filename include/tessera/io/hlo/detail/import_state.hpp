@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What an import knows so far, the instruction at hand, and how ops are added to the graph.
+// The state of an import, the instruction at hand, and the functions that add ops to the graph.
 #pragma once
 #include <cstddef>
 #include <cstdint>

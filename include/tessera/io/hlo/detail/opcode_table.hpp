@@ -46,8 +46,8 @@ bool is_opaque(const OpcodeEntry& entry);
 // @pre the tensors are the instruction's
 std::optional<graph::Rule> rule_of(const RuleSite& site);
 
-// What the instruction computes, as far as its opcode leaves it open; empty where that is nothing,
-// or is not understood.  `operand_rank`: of operand 0, if there is one.
+// The attributes of the op: what its opcode leaves open.  Empty where that is nothing, or is not
+// understood.  `operand_rank`: of operand 0, if there is one.
 graph::Attributes attributes_of(const Module& module, const Instruction& instruction,
                                 std::size_t operand_rank);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the functions of the opcode table are asked about: one instruction, with all that its
-// meaning may depend on.
+// The arguments of the functions in the opcode table: one instruction, with everything that its
+// shape, rule and attributes may depend on.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -91,7 +91,7 @@ const Shape* callee_root(const ShapeSite& site, std::string_view attribute);
 // --- Its rule
 // ---------------------------------------------------------------------------------------
 
-// What an op reads and makes: an instruction's operands and results, tuples flattened.
+// An instruction's operands and results, tuples flattened.
 struct OpTensors {
   std::vector<graph::TensorType> operands, results;
   std::vector<Dims> operand_dims, result_dims;
@@ -127,7 +127,8 @@ struct AttributesSite : InstructionSite {
   std::size_t operand_rank;  // of operand 0
 };
 
-// What its opcode leaves open; empty where that is nothing, or is not understood.
+// The attributes of the op: what its opcode leaves open.  Empty where that is nothing, or is not
+// understood.
 using AttributesFunction = graph::Attributes (*)(const AttributesSite& site);
 
 // --- Computations that it calls

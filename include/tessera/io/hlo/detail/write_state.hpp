@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the writer knows so far, and the texts of what an instruction consists of.
+// The state of the writer, and the texts of an instruction's parts.
 #pragma once
 #include <cstddef>
 #include <map>
@@ -26,8 +26,8 @@ struct WriteState {
 std::string types_text(const std::vector<graph::TensorType>& types);
 std::string tuple_text(const std::vector<graph::TensorType>& types);
 
-// What an op computes, as HLO has it: ", name=value" for each attribute.  `element`: the type of
-// operand 0's elements.  Computations that they name are added to the state.
+// The attributes of an op, as HLO writes them: ", name=value" for each attribute.  `element`: the
+// type of operand 0's elements.  Computations that they name are added to the state.
 std::string attributes_text(WriteState& state, const graph::Op& op, graph::ElementType element);
 
 // The name of the computation that combines two scalars; of Reduction::none: that takes the second.

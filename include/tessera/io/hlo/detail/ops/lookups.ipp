@@ -292,7 +292,7 @@ TESSERA_INLINE std::optional<std::size_t> counted_dim(const RuleSite& site, std:
                   instruction.shape.array.dims, *dim);
 }
 
-// What the two ops call differently in a rule.
+// The lists of dims that gathers and scatters have under different names.
 struct BatchLists {
   const std::vector<Extent>& index_map;
   const std::vector<Extent>& single;  // the operand's dims of which one element is read or written
