@@ -2,6 +2,7 @@
 //
 // Plans and progress as text for people, schedules as pictures.
 #pragma once
+#include "tessera/report/pipeline_table.hpp"
 #include "tessera/report/plan_table.hpp"
 #include "tessera/report/recompute_table.hpp"
 #include "tessera/report/solve_log.hpp"
