@@ -8,5 +8,5 @@
 // rest, for those who include that.
 #pragma once
 #include "tessera/cost/cluster_model.hpp"
-#include "tessera/plan/recompute.hpp"
+#include "tessera/plan/rematerialization.hpp"
 #include "tessera/tessera.hpp"

@@ -19,7 +19,7 @@
 #include "tessera/io/plan_json.hpp"
 #include "tessera/mesh/refine.hpp"
 #include "tessera/plan/data_parallel.hpp"
-#include "tessera/plan/recompute.hpp"
+#include "tessera/plan/rematerialization.hpp"
 #include "tessera/report/plan_table.hpp"
 #include "tessera/report/recompute_table.hpp"
 #include "tessera/report/solve_log.hpp"
@@ -68,18 +68,20 @@ io::hlo::ImportOptions import_options_of(const Arguments& arguments) {
   return options;
 }
 
-plan::Recompute recompute_of(const Arguments& arguments) {
-  if (arguments.recompute == "full") return plan::Recompute::full;
-  return arguments.recompute == "auto" ? plan::Recompute::automatic : plan::Recompute::none;
+plan::RematerializationMode recompute_of(const Arguments& arguments) {
+  if (arguments.recompute == "full") return plan::RematerializationMode::full;
+  return arguments.recompute == "auto" ? plan::RematerializationMode::automatic
+                                       : plan::RematerializationMode::none;
 }
 
 // Reports an error about an op at the instruction that the op comes from.
 template<cost::CostModel Model>
-plan::RecomputingPlan plan_or_blame(const io::hlo::Module& module, const io::hlo::Program& program,
-                                    const DynamicMesh& mesh, const Model& model,
-                                    const plan::Options& options, plan::Recompute recompute) {
+plan::RematerializingPlan plan_or_blame(const io::hlo::Module& module,
+                                        const io::hlo::Program& program, const DynamicMesh& mesh,
+                                        const Model& model, const plan::Options& options,
+                                        plan::RematerializationMode recompute) {
   try {
-    return plan::plan_recomputing(program.graph, mesh, model, options, recompute);
+    return plan::plan_rematerializing(program.graph, mesh, model, options, recompute);
   } catch (const Error& error) {
     for (graph::OpId op = 0; op < program.graph.op_count(); ++op)
       if (program.graph.op(op).name == error.op())
@@ -122,7 +124,8 @@ struct Planned {
   io::hlo::Module module;
   io::hlo::Program program;
 };
-std::optional<Planned> rewritten_as(const plan::RecomputingPlan& step, const io::hlo::Module& given,
+std::optional<Planned> rewritten_as(const plan::RematerializingPlan& step,
+                                    const io::hlo::Module& given,
                                     const io::hlo::Program& program_given) {
   if (step.graph.op_count() == program_given.graph.op_count()) return std::nullopt;
   const std::string& name = given.name;
@@ -152,7 +155,7 @@ ExitCode plan_with(const Arguments& arguments, const DynamicMesh& mesh, const Mo
     options.memory_budget = budget_of(arguments, program.graph, mesh, model, options);
     options.solver.time_limit = deadline.seconds_left();
   }
-  const plan::RecomputingPlan step =
+  const plan::RematerializingPlan step =
       plan_or_blame(module, program, mesh, model, options, recompute_of(arguments));
   const plan::Plan& plan = step.plan;
 

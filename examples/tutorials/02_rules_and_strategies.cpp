@@ -28,7 +28,7 @@ static_assert(on_grid.size() == 71);
 int main() {
   for (const strategy::Strategy& way : strategy::table<product, Mesh<4>>) {
     std::cout << to_string(sharding_of(product, way, 0)) << "  x  "
-              << to_string(sharding_of(product, way, 1)) << "  ->  " << to_string(way.handed_on)
+              << to_string(sharding_of(product, way, 1)) << "  ->  " << to_string(way.output_sharding)
               << '\n';
   }
 }

@@ -402,7 +402,8 @@ TEST_CASE("checkpoints of twelve layers of GPT-3: 26.2 would be best, and ours a
   CHECK(bytes_with(best) < bytes_with(best + 0.1));
 
   const Graph graph = models::build(size + ",layers=12");
-  const plan::SecondRuns runs = plan::second_runs_of(graph, cost::ops_in_memory(graph));
+  const plan::detail::Candidates runs =
+      plan::detail::candidates_of(graph, cost::ops_in_memory(graph));
   std::set<OpId> places;  // of a segment each
   for (OpId id = 0; id < graph.op_count(); ++id)
     if (runs.may_run[id] != 0) places.insert(runs.place[id]);

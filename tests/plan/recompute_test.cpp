@@ -12,12 +12,16 @@
 #include "tessera/graph.hpp"
 #include "tessera/models.hpp"
 #include "tessera/plan.hpp"
+#include "tessera/plan/detail/memory/buffer_budget.hpp"
+#include "tessera/plan/detail/memory/buffer_use.hpp"
+#include "tessera/plan/detail/memory/timeline.hpp"
+#include "tessera/plan/detail/rematerialization/candidates.hpp"
 
 namespace {
 using namespace tessera;
 using namespace tessera::graph;
-using plan::Recompute;
-using plan::RecomputingPlan;
+using plan::RematerializationMode;
+using plan::RematerializingPlan;
 
 // Layers that widen and narrow, with something to recompute in each; a training step.
 Graph network(std::uint64_t seed) {
@@ -46,17 +50,18 @@ Graph network(std::uint64_t seed) {
 const DynamicMesh mesh{2};
 cost::ClusterModel model() { return {cost::find_cluster("dgx-a100-80gb-selene:2"), mesh}; }
 
-RecomputingPlan planned(const Graph& graph, std::optional<Extent> budget, Recompute mode) {
+RematerializingPlan planned(const Graph& graph, std::optional<Extent> budget,
+                            RematerializationMode mode) {
   plan::Options options;
   options.memory_budget = budget;
-  return plan::plan_recomputing(graph, mesh, model(), options, mode);
+  return plan::plan_rematerializing(graph, mesh, model(), options, mode);
 }
 
 // What must hold of the program and of its plan, whatever was chosen.
-void check_plan(const Graph& graph, const RecomputingPlan& again) {
+void check_plan(const Graph& graph, const RematerializingPlan& again) {
   REQUIRE(again.plan.has_ops());
   REQUIRE(again.plan.ops.size() == again.graph.op_count());
-  CHECK(again.graph.op_count() == graph.op_count() + again.recomputed.size());
+  CHECK(again.graph.op_count() == graph.op_count() + again.rematerialized.size());
   Wide total = 0;
   for (const plan::PlannedOp& op : again.plan.ops) {
     total += op.work;
@@ -79,10 +84,11 @@ void check_plan(const Graph& graph, const RecomputingPlan& again) {
 // The least time in which the program runs that has these ops twice, within a budget; nothing where
 // it does not fit.  As the search has it, second runs cost what first ones do and take memory
 // alike; but here everything is held, buffers too, only until it is really read.
-std::optional<Wide> least_time(const Graph& graph, const plan::SecondRuns& runs,
+std::optional<Wide> least_time(const Graph& graph, const plan::detail::Candidates& runs,
                                const std::vector<char>& chosen, cost::Resharding& resharding,
                                const plan::Formulation& formulation) {
-  const plan::RerunProgram program = plan::with_second_runs(graph, runs, chosen);
+  const plan::detail::RematerializedProgram program =
+      plan::detail::rematerialized_program(graph, runs, chosen);
   const std::vector<char> in_memory = cost::ops_in_memory(graph);
   std::vector<char> in_memory_twice;
   for (const OpId origin : program.origin) in_memory_twice.push_back(in_memory[origin]);
@@ -127,9 +133,9 @@ std::optional<Wide> least_time(const Graph& graph, const plan::SecondRuns& runs,
                return from.results[0] == to.results[0] ? 0 : infinite;
              });
   const std::vector<char> owns = plan::owners_of(program.graph, in_memory_twice);
-  const plan::Moments moments(program.graph, owns);
-  plan::BufferBudget within(resharding, moments,
-                            plan::buffer_uses_of(program.graph, twice, owns, moments));
+  const plan::detail::Timeline moments(program.graph, owns);
+  plan::detail::BufferBudget within(
+      resharding, moments, plan::detail::buffer_uses_of(program.graph, twice, owns, moments));
   const solver::Result solved = within.solve(problem, {});
   if (solved.status != solver::Status::optimal) return std::nullopt;
   return solved.cost;
@@ -139,8 +145,10 @@ TEST_CASE("a program with second runs reads them in its backward part, and is ot
   for (std::uint64_t seed = 0; seed < 30; ++seed) {
     CAPTURE(seed);
     const Graph graph = network(seed);
-    const plan::SecondRuns runs = plan::second_runs_of(graph, cost::ops_in_memory(graph));
-    const plan::RerunProgram program = plan::with_second_runs(graph, runs, runs.may_run);
+    const plan::detail::Candidates runs =
+        plan::detail::candidates_of(graph, cost::ops_in_memory(graph));
+    const plan::detail::RematerializedProgram program =
+        plan::detail::rematerialized_program(graph, runs, runs.may_run);
     CHECK(program.graph.outputs.size() == graph.outputs.size());
     CHECK(program.graph.aliases.size() == graph.aliases.size());
     for (OpId id = 0; id < graph.op_count(); ++id) {
@@ -164,16 +172,19 @@ TEST_CASE("property: what is chosen is the cheapest of all sets of second runs t
     REQUIRE(seed < 200);
     CAPTURE(seed);
     const Graph graph = network(seed);
-    const plan::SecondRuns runs = plan::second_runs_of(graph, cost::ops_in_memory(graph));
+    const plan::detail::Candidates runs =
+        plan::detail::candidates_of(graph, cost::ops_in_memory(graph));
     std::vector<OpId> may;
     for (OpId id = 0; id < graph.op_count(); ++id)
       if (runs.may_run[id] != 0) may.push_back(id);
     if (may.empty() || may.size() > 7) continue;
-    const Wide most = planned(graph, std::nullopt, Recompute::none).plan.memory_with_buffers;
-    const Wide least = planned(graph, std::nullopt, Recompute::full).plan.memory_with_buffers;
+    const Wide most =
+        planned(graph, std::nullopt, RematerializationMode::none).plan.memory_with_buffers;
+    const Wide least =
+        planned(graph, std::nullopt, RematerializationMode::full).plan.memory_with_buffers;
     for (const Wide share : {0, 1, 2, 3}) {
       const auto budget = static_cast<Extent>(least + (most - least) * share / 3);
-      const RecomputingPlan found = planned(graph, budget, Recompute::automatic);
+      const RematerializingPlan found = planned(graph, budget, RematerializationMode::automatic);
       cost::Resharding resharding(mesh, model());
       plan::FormulateOptions formulate_options;
       formulate_options.memory_budget = budget;
@@ -191,7 +202,7 @@ TEST_CASE("property: what is chosen is the cheapest of all sets of second runs t
         REQUIRE(best);
         CHECK(found.plan.cost >= *best);
         check_plan(graph, found);
-        if (!found.recomputed.empty()) ++tight;
+        if (!found.rematerialized.empty()) ++tight;
       }
       // The search holds what might be read until then, which no program here does.
       if (best && (!found.plan.has_ops() || found.plan.cost > *best)) ++missed;
@@ -204,11 +215,11 @@ TEST_CASE("property: what is chosen is the cheapest of all sets of second runs t
 TEST_CASE("the less memory, the more is computed again, and the longer it takes") {
   const Graph graph = models::build(
       "gpt:layers=1,hidden=256,heads=4,seq=256,vocab=256,batch=16,optimizer=sgd,precision=f32");
-  const RecomputingPlan kept = planned(graph, std::nullopt, Recompute::none);
-  const RecomputingPlan full = planned(graph, std::nullopt, Recompute::full);
+  const RematerializingPlan kept = planned(graph, std::nullopt, RematerializationMode::none);
+  const RematerializingPlan full = planned(graph, std::nullopt, RematerializationMode::full);
   check_plan(graph, kept);
   check_plan(graph, full);
-  CHECK(kept.recomputed.empty());
+  CHECK(kept.rematerialized.empty());
   CHECK(kept.peak_if_kept == kept.plan.memory.bytes);
   CHECK(full.plan.memory.bytes < kept.plan.memory.bytes);
   CHECK(full.plan.memory.bytes < full.peak_if_kept);
@@ -220,7 +231,7 @@ TEST_CASE("the less memory, the more is computed again, and the longer it takes"
   for (const Wide share : {4, 2, 0}) {
     const auto budget = static_cast<Extent>(least + (most - least) * share / 4);
     CAPTURE(budget);
-    const RecomputingPlan found = planned(graph, budget, Recompute::automatic);
+    const RematerializingPlan found = planned(graph, budget, RematerializationMode::automatic);
     check_plan(graph, found);
     CHECK(found.plan.status == solver::Status::optimal);
     CHECK(found.plan.cost >= last);
@@ -228,7 +239,7 @@ TEST_CASE("the less memory, the more is computed again, and the longer it takes"
     last = found.plan.cost;
     if (share == 4) CHECK(found.plan.cost == kept.plan.cost);
     if (share < 4) CHECK(found.plan.cost > kept.plan.cost);
-    if (share < 4) CHECK(!found.recomputed.empty());
+    if (share < 4) CHECK(!found.rematerialized.empty());
     if (share == 2) CHECK(found.plan.cost < full.plan.cost);
   }
 }
@@ -237,10 +248,11 @@ TEST_CASE("a budget that not even recomputation meets is told what would be need
   for (std::uint64_t seed = 0; seed < tessera_test::share_of(6); ++seed) {
     CAPTURE(seed);
     const Graph graph = network(seed);
-    for (const Recompute mode : {Recompute::automatic, Recompute::full}) {
-      const RecomputingPlan none = planned(graph, 1000, mode);
+    for (const RematerializationMode mode :
+         {RematerializationMode::automatic, RematerializationMode::full}) {
+      const RematerializingPlan none = planned(graph, 1000, mode);
       CHECK(none.plan.status == solver::Status::infeasible);
-      CHECK(none.recomputed.empty());
+      CHECK(none.rematerialized.empty());
       REQUIRE(none.plan.shortage.has_value());
       const plan::Shortage& shortage = *none.plan.shortage;
       CHECK(shortage.is_exact);
@@ -255,8 +267,8 @@ TEST_CASE("a budget that not even recomputation meets is told what would be need
       const auto needed = static_cast<Extent>(shortage.needed);
       check_plan(graph, planned(graph, needed, mode));
       CHECK(planned(graph, needed - 1, mode).plan.status == solver::Status::infeasible);
-      if (mode == Recompute::full) continue;
-      const RecomputingPlan kept = planned(graph, 1000, Recompute::none);
+      if (mode == RematerializationMode::full) continue;
+      const RematerializingPlan kept = planned(graph, 1000, RematerializationMode::none);
       REQUIRE(kept.plan.shortage.has_value());
       CHECK(shortage.needed <= kept.plan.shortage->needed);
     }
@@ -265,9 +277,9 @@ TEST_CASE("a budget that not even recomputation meets is told what would be need
 
 TEST_CASE("a program without a backward part has nothing to compute again") {
   const Graph graph = models::build("mlp:layers=2,width=64,classes=8,batch=32,step=infer");
-  const RecomputingPlan found = planned(graph, std::nullopt, Recompute::full);
-  CHECK(found.recomputed.empty());
-  CHECK(found.plan.cost == planned(graph, std::nullopt, Recompute::none).plan.cost);
+  const RematerializingPlan found = planned(graph, std::nullopt, RematerializationMode::full);
+  CHECK(found.rematerialized.empty());
+  CHECK(found.plan.cost == planned(graph, std::nullopt, RematerializationMode::none).plan.cost);
 }
 
 }  // namespace

@@ -15,14 +15,14 @@
 #include "tessera/models/catalogue.hpp"
 #include "tessera/pipeline/layers.hpp"
 #include "tessera/plan/detail/pipeline/rematerializations.hpp"
-#include "tessera/plan/least_cut.hpp"
+#include "tessera/plan/detail/rematerialization/min_cut.hpp"
 
 namespace {
 
 using namespace tessera;
 using plan::Rematerialization, plan::detail::OpCosts, plan::detail::SavedValues;
 
-TEST_CASE("the least cut is the least of all cuts, with the fewest on its side") {
+TEST_CASE("the minimum cut is the least of all cuts, with the fewest on its side") {
   for (std::uint32_t seed = 1; seed <= 200; ++seed) {
     CAPTURE(seed);
     std::mt19937 random(seed);
@@ -32,7 +32,7 @@ TEST_CASE("the least cut is the least of all cuts, with the fewest on its side")
       Wide capacity;
     };
     std::vector<Edge> edges;
-    plan::LeastCut cut;
+    plan::detail::CutGraph cut;
     for (std::size_t node = 0; node < count; ++node) CHECK(cut.add_node() == node);
     for (std::size_t i = random() % 20; i-- > 0;) {
       edges.push_back({random() % count, random() % count, random() % 5});
@@ -52,7 +52,7 @@ TEST_CASE("the least cut is the least of all cuts, with the fewest on its side")
         fewest = size;
       }
     }
-    const std::vector<char> side = cut.side_of(0, 1);
+    const std::vector<char> side = plan::detail::min_cut(cut, 0, 1);
     Wide sum = 0;
     for (const Edge& edge : edges)
       if (side[edge.from] != 0 && side[edge.to] == 0) sum += edge.capacity;

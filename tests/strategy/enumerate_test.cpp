@@ -10,6 +10,7 @@
 #include "tessera/cost.hpp"
 #include "tessera/graph.hpp"
 #include "tessera/strategy.hpp"
+#include "tessera/strategy/detail/buffer_table.hpp"
 
 namespace {
 using namespace tessera;
@@ -38,7 +39,7 @@ std::string key(const auto& rule, const Strategy& strategy) {
   std::string text;
   for (std::size_t t = 0; t < rule.tensor_count(); ++t)
     text += to_string(strategy::sharding_of(rule, strategy, t)) + ' ';
-  return text + to_string(strategy.handed_on);
+  return text + to_string(strategy.output_sharding);
 }
 
 TEST_CASE("static and dynamic rules and meshes give the same strategies in the same order") {
@@ -68,7 +69,7 @@ TEST_CASE("no strategy is listed twice, and every one is valid") {
 TEST_CASE("the axes of one dim stand in either order, wherever they come from") {
   std::set<std::string> texts;
   for (const Strategy& s : strategy::enumerate(product, Mesh<2, 4>()))
-    texts.insert(to_string(s.handed_on));
+    texts.insert(to_string(s.output_sharding));
   for (const char* const text : {"[[0, 1], []]", "[[1, 0], []]", "[[], [0, 1]]", "[[], [1, 0]]"})
     CHECK(texts.contains(text));
   // Of two partial axes either may be scattered first.
@@ -76,7 +77,7 @@ TEST_CASE("the axes of one dim stand in either order, wherever they come from") 
   const Rule sums = dot_rule({8}, {8, 8}, {{0}, {0}, {}, {}});
   for (const Strategy& s : strategy::enumerate(sums, DynamicMesh{2, 4}, {.passes = 0}))
     if (strategy::sharding_of(sums, s, 2).partial_axes().size() == 2)
-      finished.insert(to_string(s.handed_on));
+      finished.insert(to_string(s.output_sharding));
   CHECK(finished.contains("[[0, 1]]"));
   CHECK(finished.contains("[[1, 0]]"));
 }
@@ -299,11 +300,11 @@ TEST_CASE("every sharding of a tensor is met once, and no other") {
       CAPTURE(to_string(dims));
       const auto expected = reachable(mesh, dims);
       std::size_t count = 0;
-      strategy::for_each_sharding(mesh, dims, reduction_set(Reduction::sum),
-                                  [&](DynamicSharding sharding) {
-                                    ++count;
-                                    CHECK(expected.contains(sharding));
-                                  });
+      strategy::detail::for_each_sharding(mesh, dims, reduction_set(Reduction::sum),
+                                          [&](DynamicSharding sharding) {
+                                            ++count;
+                                            CHECK(expected.contains(sharding));
+                                          });
       CHECK(count == expected.size());
     }
 }

@@ -77,7 +77,7 @@ std::size_t check_all(const Judged& op, const DynamicMesh& mesh, std::uint64_t s
 
   std::size_t count = 0;
   strategy::for_each_strategy(rule, mesh, {}, [&](const strategy::Strategy& strategy) {
-    if (strategy.handed_on != strategy::sharding_of(rule, strategy, rule.operand_count()))
+    if (strategy.output_sharding != strategy::sharding_of(rule, strategy, rule.operand_count()))
       return;  // reshardings are judged elsewhere
     const DynamicSharding computed = strategy::sharding_of(rule, strategy, result);
     ++count;

@@ -8,12 +8,11 @@
 // unit, of which `denominator` make one unit as people write it.
 #pragma once
 #include <concepts>
-#include <cstddef>
 #include <string>
 #include <string_view>
 
 #include "tessera/core/cost.hpp"
-#include "tessera/core/error.hpp"
+#include "tessera/core/inline.hpp"
 #include "tessera/core/wide.hpp"
 #include "tessera/cost/work.hpp"
 #include "tessera/mesh/mesh.hpp"
@@ -21,9 +20,9 @@
 
 namespace tessera::cost {
 
-// What a collective moves: the tensor as it is local to all axes but the collective's own; or what
-// one device sends to its neighbours, for a halo exchange.  An exact fraction, since those axes
-// need not divide the tensor evenly.
+/// The bytes that a collective moves: the tensor as it is local to all axes but the collective's
+/// own; or, for a halo exchange, the bytes that one device sends to its neighbours.  An exact
+/// fraction, since those axes need not divide the tensor evenly.
 struct Message {
   Extent bytes = 0;
   Extent divided_by = 1;
@@ -32,6 +31,7 @@ struct Message {
   friend constexpr bool operator==(const Message&, const Message&) noexcept = default;
 };
 
+/// A cost model: prices of collectives.
 template<class C>
 concept CostModel = requires(const C& model, StepKind kind, Axis axis, Extent devices, Message m) {
   // The price of one collective step over `axis`, which has `devices` devices.
@@ -44,13 +44,13 @@ concept CostModel = requires(const C& model, StepKind kind, Axis axis, Extent de
   { model.spreads_heavy_ops() } -> std::same_as<bool>;
 };
 
-// A model that gives work a price: by it ops spread because that is cheaper.
+/// A model that gives work a price: under it ops spread because that is cheaper.
 template<class C>
 concept PricesWork = requires(const C& model, const Work& work) {
   { model.work_price(work) } -> std::same_as<Cost>;
 };
 
-// The message of a step over `axis`.  @pre for_each_step offers the step for this sharding
+/// The message of a step over `axis`.  @pre for_each_step offers the step for this sharding
 template<MeshLike M>
 constexpr Message message_of(Axis axis, DynamicSharding before, const M& mesh, Extent bytes) {
   AxisSet others = before.split_axes();
@@ -58,14 +58,11 @@ constexpr Message message_of(Axis axis, DynamicSharding before, const M& mesh, E
   return {bytes, extent_of(mesh, others)};
 }
 
-// "26872.03": units as people write them, exactly.  @pre denominator is a power of ten
-inline std::string to_decimal(Wide cost, Cost denominator) {
-  const bool negative = cost < 0;
-  const Wide magnitude = negative ? Wide(-cost) : cost;
-  std::string text = (negative ? "-" : "") + to_string(Wide(magnitude / denominator));
-  std::string places = to_string(Wide(magnitude % denominator + denominator)).substr(1);
-  while (!places.empty() && places.back() == '0') places.pop_back();
-  return places.empty() ? text : text + '.' + places;
-}
+/// "26872.03": units as people write them, exactly.  @pre denominator is a power of ten
+std::string to_decimal(Wide cost, Cost denominator);
 
 }  // namespace tessera::cost
+
+#ifdef TESSERA_HEADER_ONLY
+#include "tessera/cost/model.ipp"
+#endif

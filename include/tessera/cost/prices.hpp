@@ -94,12 +94,10 @@ inline std::shared_ptr<const Prices> prices_of(const Prices& prices) {
 }
 
 /// Throws InvalidArgument where the model has no coefficients for some axis of the mesh.
-inline void check_axis_count(const Prices& prices, const DynamicMesh& mesh) {
-  const std::optional<std::size_t> count = prices.axis_count();
-  if (count && *count < mesh.rank())
-    throw InvalidArgument("the cost model has coefficients for " + std::to_string(*count) +
-                          " mesh axes, and mesh " + to_string(mesh) + " has " +
-                          std::to_string(mesh.rank()));
-}
+void check_axis_count(const Prices& prices, const DynamicMesh& mesh);
 
 }  // namespace tessera::cost
+
+#ifdef TESSERA_HEADER_ONLY
+#include "tessera/cost/prices.ipp"
+#endif

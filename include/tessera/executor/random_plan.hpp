@@ -12,7 +12,7 @@
 
 #include "tessera/core/error.hpp"
 #include "tessera/core/integer.hpp"
-#include "tessera/plan/free_choice.hpp"
+#include "tessera/plan/formulate.hpp"
 #include "tessera/plan/plan.hpp"
 #include "tessera/solver/solve.hpp"
 
@@ -22,7 +22,7 @@ namespace tessera::executor {
 inline solver::Assignment random_assignment(const plan::Formulation& formulation,
                                             std::uint64_t seed) {
   std::uint64_t state = mix_bits(seed);
-  const solver::Problem dice = plan::with_free_choice(
+  const solver::Problem dice = plan::with_replaced_costs(
       formulation.problem, [&] { return static_cast<Cost>(mix_bits(++state) >> 40U); });
   solver::Result result = solver::solve(dice);
   if (!result.has_assignment()) throw InvalidArgument("the problem has no assignment at all");

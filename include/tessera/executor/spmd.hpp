@@ -11,7 +11,7 @@
 //
 // What is counted: of each step the payload and what the communicator moved under its label; and
 // the memory that is held.  Results are held as long as the plan counts their buffers
-// (plan/buffers.hpp), and an output in a parameter's place is in its buffer from the parameter's
+// (plan/memory.hpp), and an output in a parameter's place is in its buffer from the parameter's
 // last use on.  What a plan does not count is told apart: working copies, which are operands
 // brought in another sharding and results before they are finished, and what compilers fuse and we
 // do not.
@@ -25,7 +25,7 @@
 
 #include "tessera/executor/interpret.hpp"
 #include "tessera/executor/op_runner.hpp"
-#include "tessera/plan/buffers.hpp"
+#include "tessera/plan/memory.hpp"
 #include "tessera/plan/plan.hpp"
 
 namespace tessera::executor {

@@ -29,7 +29,7 @@
 #include "tessera/cost/workload.hpp"
 #include "tessera/graph/graph.hpp"
 #include "tessera/graph/liveness.hpp"
-#include "tessera/plan/buffers.hpp"
+#include "tessera/plan/memory.hpp"
 #include "tessera/solver/problem.hpp"
 #include "tessera/strategy/column.hpp"
 
@@ -39,7 +39,7 @@ struct Formulation {
   solver::Problem problem;
   std::vector<std::shared_ptr<const strategy::Column>> columns;  // by op; ops that are alike share
   std::vector<std::vector<solver::NodeId>> nodes;  // by op, then by result; the first decides
-  graph::Lifetimes lifetimes;  // of what results take of memory (plan/buffers.hpp)
+  graph::Lifetimes lifetimes;  // of what results take of memory (plan/memory.hpp)
 };
 
 // How a result counts against the budget: so often its bytes, at the points that `life` has.
@@ -83,6 +83,11 @@ class InvalidAnnotation : public InvalidArgument {
 // Error::op().
 Formulation formulate(const graph::Graph& graph, cost::Resharding& resharding,
                       const FormulateOptions& options = {});
+
+/// The problem without a limit, where an allowed strategy costs `cost()`, called for each in turn.
+/// Edges are left out but for those that forbid something.  O(strategies + costs of distinct edges)
+solver::Problem with_replaced_costs(const solver::Problem& problem,
+                                    const std::function<Cost()>& cost);
 
 }  // namespace tessera::plan
 

@@ -11,7 +11,7 @@
 
 #include "tessera/core/error.hpp"
 #include "tessera/cost/workload.hpp"
-#include "tessera/plan/buffers.hpp"
+#include "tessera/plan/memory.hpp"
 
 namespace tessera::plan {
 
@@ -123,219 +123,278 @@ TESSERA_INLINE void add_workload(std::vector<Extent>& key, const cost::Workload&
   for (const std::uint8_t passes : load.passes) key.push_back(passes);
 }
 
-class Formulator {
- public:
-  Formulator(const graph::Graph& graph, cost::Resharding& resharding,
-             const FormulateOptions& options)
-      : graph_(graph),
-        options_(options),
-        mesh_(resharding.mesh()),
-        prices_work_(resharding.prices().prices_work()),
-        maker_(resharding, reductions_of(graph), pruning_of(options), options.checkpoint) {
-    if (!options.runs.empty() && options.runs.size() != graph.op_count())
-      throw InvalidArgument("runs of " + std::to_string(options.runs.size()) +
-                            " ops for a program of " + std::to_string(graph.op_count()));
-    if (!options.holdings.empty() && options.holdings.size() != graph.op_count())
-      throw InvalidArgument("holdings of " + std::to_string(options.holdings.size()) +
-                            " ops for a program of " + std::to_string(graph.op_count()));
-  }
-
-  Formulation run() {
-    result_.problem.usage_limit = options_.memory_budget;
-    result_.lifetimes = buffers_of(graph_);
-    for (graph::OpId id = 0; id < options_.holdings.size(); ++id)
-      for (std::size_t r = 0; r < options_.holdings[id].size(); ++r)
-        result_.lifetimes[id][r] = options_.holdings[id][r].life;
-    make_columns();
-    for (graph::OpId id = 0; id < graph_.op_count(); ++id)
-      with_op(graph_, id, [&] { add_nodes(id); });
-    for (graph::OpId id = 0; id < graph_.op_count(); ++id)
-      with_op(graph_, id, [&] {
-        for (std::size_t i = 0; i < graph_.operand_count(id); ++i) add_operand_edge(id, i);
-      });
-    for (const graph::Alias& alias : graph_.aliases) add_alias_edge(alias);
-    return std::move(result_);
-  }
-
- private:
-  using Number = strategy::PriceTable::Number;
-
-  static strategy::Pruning pruning_of(const FormulateOptions& options) {
-    if (!options.prune) return strategy::Pruning::none;
-    if (!options.memory_budget) return strategy::Pruning::full;
-    return options.prune_buffers ? strategy::Pruning::within_memory
-                                 : strategy::Pruning::within_buffers;
-  }
-
-  void check() const {
-    if (options_.checkpoint) options_.checkpoint();
-  }
-
-  std::int64_t runs_of(graph::OpId id) const {
-    return options_.runs.empty() ? 1 : options_.runs[id];
-  }
-  Extent times_of(graph::OpId id, std::size_t result) const {
-    return options_.holdings.empty() ? 1 : options_.holdings[id][result].times;
-  }
-  static Cost repeated(Cost price, std::int64_t runs) {
-    Cost product = 0;
-    if (!is_finite(price)) return infinite;
-    if (__builtin_mul_overflow(price, runs, &product) || !is_finite(product))
-      throw Overflow("its price, counted " + std::to_string(runs) +
-                     " times, does not fit in 64 bits");
-    return product;
-  }
-
-  void make_columns() {
-    const std::vector<strategy::ColumnNeeds> needs = needs_of(graph_, options_.annotations);
-    std::map<std::vector<Extent>, graph::OpId> first_with;
-    for (graph::OpId id = 0; id < graph_.op_count(); ++id) {
-      std::vector<Extent> key = column_key(graph_, id, needs[id]);
-      if (prices_work_) add_workload(key, needs[id].workload);
-      const auto [at, is_new] = first_with.emplace(std::move(key), id);
-      alike_.push_back(at->second);
-      if (is_new)
-        with_op(graph_, id, [&] { make_column(id, needs[id]); });
-      else
-        result_.columns.push_back(result_.columns[at->second]);
-    }
-  }
-
-  void make_column(graph::OpId id, const strategy::ColumnNeeds& needs) {
-    const strategy::Annotation* last = nullptr;
-    for (std::size_t r = 0; r < needs.annotations.size(); ++r) {
-      if (needs.annotations[r] == nullptr) continue;
-      last = needs.annotations[r];
-      if (!fits(*last, mesh_, graph_.op(id).results[r].dims))
-        throw InvalidAnnotation(*last, to_string(graph_.op(id).results[r].dims) +
-                                           " can not be cut so on mesh " + to_string(mesh_));
-      if (needs.must_be_whole[r] != 0 && !last->sharding.partial_axes().empty())
-        throw InvalidAnnotation(*last, "an output is never partial");
-    }
-    auto column = std::make_shared<const strategy::Column>(maker_.make(graph_, id, needs));
-    if (column->empty() && last != nullptr)
-      throw InvalidAnnotation(*last, "no way to run the op has such results");
-    result_.columns.push_back(std::move(column));
-  }
-
-  void add_nodes(graph::OpId id) {
-    const strategy::Column& column = *result_.columns[id];
-    std::vector<solver::NodeId> nodes;
-    std::vector<Cost> costs(column.size());
-    std::vector<solver::Usage> usages(column.size());
-    const std::size_t results = graph_.op(id).results.size();
-    for (std::size_t r = 0; r < std::max<std::size_t>(results, 1); ++r) {
-      for (std::size_t s = 0; s < column.size(); ++s) {
-        costs[s] = r == 0 ? repeated(column[s].price, runs_of(id)) : 0;
-        usages[s] = r < results ? checked_mul(column[s].result_bytes[r], times_of(id, r)) : 0;
-      }
-      const graph::Lifetime life = r < results ? result_.lifetimes[id][r] : graph::Lifetime{};
-      nodes.push_back(result_.problem.add_node(
-          costs, usages,
-          {static_cast<std::int64_t>(life.begin), static_cast<std::int64_t>(life.end)}));
-      if (r > 0) add_tie(nodes[0], nodes[r], column.size());
-    }
-    result_.nodes.push_back(std::move(nodes));
-  }
-
-  // Both take the same strategy.
-  void add_tie(solver::NodeId a, solver::NodeId b, std::size_t size) {
-    costs_.assign(size * size, infinite);
-    for (std::size_t s = 0; s < size; ++s) costs_[s * size + s] = 0;
-    add_edge(a, b);
-  }
-
-  solver::EdgeId add_edge(solver::NodeId a, solver::NodeId b) {
-    const solver::NodeId nodes[] = {a, b};
-    return result_.problem.add_edge(nodes, costs_);
-  }
-
-  void add_operand_edge(graph::OpId reader, std::size_t i) {
-    const graph::Value value = graph_.operand(reader, i);
-    check();
-    // What the costs depend on: the two columns, which of their tensors it is, and how often.
-    const std::array<std::size_t, 5> key{alike_[value.op], value.result, alike_[reader], i,
-                                         static_cast<std::size_t>(runs_of(reader))};
-    const solver::NodeId nodes[] = {result_.nodes[value.op][0], result_.nodes[reader][0]};
-    const auto [at, is_new] = edges_.try_emplace(key, std::nullopt);
-    if (!is_new) {
-      if (at->second) result_.problem.add_edge(nodes, *at->second);
-      return;
-    }
-    price_operand(value, reader, i);
-    if (const std::int64_t runs = runs_of(reader); runs != 1)
-      for (Cost& cost : costs_) cost = repeated(cost, runs);
-    if (std::any_of(costs_.begin(), costs_.end(), [](Cost cost) { return cost != 0; }))
-      at->second = result_.problem.edge_costs_id(add_edge(nodes[0], nodes[1]));
-  }
-
-  // Of every pair of strategies, into costs_.
-  void price_operand(graph::Value value, graph::OpId reader, std::size_t i) {
-    auto& table = maker_.tables().of(graph_.type_of(value));
-    const strategy::Column& rows = *result_.columns[value.op];
-    const strategy::Column& columns = *result_.columns[reader];
-    std::vector<Number> to;
-    for (const strategy::Choice& choice : columns)
-      to.push_back(table.number_of(choice.operands[i]));
-    costs_.resize(rows.size() * columns.size());
-    // Rows that hand on the same sharding are equal.
-    std::map<Number, const Cost*> row_of;
-    Cost* row = costs_.data();
-    for (const strategy::Choice& choice : rows) {
-      check();
-      const Number from = table.number_of(choice.results[value.result]);
-      const auto [at, is_new] = row_of.emplace(from, row);
-      if (is_new)
-        for (std::size_t s = 0; s < to.size(); ++s) row[s] = table.price(from, to[s]);
-      else
-        std::copy_n(at->second, to.size(), row);
-      row += to.size();
-    }
-  }
-
-  void add_alias_edge(const graph::Alias& alias) {
-    if (alias.output.op == alias.parameter) return;  // the parameter itself is handed through
-    costs_.clear();
-    bool restricts = false, is_possible = false;
-    for (const strategy::Choice& parameter : *result_.columns[alias.parameter])
-      for (const strategy::Choice& output : *result_.columns[alias.output.op]) {
-        const bool agree = parameter.results[0] == output.results[alias.output.result];
-        costs_.push_back(agree ? 0 : infinite);
-        restricts = restricts || !agree;
-        is_possible = is_possible || agree;
-      }
-    if (!is_possible) refuse_alias(alias);
-    if (restricts) add_edge(result_.nodes[alias.parameter][0], result_.nodes[alias.output.op][0]);
-  }
-
-  // Without annotations a parameter and its output always have a sharding in common.
-  [[noreturn]] void refuse_alias(const graph::Alias& alias) const {
-    for (const strategy::Annotation& annotation : options_.annotations)
-      if (annotation.value == alias.output || annotation.value == graph::Value{alias.parameter, 0})
-        with_op(graph_, annotation.value.op, [&] {
-          throw InvalidAnnotation(annotation, "parameter " + graph_.op(alias.parameter).name +
-                                                  " and the output in its place share a sharding");
-        });
-    throw InternalError("an aliased output has no sharding in common with its parameter");
-  }
-
-  const graph::Graph& graph_;
-  const FormulateOptions& options_;
-  DynamicMesh mesh_;
-  bool prices_work_ = false;
-  strategy::ColumnMaker maker_;
-  std::vector<graph::OpId> alike_;  // by op: the first one that has the same column
-  // By what its costs depend on: what an edge costs, if anything.
-  std::map<std::array<std::size_t, 5>, std::optional<solver::CostsId>> edges_;
-  std::vector<Cost> costs_;  // of the edge at hand
-  Formulation result_;
+// A formulation in the making.
+struct Formulating {
+  const graph::Graph& graph;
+  const FormulateOptions& options;
+  cost::Resharding& resharding;
+  strategy::ColumnMaker maker;
+  Formulation result;
+  std::vector<graph::OpId> first_equal = {};  // by op: the first one that has the same column
 };
+
+TESSERA_INLINE strategy::Pruning pruning_of(const FormulateOptions& options) {
+  if (!options.prune) return strategy::Pruning::none;
+  if (!options.memory_budget) return strategy::Pruning::full;
+  return options.prune_buffers ? strategy::Pruning::within_memory
+                               : strategy::Pruning::within_buffers;
+}
+
+TESSERA_INLINE void check_sizes(const graph::Graph& graph, const FormulateOptions& options) {
+  const auto check = [&](const char* what, std::size_t size) {
+    if (size != 0 && size != graph.op_count())
+      throw InvalidArgument(std::string(what) + " of " + std::to_string(size) +
+                            " ops for a program of " + std::to_string(graph.op_count()));
+  };
+  check("runs", options.runs.size());
+  check("holdings", options.holdings.size());
+}
+
+TESSERA_INLINE graph::Lifetimes lifetimes_of(const graph::Graph& graph,
+                                             const FormulateOptions& options) {
+  graph::Lifetimes lifetimes = buffers_of(graph);
+  for (graph::OpId id = 0; id < options.holdings.size(); ++id)
+    for (std::size_t r = 0; r < options.holdings[id].size(); ++r)
+      lifetimes[id][r] = options.holdings[id][r].life;
+  return lifetimes;
+}
+
+TESSERA_INLINE void check_time(const FormulateOptions& options) {
+  if (options.checkpoint) options.checkpoint();
+}
+
+TESSERA_INLINE std::int64_t runs_of(const FormulateOptions& options, graph::OpId id) {
+  return options.runs.empty() ? 1 : options.runs[id];
+}
+
+TESSERA_INLINE Cost repeated(Cost price, std::int64_t runs) {
+  Cost product = 0;
+  if (!is_finite(price)) return infinite;
+  if (__builtin_mul_overflow(price, runs, &product) || !is_finite(product))
+    throw Overflow("its price, counted " + std::to_string(runs) +
+                   " times, does not fit in 64 bits");
+  return product;
+}
+
+// --- Columns
+// ---------------------------------------------------------------------------------------
+
+// The last annotation of an op's results; null where there is none.  Throws InvalidAnnotation where
+// a result can not be cut as it is asked for.
+TESSERA_INLINE const strategy::Annotation* checked_annotation(const graph::Op& op,
+                                                              const strategy::ColumnNeeds& needs,
+                                                              const DynamicMesh& mesh) {
+  const strategy::Annotation* last = nullptr;
+  for (std::size_t r = 0; r < needs.annotations.size(); ++r) {
+    if (needs.annotations[r] == nullptr) continue;
+    last = needs.annotations[r];
+    if (!fits(*last, mesh, op.results[r].dims))
+      throw InvalidAnnotation(
+          *last, to_string(op.results[r].dims) + " can not be cut so on mesh " + to_string(mesh));
+    if (needs.must_be_whole[r] != 0 && !last->sharding.partial_axes().empty())
+      throw InvalidAnnotation(*last, "an output is never partial");
+  }
+  return last;
+}
+
+TESSERA_INLINE void make_column(Formulating& f, graph::OpId id,
+                                const strategy::ColumnNeeds& needs) {
+  const strategy::Annotation* const asked =
+      checked_annotation(f.graph.op(id), needs, f.resharding.mesh());
+  auto column = std::make_shared<const strategy::Column>(f.maker.make(f.graph, id, needs));
+  if (column->empty() && asked != nullptr)
+    throw InvalidAnnotation(*asked, "no way to run the op has such results");
+  f.result.columns.push_back(std::move(column));
+}
+
+TESSERA_INLINE void make_columns(Formulating& f) {
+  const std::vector<strategy::ColumnNeeds> needs = needs_of(f.graph, f.options.annotations);
+  std::map<std::vector<Extent>, graph::OpId> first_with;
+  for (graph::OpId id = 0; id < f.graph.op_count(); ++id) {
+    std::vector<Extent> key = column_key(f.graph, id, needs[id]);
+    if (f.resharding.prices().prices_work()) add_workload(key, needs[id].workload);
+    const auto [at, is_new] = first_with.emplace(std::move(key), id);
+    f.first_equal.push_back(at->second);
+    if (is_new)
+      with_op(f.graph, id, [&] { make_column(f, id, needs[id]); });
+    else
+      f.result.columns.push_back(f.result.columns[at->second]);
+  }
+}
+
+// --- Nodes
+// -----------------------------------------------------------------------------------------
+
+TESSERA_INLINE solver::EdgeId connect(solver::Problem& problem, solver::NodeId a, solver::NodeId b,
+                                      const std::vector<Cost>& costs) {
+  const solver::NodeId nodes[] = {a, b};
+  return problem.add_edge(nodes, costs);
+}
+
+// Both take the same strategy.
+TESSERA_INLINE void add_tie(solver::Problem& problem, solver::NodeId a, solver::NodeId b,
+                            std::size_t size) {
+  std::vector<Cost> costs(size * size, infinite);
+  for (std::size_t s = 0; s < size; ++s) costs[s * size + s] = 0;
+  connect(problem, a, b, costs);
+}
+
+// The node of one result; of an op without results that of the op.
+TESSERA_INLINE solver::NodeId add_result_node(Formulating& f, graph::OpId id, std::size_t r) {
+  const strategy::Column& column = *f.result.columns[id];
+  const bool is_result = r < f.graph.op(id).results.size();
+  const Extent times = !is_result || f.options.holdings.empty() ? 1
+                                                                : f.options.holdings[id][r].times;
+  std::vector<Cost> costs(column.size(), 0);
+  std::vector<solver::Usage> usages(column.size(), 0);
+  for (std::size_t s = 0; s < column.size(); ++s) {
+    if (r == 0) costs[s] = repeated(column[s].price, runs_of(f.options, id));
+    if (is_result) usages[s] = checked_mul(column[s].result_bytes[r], times);
+  }
+  const graph::Lifetime life = is_result ? f.result.lifetimes[id][r] : graph::Lifetime{};
+  return f.result.problem.add_node(
+      costs, usages, {static_cast<std::int64_t>(life.begin), static_cast<std::int64_t>(life.end)});
+}
+
+TESSERA_INLINE void add_nodes(Formulating& f, graph::OpId id) {
+  std::vector<solver::NodeId> nodes;
+  const std::size_t count = std::max<std::size_t>(f.graph.op(id).results.size(), 1);
+  for (std::size_t r = 0; r < count; ++r) {
+    nodes.push_back(add_result_node(f, id, r));
+    if (r > 0) add_tie(f.result.problem, nodes[0], nodes[r], f.result.columns[id]->size());
+  }
+  f.result.nodes.push_back(std::move(nodes));
+}
+
+// --- Edges
+// -----------------------------------------------------------------------------------------
+
+// All that an operand's costs depend on: the two columns, which of their tensors it is, and how
+// often it is read; and the costs, if there are any.
+using EdgeKey = std::array<std::size_t, 5>;
+using KnownEdges = std::map<EdgeKey, std::optional<solver::CostsId>>;
+
+// The costs of an operand, of every pair of strategies.
+TESSERA_INLINE std::vector<Cost> operand_costs(Formulating& f, graph::Value value,
+                                               graph::OpId reader, std::size_t i) {
+  using Number = strategy::PriceTable::Number;
+  strategy::PriceTable& table = f.maker.tables().of(f.graph.type_of(value));
+  const strategy::Column& rows = *f.result.columns[value.op];
+  const strategy::Column& columns = *f.result.columns[reader];
+  std::vector<Number> to;
+  for (const strategy::Choice& choice : columns) to.push_back(table.number_of(choice.operands[i]));
+  std::vector<Cost> costs(rows.size() * columns.size());
+  std::map<Number, const Cost*> row_of;  // rows of the same output sharding are equal
+  Cost* row = costs.data();
+  for (const strategy::Choice& choice : rows) {
+    check_time(f.options);
+    const Number from = table.number_of(choice.results[value.result]);
+    const auto [at, is_new] = row_of.emplace(from, row);
+    if (is_new)
+      for (std::size_t s = 0; s < to.size(); ++s) row[s] = table.price(from, to[s]);
+    else
+      std::copy_n(at->second, to.size(), row);
+    row += to.size();
+  }
+  if (const std::int64_t runs = runs_of(f.options, reader); runs != 1)
+    for (Cost& cost : costs) cost = repeated(cost, runs);
+  return costs;
+}
+
+TESSERA_INLINE void add_operand_edge(Formulating& f, KnownEdges& known, graph::OpId reader,
+                                     std::size_t i) {
+  const graph::Value value = f.graph.operand(reader, i);
+  check_time(f.options);
+  const EdgeKey key{f.first_equal[value.op], value.result, f.first_equal[reader], i,
+                    static_cast<std::size_t>(runs_of(f.options, reader))};
+  const solver::NodeId nodes[] = {f.result.nodes[value.op][0], f.result.nodes[reader][0]};
+  const auto [at, is_new] = known.try_emplace(key, std::nullopt);
+  if (!is_new) {
+    if (at->second) f.result.problem.add_edge(nodes, *at->second);
+    return;
+  }
+  const std::vector<Cost> costs = operand_costs(f, value, reader, i);
+  if (std::any_of(costs.begin(), costs.end(), [](Cost cost) { return cost != 0; }))
+    at->second = f.result.problem.edge_costs_id(f.result.problem.add_edge(nodes, costs));
+}
+
+// Without annotations a parameter and its output always have a sharding in common.
+[[noreturn]] TESSERA_INLINE void refuse_alias(const Formulating& f, const graph::Alias& alias) {
+  for (const strategy::Annotation& annotation : f.options.annotations)
+    if (annotation.value == alias.output || annotation.value == graph::Value{alias.parameter, 0})
+      with_op(f.graph, annotation.value.op, [&] {
+        throw InvalidAnnotation(annotation, "parameter " + f.graph.op(alias.parameter).name +
+                                                " and the output in its place share a sharding");
+      });
+  throw InternalError("an aliased output has no sharding in common with its parameter");
+}
+
+TESSERA_INLINE void add_alias_edge(Formulating& f, const graph::Alias& alias) {
+  if (alias.output.op == alias.parameter) return;  // the parameter itself is an output
+  std::vector<Cost> costs;
+  bool restricts = false, is_possible = false;
+  for (const strategy::Choice& parameter : *f.result.columns[alias.parameter])
+    for (const strategy::Choice& output : *f.result.columns[alias.output.op]) {
+      const bool agree = parameter.results[0] == output.results[alias.output.result];
+      costs.push_back(agree ? 0 : infinite);
+      restricts = restricts || !agree;
+      is_possible = is_possible || agree;
+    }
+  if (!is_possible) refuse_alias(f, alias);
+  if (restricts)
+    connect(f.result.problem, f.result.nodes[alias.parameter][0],
+            f.result.nodes[alias.output.op][0], costs);
+}
 
 }  // namespace detail
 
 TESSERA_INLINE Formulation formulate(const graph::Graph& graph, cost::Resharding& resharding,
                                      const FormulateOptions& options) {
-  return detail::Formulator(graph, resharding, options).run();
+  detail::check_sizes(graph, options);
+  detail::Formulating f{graph,
+                        options,
+                        resharding,
+                        strategy::ColumnMaker(resharding, detail::reductions_of(graph),
+                                              detail::pruning_of(options), options.checkpoint),
+                        Formulation(),
+                        {}};
+  f.result.problem.usage_limit = options.memory_budget;
+  f.result.lifetimes = detail::lifetimes_of(graph, options);
+  detail::make_columns(f);
+  for (graph::OpId id = 0; id < graph.op_count(); ++id)
+    detail::with_op(graph, id, [&] { detail::add_nodes(f, id); });
+  detail::KnownEdges known;
+  for (graph::OpId id = 0; id < graph.op_count(); ++id)
+    detail::with_op(graph, id, [&] {
+      for (std::size_t i = 0; i < graph.operand_count(id); ++i)
+        detail::add_operand_edge(f, known, id, i);
+    });
+  for (const graph::Alias& alias : graph.aliases) detail::add_alias_edge(f, alias);
+  return std::move(f.result);
+}
+
+TESSERA_INLINE solver::Problem with_replaced_costs(const solver::Problem& problem,
+                                                   const std::function<Cost()>& cost) {
+  solver::Problem result;
+  for (solver::NodeId v = 0; v < problem.node_count(); ++v) {
+    std::vector<Cost> costs;
+    for (const Cost old : problem.costs(v)) costs.push_back(is_finite(old) ? cost() : infinite);
+    result.add_node(costs, problem.usages(v), problem.interval(v));
+  }
+  std::map<solver::CostsId, std::optional<solver::CostsId>> known;  // nothing: forbids nothing
+  for (solver::EdgeId e = 0; e < problem.edge_count(); ++e) {
+    const auto nodes = problem.edge_nodes(e);
+    const auto [at, is_new] = known.try_emplace(problem.edge_costs_id(e));
+    if (!is_new) {
+      if (at->second) result.add_edge(nodes, *at->second);
+      continue;
+    }
+    std::vector<Cost> costs;
+    for (const Cost old : problem.edge_costs(e)) costs.push_back(is_finite(old) ? 0 : infinite);
+    if (std::find(costs.begin(), costs.end(), infinite) != costs.end())
+      at->second = result.edge_costs_id(result.add_edge(nodes, costs));
+  }
+  return result;
 }
 
 }  // namespace tessera::plan

@@ -7,55 +7,29 @@
 //   plan.ops[id].steps           // what must run before and after the op
 //   plan.cost, plan.lower_bound  // equal when plan.status is optimal
 #pragma once
-#include <cstdint>
-#include <functional>
 #include <memory>
-#include <optional>
-#include <string>
 #include <utility>
-#include <vector>
 
 #include "tessera/core/inline.hpp"
 #include "tessera/cost/prices.hpp"
 #include "tessera/graph/graph.hpp"
 #include "tessera/plan/formulate.hpp"
+#include "tessera/plan/options.hpp"
 #include "tessera/plan/planned_ops.hpp"
 #include "tessera/solver/options.hpp"
 
 namespace tessera::plan {
 
-struct Options {
-  std::optional<Extent> memory_budget = {};  // bytes per device
-  // Off: no strategy is left out for being replaceable, and it takes longer (FormulateOptions).
-  bool prune = true;
-  // Shardings that results must have.  Where one can not be had, plan() throws InvalidAnnotation.
-  std::vector<strategy::Annotation> annotations = {};
-  // How often each op runs; empty: once (FormulateOptions).  Prices in a plan's ops are of one run,
-  // its cost is of all.
-  std::vector<std::int64_t> runs = {};
-  // What counts against the budget, by op and result; empty: what is in memory, while it is there
-  // (FormulateOptions).  Where it is given, what reshardings need beside the tensors does not
-  // count, and nothing is told of what the budget lacks.
-  std::vector<std::vector<Holding>> holdings = {};
-  // Its time limit and cancellation are for the whole plan(); where they end it before the solver
-  // begins, the plan's status is unknown.
-  solver::Options solver = {};
-  std::string problem_name = {};
-  // Called with what is to be solved, before it is.
-  std::function<void(const Formulation&)> on_formulated = {};
-};
-
-// All plans that there are of a program, of which plan() is to find the cheapest: for those who
-// want another one, to compare or to try out.  Pruned columns lack what a cheapest plan does not
-// need.
-//
-//   plan::PlanSpace space(graph, mesh, model, {.prune = false});
-//   space.plan_of(assignment)   // a strategy for each node of space.formulation().problem
-//
-// The graph must outlive it.
+/// All plans of a program, of which plan() finds the cheapest: for comparisons and experiments with
+/// others.  Pruned columns lack strategies that no cheapest plan needs.
+///
+///   plan::PlanSpace space(graph, mesh, model, {.prune = false});
+///   space.plan_of(assignment)   // a strategy for each node of space.formulation().problem
+///
+/// The graph must outlive it.
 class PlanSpace {
  public:
-  // Throws what plan() does, and InvalidArgument where the time limit ends it.
+  /// Throws what plan() does, and InvalidArgument where the time limit ends it.
   template<cost::CostModel Model>
   PlanSpace(const graph::Graph& graph, const DynamicMesh& mesh, const Model& model,
             Options options = {})
@@ -67,8 +41,9 @@ class PlanSpace {
   PlanSpace& operator=(const PlanSpace&) = delete;
 
   const Formulation& formulation() const noexcept;
-  // Throws InvalidArgument where the assignment is infeasible, or is none of the problem's.
-  // @post status is feasible, lower_bound 0: nothing is known about others
+  /// The plan of an assignment of the problem.  Throws InvalidArgument where it is infeasible, or
+  /// is none of the problem's.  @post status is feasible, lower_bound 0: nothing is known about
+  /// others
   Plan plan_of(const solver::Assignment& assignment);
 
  private:
@@ -76,11 +51,11 @@ class PlanSpace {
   std::unique_ptr<Parts> parts_;
 };
 
-// The cheapest plan, or the best found within the limits.  Throws InvalidArgument where the
-// model lacks coefficients for an axis, InvalidAnnotation where a result can not have the sharding
-// that is asked for, Overflow where a price does not fit in 64 bits.
-// @post the prices of all collectives and of all work, each as often as its op runs, add up to
-// plan.cost
+/// The cheapest plan, or the best found within the limits.  Throws InvalidArgument where the
+/// model lacks coefficients for an axis, InvalidAnnotation where a result can not have the sharding
+/// that is asked for, Overflow where a price does not fit in 64 bits.
+/// @post the prices of all collectives and of all work, each as often as its op runs, add up to
+/// plan.cost
 Plan plan(const graph::Graph& graph, const DynamicMesh& mesh, const cost::Prices& prices,
           const Options& options = {});
 template<cost::CostModel Model, MeshLike M>

@@ -9,7 +9,7 @@
 #include "tessera/core/integer.hpp"
 #include "tessera/cost/workload.hpp"
 #include "tessera/graph/liveness.hpp"
-#include "tessera/plan/buffers.hpp"
+#include "tessera/plan/memory.hpp"
 
 namespace tessera::plan {
 namespace detail {

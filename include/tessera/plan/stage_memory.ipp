@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "tessera/cost/workload.hpp"
-#include "tessera/plan/buffers.hpp"
+#include "tessera/plan/memory.hpp"
 
 namespace tessera::plan {
 

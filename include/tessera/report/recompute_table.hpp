@@ -6,13 +6,13 @@
 #include <string>
 
 #include "tessera/core/inline.hpp"
-#include "tessera/plan/recompute.hpp"
+#include "tessera/plan/rematerialization.hpp"
 
 namespace tessera::report {
 
 /// The tensors that are rematerialized: the `most` largest ones, then the total of all.  Each has
 /// its bytes and the price of computing it a second time.  Empty if nothing is rematerialized.
-std::string recompute_table(const plan::RecomputingPlan& step, std::size_t most = 10);
+std::string recompute_table(const plan::RematerializingPlan& step, std::size_t most = 10);
 
 }  // namespace tessera::report
 

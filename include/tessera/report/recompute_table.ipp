@@ -18,13 +18,13 @@ TESSERA_INLINE std::string price_text(const plan::Plan& plan, Wide price) {
   return plan.utilisation ? time_text(price) : "cost " + cost::to_decimal(price, plan.denominator);
 }
 
-TESSERA_INLINE std::string totals_text(const plan::RecomputingPlan& step) {
+TESSERA_INLINE std::string totals_text(const plan::RematerializingPlan& step) {
   Wide bytes = 0, price = 0;
-  for (const plan::RecomputedTensor& tensor : step.recomputed) {
+  for (const plan::RematerializedTensor& tensor : step.rematerialized) {
     bytes += tensor.bytes;
     price += tensor.price;
   }
-  return "total " + std::to_string(step.recomputed.size()) + " tensors of " + bytes_text(bytes) +
+  return "total " + std::to_string(step.rematerialized.size()) + " tensors of " + bytes_text(bytes) +
          " per device, for " + price_text(step.plan, price) +
          "; if they were kept, the peak would be " + bytes_text(step.peak_if_kept) +
          " instead of " + bytes_text(step.plan.memory.bytes) + '\n';
@@ -32,9 +32,9 @@ TESSERA_INLINE std::string totals_text(const plan::RecomputingPlan& step) {
 
 }  // namespace detail
 
-TESSERA_INLINE std::string recompute_table(const plan::RecomputingPlan& step, std::size_t most) {
-  if (step.recomputed.empty()) return "";
-  std::vector<plan::RecomputedTensor> tensors = step.recomputed;
+TESSERA_INLINE std::string recompute_table(const plan::RematerializingPlan& step, std::size_t most) {
+  if (step.rematerialized.empty()) return "";
+  std::vector<plan::RematerializedTensor> tensors = step.rematerialized;
   std::stable_sort(tensors.begin(), tensors.end(),
                    [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
   Columns rows;

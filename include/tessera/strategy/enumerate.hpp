@@ -205,15 +205,16 @@ constexpr void visit_finished(const R& rule, const M& mesh, const EnumerateOptio
     return;
   }
   const DynamicSharding computed = sharding_of(rule, strategy, first_result);
-  strategy.handed_on = computed;
+  strategy.output_sharding = computed;
   if (!options.finish || rule.result_count() != 1 || computed.partial_axes().empty()) {
     visit(strategy);
     return;
   }
-  for_each_finish(computed, mesh, rule.dims(first_result), 0, {}, [&](DynamicSharding handed_on) {
-    strategy.handed_on = handed_on;
-    visit(strategy);
-  });
+  for_each_finish(computed, mesh, rule.dims(first_result), 0, {},
+                  [&](DynamicSharding output_sharding) {
+                    strategy.output_sharding = output_sharding;
+                    visit(strategy);
+                  });
 }
 
 template<RuleLike R, MeshLike M, class Visit>

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Halos: what a device needs of its neighbours' shards where a window slides along a split dim.
+// Halos: the elements that a device needs of its neighbours' shards where a window slides along a
+// split dim.
 //
 // A dim that a window slides along is cut into as many tiles as the slide.  A device then needs its
-// own tile and a rim below and above it, which it is sent before the op runs: a halo exchange.  How
-// wide the rims are follows from the window and the number of tiles; all devices exchange the
-// widest that any of them needs.  What that costs is cost/'s concern and column.hpp's.
+// own tile and a halo below and above it, which its neighbours send before the op runs: a halo
+// exchange.  The widths follow from the window and the number of tiles; all devices exchange the
+// widest halo that any of them needs.  Its price is the concern of cost/ and detail/pricing.hpp.
 #pragma once
 #include <algorithm>
 
@@ -15,7 +16,7 @@
 
 namespace tessera::strategy {
 
-// Elements below and above a tile that it needs.
+/// How many elements below and above a tile its device needs.
 struct Halo {
   Extent low = 0;
   Extent high = 0;
@@ -37,7 +38,7 @@ constexpr Range tile_of(Extent size, Extent tile, Extent index) noexcept {
 
 }  // namespace detail
 
-// The elements of a window factor that the indices `along` of its slide need, clipped to its size.
+/// The elements of a window factor that the indices `along` of its slide need, clipped to its size.
 constexpr Range elements_needed(const graph::Factor& factor, Range along) noexcept {
   const graph::Window& window = factor.window;
   if (along.size() == 0) return {};
@@ -48,8 +49,8 @@ constexpr Range elements_needed(const graph::Factor& factor, Range along) noexce
   return begin < end ? Range{begin, end} : Range{};
 }
 
-// What tiles of a window factor lack when it and its slide are cut into `tiles`.
-// @pre factor `f` is a window, all sizes are known; O(tiles)
+/// The widest halo of a window factor's tiles, when it and its slide are cut into `tiles`.
+/// @pre factor `f` is a window, all sizes are known; O(tiles)
 template<graph::RuleLike R>
 constexpr Halo halo_of(const R& rule, graph::FactorId f, Extent tiles) {
   const graph::Factor& factor = rule.factor(f);
@@ -65,7 +66,7 @@ constexpr Halo halo_of(const R& rule, graph::FactorId f, Extent tiles) {
   return halo;
 }
 
-// Whether a factor may be cut into `tiles`: a halo comes from the tiles next door, and no farther.
+/// Whether a factor may be cut into `tiles`: halos come from adjacent tiles only.
 template<graph::RuleLike R>
 constexpr bool halo_fits(const R& rule, graph::FactorId f, Extent tiles) {
   const graph::Factor& factor = rule.factor(f);

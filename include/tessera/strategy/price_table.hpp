@@ -3,68 +3,62 @@
 // The prices between the shardings of one tensor, by number.
 //
 // An op has thousands of strategies, but its tensors have few shardings.  Pruning and edges ask for
-// the price between two of them many millions of times: what is asked for again is one load.
+// the price between two of them many millions of times: each after the first is one load.
 #pragma once
 #include <cstddef>
 #include <cstdint>
 #include <unordered_map>
 #include <vector>
 
+#include "tessera/core/inline.hpp"
 #include "tessera/cost/resharding.hpp"
 
 namespace tessera::strategy {
 
+/// The shardings of one tensor that have been met, and the prices between them.
 class PriceTable {
  public:
   using Number = std::uint32_t;
 
+  /// @pre `tensor` outlives it
   explicit PriceTable(cost::TensorResharding& tensor) : tensor_(tensor) {}
 
-  Number number_of(DynamicSharding sharding) {
-    if (const auto known = numbers_.find(sharding); known != numbers_.end()) return known->second;
-    const auto number = static_cast<Number>(shardings_.size());
-    bytes_.push_back(tensor_.local_bytes(sharding));
-    shardings_.push_back(sharding);
-    rows_.emplace_back();
-    numbers_.emplace(sharding, number);
-    return number;
-  }
-  // How many numbers there are so far.
+  /// The number of a sharding, which gets the next one where it is new.
+  Number number_of(DynamicSharding sharding);
+  /// How many numbers there are so far.
   std::size_t size() const noexcept { return shardings_.size(); }
   DynamicSharding sharding(Number number) const { return shardings_[number]; }
   cost::TensorResharding& tensor() noexcept { return tensor_; }
 
-  // Of the whole tensor.
+  /// Of the whole tensor.
   Extent bytes() const noexcept { return tensor_.bytes(); }
-  // As TensorResharding has them, and throws as it does.
+  /// As TensorResharding has them, and throws as it does.
   Extent local_bytes(Number sharding) const { return bytes_[sharding]; }
   Cost price(Number from, Number to) {
-    std::vector<Cost>& row = rows_[from];
-    if (to >= row.size()) row.resize(shardings_.size(), unknown);
-    if (row[to] == unknown) row[to] = tensor_.price(shardings_[from], shardings_[to]);
-    return row[to];
+    const std::vector<Cost>& row = rows_[from];
+    return to < row.size() && row[to] != unknown ? row[to] : find_price(from, to);
   }
 
  private:
   static constexpr Cost unknown = -1;  // a price is never negative
 
+  Cost find_price(Number from, Number to);
+
   cost::TensorResharding& tensor_;
   std::unordered_map<DynamicSharding, Number> numbers_;
   std::vector<DynamicSharding> shardings_;
   std::vector<Extent> bytes_;
-  std::vector<std::vector<Cost>> rows_;  // by the sharding that is left; filled when asked for
+  std::vector<std::vector<Cost>> rows_;  // by the first sharding; filled when asked for
 };
 
-// The same for every tensor of a program.
+/// The tables of all tensors of a program; those of equal dims and element size share one.
 class PriceTables {
  public:
+  /// @pre `resharding` outlives it
   explicit PriceTables(cost::Resharding& resharding) : resharding_(resharding) {}
 
-  // Valid as long as this object lives.
-  PriceTable& of(const graph::TensorType& type) {
-    auto& tensor = resharding_.of(type);
-    return tables_.try_emplace(&tensor, tensor).first->second;
-  }
+  /// Valid as long as this object lives.
+  PriceTable& of(const graph::TensorType& type);
 
  private:
   cost::Resharding& resharding_;
@@ -72,3 +66,7 @@ class PriceTables {
 };
 
 }  // namespace tessera::strategy
+
+#ifdef TESSERA_HEADER_ONLY
+#include "tessera/strategy/price_table.ipp"
+#endif

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A strategy: which mesh axis splits which factor of an op, and what becomes of partial results.
+// A strategy: which mesh axis splits which factor of an op, and how partial sums are finished.
 //
 // It fixes the sharding of every operand and result.  Where splitting leaves the result partial,
-// the strategy also says in which sharding the result is handed on: still partial, reduced to
-// copies, or reduced and scattered.  What that costs is cost/'s concern; which strategies there are
-// is enumerate.hpp's.
+// the strategy also states the output sharding: still partial, reduced to copies, or reduced and
+// scattered.  Its price is the concern of cost/; enumerate.hpp lists the strategies.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -18,12 +17,12 @@ namespace tessera::strategy {
 using graph::FactorKind;
 using graph::RuleLike;
 
-// What one mesh axis does for an op.
+/// The part of one mesh axis in a strategy.
 struct AxisUse {
   Axis axis = 0;
-  // Whether the axis lets partial results pass through, and of which reduction; none: it splits.
+  /// Where partial sums pass through the op: their reduction.  None: the axis splits a factor.
   Reduction passed = Reduction::none;
-  // The factor that is split, or the rule's pass that is taken: as `passed` says.
+  /// The factor that is split, or the rule's pass that is taken: as `passed` says.
   graph::FactorId target = 0;
 
   constexpr bool splits(graph::FactorId factor) const noexcept {
@@ -32,12 +31,13 @@ struct AxisUse {
   friend constexpr bool operator==(const AxisUse&, const AxisUse&) noexcept = default;
 };
 
+/// A way to run an op: it fixes the sharding of every operand and result.
 struct Strategy {
-  // The axes in use; those that split one factor stand in major to minor order.
+  /// The axes in use; those that split one factor stand in major to minor order.
   InlineVector<AxisUse, max_axes> uses;
-  // The sharding in which a single result is handed on.  Rules with several results hand each on as
-  // it is computed, and this is the first one's.
-  DynamicSharding handed_on;
+  /// The output sharding of a single result.  Rules with several results leave each as it is
+  /// computed, and this is the first one's.
+  DynamicSharding output_sharding;
 
   constexpr bool is_idle(std::size_t axis) const noexcept {
     for (const AxisUse& use : uses)
@@ -47,7 +47,7 @@ struct Strategy {
   friend constexpr bool operator==(const Strategy&, const Strategy&) = default;
 };
 
-// What one device has of a factor, at most.
+/// The size of a factor on one device, at most.
 template<RuleLike R, MeshLike M>
 constexpr Extent local_size(const R& rule, const M& mesh, const Strategy& strategy,
                             std::size_t factor) {
@@ -57,7 +57,7 @@ constexpr Extent local_size(const R& rule, const M& mesh, const Strategy& strate
   return ceil_div(rule.factor(factor).size, ways);
 }
 
-// The axes that split one dim of one tensor, major first.
+/// The axes that split one dim of one tensor, major first.
 template<RuleLike R>
 constexpr AxisList axes_of_dim(const R& rule, const Strategy& strategy, std::size_t tensor,
                                std::size_t dim) {
@@ -68,7 +68,7 @@ constexpr AxisList axes_of_dim(const R& rule, const Strategy& strategy, std::siz
   return axes;
 }
 
-// The reduction that `use` leaves the tensor partial with; none where it does not.
+/// The reduction of the partial sums that `use` leaves in the tensor; none where it leaves none.
 template<RuleLike R>
 constexpr Reduction partial_after(const R& rule, const AxisUse& use, std::size_t tensor) {
   const bool is_result = tensor >= rule.operand_count();
@@ -80,8 +80,8 @@ constexpr Reduction partial_after(const R& rule, const AxisUse& use, std::size_t
   return is_result || is_accumulator ? factor.reduction : Reduction::none;
 }
 
-// The sharding that an operand must have, or that a result has when it is computed.
-// @pre the enumerator's; O(dims * axes)
+/// The sharding that an operand must have, or that a result has when it is computed.
+/// @pre the enumerator's; O(dims * axes)
 template<RuleLike R>
 constexpr DynamicSharding sharding_of(const R& rule, const Strategy& strategy, std::size_t tensor) {
   DynamicSharding sharding = DynamicSharding::replicated(rule.rank(tensor));
@@ -94,10 +94,10 @@ constexpr DynamicSharding sharding_of(const R& rule, const Strategy& strategy, s
   return sharding;
 }
 
-// The sharding in which result `r` leaves the op.
+/// The output sharding of result `r`.
 template<RuleLike R>
 constexpr DynamicSharding result_sharding(const R& rule, const Strategy& strategy, std::size_t r) {
-  if (rule.result_count() == 1) return strategy.handed_on;
+  if (rule.result_count() == 1) return strategy.output_sharding;
   return sharding_of(rule, strategy, rule.operand_count() + r);
 }
 

@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "tessera/cost/workload.hpp"
-#include "tessera/plan/least_cut.hpp"
+#include "tessera/plan/detail/rematerialization/min_cut.hpp"
 
 namespace tessera::plan::detail {
 
@@ -128,7 +128,7 @@ class RematerializationSearch {
   // The best choice where time and bytes have these weights.
   std::vector<char> best_at(const Weights& weights) {
     const std::size_t count = costs_.time.size();
-    LeastCut cut;
+    CutGraph cut;
     const std::size_t source = cut.add_node(), sink = cut.add_node();
     // On the source's side: the values that are needed, and the ops that run again.
     std::vector<std::optional<std::size_t>> needed(count), again(count);
@@ -137,7 +137,7 @@ class RematerializationSearch {
       needed[id] = cut.add_node();
       if (values_.can_be_rematerialized(id)) again[id] = cut.add_node();
       const Wide keep = values_.can_be_saved(id) ? costs_.bytes[id] * weights.byte
-                                                 : LeastCut::unlimited;
+                                                 : CutGraph::unlimited;
       cut.add_edge(*needed[id], again[id].value_or(sink), keep);
       if (again[id]) cut.add_edge(*again[id], sink, costs_.time[id] * weights.time);
       return *needed[id];
@@ -151,7 +151,7 @@ class RematerializationSearch {
         if (again[id]) cut.add_edge(*again[id], need(from), cut.unlimited);
       });
     }
-    const std::vector<char> side = cut.side_of(source, sink);
+    const std::vector<char> side = min_cut(cut, source, sink);
     std::vector<char> rematerialized(count, 0);
     for (graph::OpId id = 0; id < count; ++id)
       if (again[id] && side[*again[id]] != 0) rematerialized[id] = 1;

@@ -13,7 +13,7 @@
 #include "tessera/core/inline_vector.hpp"
 #include "tessera/sharding/dynamic_sharding.hpp"
 
-namespace tessera::cost {
+namespace tessera::cost::detail {
 
 // For every axis, another one.
 using AxisNames = std::array<Axis, max_axes>;
@@ -61,4 +61,4 @@ class Interchange {
   InlineVector<AxisList, max_axes> groups_;
 };
 
-}  // namespace tessera::cost
+}  // namespace tessera::cost::detail

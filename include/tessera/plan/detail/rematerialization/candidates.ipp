@@ -1,50 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Ops that run a second time: which ones may, when, and the program in which they do.
-//
-// A training step keeps forward results for its backward pass.  Instead, the ops that computed them
-// can run again just before the backward pass reads them (activation checkpointing).  The program
-// then has those ops twice; backward ops read the second ones, and so do second runs among
-// themselves.
-//
-// The forward part is cut into segments, each of which runs again, if at all, as one: in front of
-// the first backward op that reads any result of it.  What forward ops of a later segment read is
-// kept, so that a segment can begin there.  Cuts are where least is alive: of all gaps between
-// heavy ops those across which fewer bytes are read later than across the next ones to either side.
-// In a transformer these are in front of attention and in front of the feed-forward block.
+// The bodies of candidates.hpp.
 #pragma once
+#include "tessera/plan/detail/rematerialization/candidates.hpp"
+
 #include <algorithm>
 #include <cstddef>
 #include <limits>
 #include <string>
-#include <string_view>
 #include <unordered_set>
 #include <utility>
-#include <vector>
 
 #include "tessera/core/wide.hpp"
-#include "tessera/graph/graph.hpp"
 #include "tessera/pipeline/layers.hpp"
-#include "tessera/plan/buffers.hpp"
+#include "tessera/plan/memory.hpp"
 
-namespace tessera::plan {
+namespace tessera::plan::detail {
 
-// What may run again.
-struct SecondRuns {
-  graph::OpId forward_end = 0;     // the backward part begins here
-  std::vector<char> may_run;       // by op
-  std::vector<graph::OpId> place;  // by op that may: in front of which one
-};
-
-namespace detail {
-
-class SecondRunFinder {
+class CandidateFinder {
  public:
-  SecondRunFinder(const graph::Graph& graph, const std::vector<char>& in_memory)
+  CandidateFinder(const graph::Graph& graph, const std::vector<char>& in_memory)
       : graph_(graph), owns_(owners_of(graph, in_memory)) {}
 
-  SecondRuns run() {
-    SecondRuns result;
+  Candidates run() {
+    Candidates result;
     result.forward_end = graph_.loops.empty() ? pipeline::forward_end(graph_) : graph_.op_count();
     result.may_run.assign(graph_.op_count(), 0);
     result.place.assign(graph_.op_count(), graph_.op_count());
@@ -147,26 +126,9 @@ class SecondRunFinder {
   std::size_t segments_ = 1;
 };
 
-}  // namespace detail
-
-// Nothing where the program has loops, or no backward part.  O(ops + uses + segments * ops)
-inline SecondRuns second_runs_of(const graph::Graph& graph, const std::vector<char>& in_memory) {
-  return detail::SecondRunFinder(graph, in_memory).run();
-}
-
-// A program some of whose ops run twice.
-struct RerunProgram {
-  graph::Graph graph;
-  std::vector<graph::OpId> origin;  // by its ops: the op of the first program
-  std::vector<graph::OpId> first;   // by ops of the first program: where they run
-  std::vector<graph::OpId> second;  // and where they run again; the same where they do not
-};
-
-namespace detail {
-
-class RerunWriter {
+class ProgramWriter {
  public:
-  RerunWriter(const graph::Graph& graph, const SecondRuns& runs, const std::vector<char>& chosen)
+  ProgramWriter(const graph::Graph& graph, const Candidates& runs, const std::vector<char>& chosen)
       : graph_(graph), runs_(runs) {
     for (graph::OpId id = 0; id < graph.op_count(); ++id) names_.insert(graph.op(id).name);
     second_at_.resize(graph.op_count());
@@ -174,7 +136,7 @@ class RerunWriter {
       if (chosen[id] != 0) second_at_[runs.place[id]].push_back(id);
   }
 
-  RerunProgram run() {
+  RematerializedProgram run() {
     for (graph::OpId id = 0; id < graph_.op_count(); ++id) {
       for (const graph::OpId again : second_at_[id]) add_second(again);
       result_.first.push_back(add(id, graph_.op(id), id >= runs_.forward_end));
@@ -207,19 +169,21 @@ class RerunWriter {
   }
 
   const graph::Graph& graph_;
-  const SecondRuns& runs_;
+  const Candidates& runs_;
   std::unordered_set<std::string> names_;
   std::vector<std::vector<graph::OpId>> second_at_;  // by op: what runs again in front of it
-  RerunProgram result_;
+  RematerializedProgram result_;
 };
 
-}  // namespace detail
-
-// The program in which the chosen ops run a second time, for the backward part.
-// @pre `chosen`, by op, are some that may, and the program has no loops where there are any
-inline RerunProgram with_second_runs(const graph::Graph& graph, const SecondRuns& runs,
-                                     const std::vector<char>& chosen) {
-  return detail::RerunWriter(graph, runs, chosen).run();
+TESSERA_INLINE Candidates candidates_of(const graph::Graph& graph,
+                                        const std::vector<char>& in_memory) {
+  return CandidateFinder(graph, in_memory).run();
 }
 
-}  // namespace tessera::plan
+TESSERA_INLINE RematerializedProgram rematerialized_program(const graph::Graph& graph,
+                                                            const Candidates& candidates,
+                                                            const std::vector<char>& chosen) {
+  return ProgramWriter(graph, candidates, chosen).run();
+}
+
+}  // namespace tessera::plan::detail

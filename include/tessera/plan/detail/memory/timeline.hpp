@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The time of a program as buffers see it, and what is held in it.
+// The moments of a program at which memory is counted, and the bytes held at each.
 //
-// An op's operands are brought one after the other, each into a buffer that is held until the op
-// has run; then its result is handed on.  How large the buffers are is told in
-// cost/resharding_buffers.hpp; here stands when they are there.
+// An op's operands are resharded one after the other, each into a buffer that is held until the op
+// has run; then its result is resharded to its output sharding.  cost/resharding_buffers.hpp has
+// the sizes of these buffers; this file has their lifetimes.
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -15,14 +15,14 @@
 #include "tessera/graph/liveness.hpp"
 #include "tessera/solver/problem.hpp"
 
-namespace tessera::plan {
+namespace tessera::plan::detail {
 
-// The time of a program, finer than its ops: one moment for each operand that is brought, and one
-// for the op.  Tensors are held while ops run, buffers from moment to moment.
-class Moments {
+// A program's time, finer than its ops: one moment for each operand that is resharded, and one for
+// the op.  Tensors are held while ops run, buffers from moment to moment.
+class Timeline {
  public:
-  // `owns`: by op, whether its results have memory of their own (plan/buffers.hpp).
-  Moments(const graph::Graph& graph, const std::vector<char>& owns)
+  // `owns`: by op, whether its results have memory of their own (plan/memory.hpp).
+  Timeline(const graph::Graph& graph, const std::vector<char>& owns)
       : first_(graph.op_count() + 1, 0), until_(graph.op_count()) {
     for (graph::OpId id = 0; id < graph.op_count(); ++id)
       first_[id + 1] = first_[id] + static_cast<std::int64_t>(graph.operand_count(id)) + 1;
@@ -36,7 +36,7 @@ class Moments {
   }
 
   std::int64_t count() const noexcept { return first_.back(); }
-  // Of what is held at some ops.
+  // The moments of an interval of ops.
   solver::Interval of(solver::Interval ops) const {
     if (ops.empty()) return {};
     return {first_[static_cast<std::size_t>(ops.begin)], first_[static_cast<std::size_t>(ops.end)]};
@@ -45,17 +45,17 @@ class Moments {
     return of(solver::Interval{static_cast<std::int64_t>(life.begin),
                                static_cast<std::int64_t>(life.end)});
   }
-  // While an operand is brought, and from then until its reader has run.
+  // While an operand is resharded, and from then until its reader has run.
   solver::Interval bringing(graph::OpId reader, std::size_t operand) const {
     return moment(first_[reader] + static_cast<std::int64_t>(operand));
   }
   solver::Interval brought(graph::OpId reader, std::size_t operand) const {
     return {bringing(reader, operand).end, end_of(reader)};
   }
-  // While a result is handed on, and from then until it has been read, where it is not in memory.
+  // While a result is resharded, and from then until it has been read, where it is not in memory.
   solver::Interval finishing(graph::OpId id) const { return moment(first_[id + 1] - 1); }
   solver::Interval finished(graph::OpId id) const { return {first_[id + 1], end_of(id)}; }
-  // When nobody needs any more what an op needs: it has run, or else those in which it runs have.
+  // When an op's operands are no longer needed: it has run, or the op into which it is fused has.
   std::int64_t end_of(graph::OpId id) const { return first_[until_[id] + 1]; }
 
  private:
@@ -65,11 +65,11 @@ class Moments {
   std::vector<graph::OpId> until_;   // by op
 };
 
-// Bytes at each moment, from what is held in which interval.
-class MomentUsage {
+// Bytes at each moment, from intervals with their bytes.
+class TimelineUsage {
  public:
-  explicit MomentUsage(const Moments& moments)
-      : change_(static_cast<std::size_t>(moments.count()) + 1, Wide(0)) {}
+  explicit TimelineUsage(const Timeline& timeline)
+      : change_(static_cast<std::size_t>(timeline.count()) + 1, Wide(0)) {}
 
   void add(solver::Interval interval, Extent bytes) {
     if (interval.empty() || bytes == 0) return;
@@ -92,4 +92,4 @@ class MomentUsage {
   std::vector<Wide> change_;
 };
 
-}  // namespace tessera::plan
+}  // namespace tessera::plan::detail
