@@ -14,13 +14,14 @@
 //    "instructions": {"NAME": {"stage": 0, "again": true, "sharding": "{devices=...}",
 //      "strategy": "..."}}}
 //
-// Layers and devices are the first and the last one.  Times are exact decimals in microseconds:
-// those of a stage of one microbatch, but for per_step.  "step_time" is the schedule as it plays,
-// "objective" the formula by which stages were chosen, of which "lower_bound" is the proven least
-// over the prices of spans, and "work_bound" over any plans of them (PipelinePlan).  Interleaved
-// stages are listed chunk by chunk, those of the same devices being one.
-// "instructions" are those of the entry computation; "again" says, and of a stage how long it
-// takes, that it runs a second time for the backward pass.  Where nothing fits there are no stages.
+// Layers and devices are the first and the last one.  Times are exact decimals in microseconds;
+// those of a stage are for one microbatch, except per_step.  "step_time" is the simulated time of
+// the schedule, and "objective" the formula by which stages were chosen.  "lower_bound" is a proven
+// bound on the objective over the prices of spans, and "work_bound" one over any plans of the spans
+// (PipelinePlan).  Interleaved stages are listed chunk by chunk; chunks on the same devices are one
+// stage.  "instructions" are those of the entry computation.  "again" marks an instruction that is
+// rematerialized for the backward pass; of a stage it is the time of its rematerialized ops.  A
+// plan that does not fit has no stages.
 #pragma once
 #include <string>
 

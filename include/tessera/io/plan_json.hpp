@@ -18,8 +18,8 @@
 // "model_flops", "hardware_flops", "peak_flops_per_second" of one device, "devices".
 //
 // An instruction may have become several ops: one for each array of a loop's state, and for each
-// place that its computation is called from.  All their collectives are listed, each with its "op",
-// and their strategies where they differ, separated by "; ".
+// place from which its computation is called.  All their collectives are listed, each with its
+// "op", and their strategies where they differ, separated by "; ".
 #pragma once
 #include <string>
 

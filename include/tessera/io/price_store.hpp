@@ -14,7 +14,7 @@ namespace tessera::io {
 
 /// Keeps prices in a folder, which is made where there is none.  A file that can not be read counts
 /// as absent; a price that can not be written is given up, since it can be computed again.
-/// @throws std::filesystem::filesystem_error where the folder can not be made
+/// @throws InputError where the folder can not be made
 plan::PriceStore price_store(const std::string& folder);
 
 }  // namespace tessera::io

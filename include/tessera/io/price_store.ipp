@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <optional>
 #include <sstream>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -71,8 +72,7 @@ TESSERA_INLINE Numbers numbers_of(const plan::SpanPrice& price) {
   return numbers;
 }
 
-// Reads what numbers_of() wrote; throws std::out_of_range, or what shardings throw, for what it can
-// not have written.
+// Reads the numbers that numbers_of() wrote; throws std::out_of_range, or an Error, for any others.
 class PriceReader {
  public:
   explicit PriceReader(const Numbers& numbers) : numbers_(numbers) {}
@@ -181,7 +181,9 @@ TESSERA_INLINE std::optional<plan::SpanPrice> read_price(const std::string& path
 }  // namespace detail
 
 TESSERA_INLINE plan::PriceStore price_store(const std::string& folder) {
-  std::filesystem::create_directories(folder);
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) throw InputError(folder, error.message());
   const auto path_of = [folder](const detail::Numbers& key) {
     return folder + '/' + detail::hash_text(key) + ".price";
   };

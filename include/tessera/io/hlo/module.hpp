@@ -68,11 +68,13 @@ std::string to_string(const Shape& shape);
 /// A computation that an attribute names and that a lenient reading did not find.
 inline constexpr std::uint32_t missing_computation = 0xffffffff;
 
+/// An attribute of an instruction or of the module's header: name=value.
 struct Attribute {
   std::string name;
   Extract value;  ///< verbatim, braces and quotes included
 };
 
+/// One instruction: an op's opcode, operands and attributes, and the shape of its result.
 struct Instruction {
   std::string name;  ///< without '%'; made up for an instruction nested in another's operands
   Opcode opcode = Opcode::unknown;  ///< unknown for the parts of an asynchronous op, as copy-update
@@ -102,6 +104,7 @@ struct Instruction {
 /// The computations of a conditional, in the order of their operands.
 std::vector<std::uint32_t> branches_of(const Instruction& conditional);
 
+/// A computation: the entry, or one that instructions call.
 struct Computation {
   std::string name;
   std::vector<Instruction> instructions;
@@ -118,6 +121,7 @@ struct AliasEntry {
   std::size_t at = 0;
 };
 
+/// A module: its text, and the computations in it.
 struct Module {
   std::string name;
   std::string source;                 ///< the file's name, for messages

@@ -28,6 +28,7 @@ enum class Annotations : std::uint8_t {
   all,  ///< those of all instructions
 };
 
+/// The choices of an import.
 struct ImportOptions {
   Annotations annotations = Annotations::all;
   CustomCalls custom_calls = known_custom_calls();  ///< add your own
@@ -46,6 +47,7 @@ struct WrittenAnnotation {
   std::uint32_t computation = 0, instruction = 0;
 };
 
+/// A graph to plan, and the instructions that its ops come from.
 struct Program {
   Graph graph;
   std::vector<WrittenAnnotation> annotations;  ///< at most one of each value

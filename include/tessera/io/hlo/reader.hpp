@@ -9,6 +9,7 @@
 
 namespace tessera::io::hlo {
 
+/// The choices of a reading.
 struct ReadOptions {
   /// Accepts, with a warning, what hand-edited dumps contain: undefined operands, missing called
   /// computations, bodies that are never closed.
