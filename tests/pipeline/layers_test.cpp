@@ -359,7 +359,7 @@ TEST_CASE("a marker begins a layer, and is no op") {
                                                 "custom_call_target=\"pipeline_marker\"\n");
                            },
                            nothing),
-                       doctest::Contains("'m': a marker has to hand on what it is given"),
+                       doctest::Contains("'m': the results of a marker must be its operands"),
                        InputError);
 }
 

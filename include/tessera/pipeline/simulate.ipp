@@ -137,7 +137,7 @@ TESSERA_INLINE void check_all_ran(const Simulation& state) {
   }
 }
 
-// What one stage holds at most, from its events.
+// Adds the peaks of one stage, from its events.
 TESSERA_INLINE void add_peaks(const std::vector<Event>& events,
                               const std::vector<ChunkTimes>& times, Timeline& timeline) {
   std::int64_t count = 0, bytes = 0, most = 0, most_bytes = 0;

@@ -110,7 +110,7 @@ class StageProblem {
   std::vector<std::vector<Entry>> spans_;
 };
 
-/// What a choice of stages costs.
+/// The numbers of a choice of stages that its cost depends on.
 struct StageValue {
   Wide latency = 0;  ///< the sum of all stages' latencies
   Cost largest_period = 0;

@@ -95,7 +95,7 @@ TESSERA_INLINE StageVerdict check_stage_proof(const StageProblem& problem, Goal 
                 std::to_string(hole->per_step),
             std::nullopt};
   StageVerdict verdict;
-  std::vector<std::pair<Thresholds, std::optional<Wide>>> known;  // many rectangles end alike
+  std::vector<std::pair<Thresholds, std::optional<Wide>>> known;  // many rectangles share an end
   for (const Rectangle& rectangle : proof) {
     auto found = std::find_if(known.begin(), known.end(),
                               [&](const auto& pair) { return pair.first == rectangle.to; });

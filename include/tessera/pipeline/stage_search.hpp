@@ -16,7 +16,7 @@
 //
 // No value is skipped for being close to another, all sums are exact, and zero is a time like any
 // other.  Every dropped rectangle is recorded with the reason; stage_proof.hpp checks the list.
-// Rectangles that are still open when a search is told to end are recorded with the bound that is
+// Rectangles that are still open when a search is ended are recorded with the bound that is
 // known for them, so that the bound of the answer holds as well.
 #pragma once
 #include <functional>

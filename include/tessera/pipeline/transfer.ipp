@@ -199,9 +199,9 @@ class PhaseTiming {
     std::size_t level = 0;
     while (level < sizes_.size() && send.from / sizes_[level] != send.to / sizes_[level]) ++level;
     if (level == sizes_.size())
-      throw InvalidArgument("transfer: from device " + std::to_string(send.from) + " to " +
+      throw InvalidArgument("transfer: from device " + std::to_string(send.from) + " to device " +
                             std::to_string(send.to) + ", but cluster " + cluster_.name + " has " +
-                            std::to_string(cluster_.device_count()));
+                            std::to_string(cluster_.device_count()) + " devices");
     const Wide bytes = Wide(send.elements.size()) * bytes_per_element;
     loads_[level].out[send.from] += bytes;
     loads_[level].in[send.to] += bytes;
@@ -241,7 +241,7 @@ TESSERA_INLINE Transfer transfer_between(const Dims& dims, const PlacedSharding&
   for (const PlacedSharding* placed : {&source, &target})
     if (!placed->sharding.partial_axes().empty())
       throw InvalidArgument("transfer: sharding " + tessera::to_string(placed->sharding) +
-                            " holds partial results; reduce them before they are sent");
+                            " is a partial sum (unreduced); reduce it before it is sent");
   element_count(dims);  // throws where that does not fit in 64 bits
   const detail::TransferBlocks blocks(dims, source, target);
   return detail::TransferPlanner(blocks, per_host).run();

@@ -107,6 +107,22 @@ TESSERA_INLINE void weaken_claims(PipelinePlan& plan) {
     plan.status = PipelineStatus::feasible;
 }
 
+TESSERA_INLINE PricingOptions pricing_options(const PipelineOptions& options) {
+  PricingOptions pricing = options.pricing;
+  pricing.microbatches = options.microbatches;
+  return pricing;
+}
+
+// A plan without stages, with the fields that are known beforehand.
+TESSERA_INLINE PipelinePlan empty_plan(const PipelineOptions& options, const cost::Cluster& cluster,
+                                       std::shared_ptr<const SpanPrices> prices) {
+  PipelinePlan plan;
+  plan.microbatches = options.microbatches;
+  plan.memory_capacity = options.memory_budget.value_or(cluster.device.memory_bytes);
+  plan.prices = std::move(prices);
+  return plan;
+}
+
 }  // namespace detail
 
 TESSERA_INLINE pipeline::Submeshes default_submeshes(const pipeline::Submesh& cluster) {
@@ -127,16 +143,12 @@ TESSERA_INLINE PipelinePlan plan_pipeline(const graph::Graph& graph, const pipel
   const pipeline::LayeredProgram program(graph, layers);
   const solver::Deadline deadline(options.pricing.solver);
   const pipeline::Submeshes submeshes = detail::submeshes_for(cluster, options);
-  PricingOptions pricing = options.pricing;
-  pricing.microbatches = options.microbatches;
   const auto spans = std::make_shared<detail::SpanPrices>(
-      program, cluster, detail::views_of(submeshes, options.meshes), pricing);
+      program, cluster, detail::views_of(submeshes, options.meshes),
+      detail::pricing_options(options));
   detail::StagePrices prices(program, cluster, *spans);
 
-  PipelinePlan empty;
-  empty.microbatches = options.microbatches;
-  empty.memory_capacity = options.memory_budget.value_or(cluster.device.memory_bytes);
-  empty.prices = spans;
+  const PipelinePlan empty = detail::empty_plan(options, cluster, spans);
   detail::ChoiceInput input{options, submeshes, deadline, prices, empty.memory_capacity, false};
   pipeline::StageStatistics statistics;
   PipelinePlan plan = detail::best_plan(input, empty, statistics);

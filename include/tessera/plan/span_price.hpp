@@ -72,7 +72,7 @@ inline bool fits(const SpanPrice& price, const SpanBudget& budget) {
   return held_by_layer(price, budget) * budget.layers + once <= budget.bytes;
 }
 
-/// What is asked of the plan of a span.
+/// A request for the plan of a span.
 struct SpanRequest {
   std::int64_t microbatches = 1;
   /// Given shardings of the values that come in, or go out; by number, empty for none at all.

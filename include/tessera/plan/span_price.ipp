@@ -46,7 +46,7 @@ class SpanMemory {
     return price;
   }
 
-  // What counts against a budget, before there is a plan.
+  // The bytes that count against a budget, before there is a plan.
   std::vector<std::vector<Holding>> holdings(const SpanBudget& budget) const {
     std::vector<std::vector<Holding>> result(graph_.op_count());
     const graph::Lifetime always{0, graph_.op_count()};
@@ -179,6 +179,23 @@ TESSERA_INLINE std::vector<strategy::Annotation> annotations_of(const pipeline::
   return annotations;
 }
 
+TESSERA_INLINE void add_flops(const pipeline::SpanProgram& span, const Plan& plan,
+                              std::int64_t microbatches, SpanPrice& price) {
+  for (graph::OpId id = 0; id < span.graph.op_count(); ++id)
+    price.model_flops += cost::flops_of(span.graph.op(id));
+  if (!plan.utilisation) return;
+  price.hardware_flops = plan.utilisation->hardware_flops / microbatches;
+  price.peak = plan.utilisation->peak;
+}
+
+TESSERA_INLINE std::vector<DynamicSharding> shardings_of(
+    const std::vector<pipeline::BoundaryValue>& boundaries, const Plan& plan) {
+  std::vector<DynamicSharding> shardings;
+  for (const pipeline::BoundaryValue& boundary : boundaries)
+    shardings.push_back(plan.ops[boundary.value.op].results[boundary.value.result]);
+  return shardings;
+}
+
 }  // namespace detail
 
 TESSERA_INLINE Cost least_work(const pipeline::SpanProgram& span, const Formulation& formulation,
@@ -228,19 +245,9 @@ TESSERA_INLINE SpanPrice price_of(const pipeline::SpanProgram& span, const Plan&
       rematerialized.empty()
           ? detail::thinned(detail::rematerializations_of(values, costs))
           : std::vector{detail::given_rematerialization(values, costs, rematerialized)};
-  for (graph::OpId id = 0; id < span.graph.op_count(); ++id)
-    price.model_flops += cost::flops_of(span.graph.op(id));
-  if (plan.utilisation) {
-    price.hardware_flops = plan.utilisation->hardware_flops / microbatches;
-    price.peak = plan.utilisation->peak;
-  }
-  const auto sharding_of = [&](graph::Value value) {
-    return plan.ops[value.op].results[value.result];
-  };
-  for (const pipeline::BoundaryValue& boundary : span.received)
-    price.received.push_back(sharding_of(boundary.value));
-  for (const pipeline::BoundaryValue& boundary : span.sent)
-    price.sent.push_back(sharding_of(boundary.value));
+  detail::add_flops(span, plan, microbatches, price);
+  price.received = detail::shardings_of(span.received, plan);
+  price.sent = detail::shardings_of(span.sent, plan);
   return price;
 }
 

@@ -13,29 +13,39 @@
 
 namespace tessera::plan {
 
+namespace detail {
+
+// Plans by view, class, and the price of the span, which depends on its boundary values.
+using KnownPlans =
+    std::map<std::tuple<std::size_t, std::size_t, const void*>, std::shared_ptr<const Plan>>;
+
+// A span, planned once more unless an interchangeable one is known.
+TESSERA_INLINE PlannedSpan planned_span(const SpanPrices& prices, const StageConfig& config,
+                                        std::size_t first, std::size_t last, KnownPlans& plans) {
+  std::shared_ptr<const Plan>& known =
+      plans[{config.view, prices.class_of(first, last),
+             prices.price(config.view, first, last, config.level).get()}];
+  if (!known)
+    known = std::make_shared<const Plan>(prices.plan(config.view, first, last, config.level));
+  if (!known->has_ops())
+    throw Error(
+        "pipeline: planning the layers of a stage once more was cancelled; give it more "
+        "time");
+  return {
+      first, last, &prices.program(first, last), known,
+      &prices.rematerialization(config.view, first, last, config.level, config.rematerialization)
+           ->ops};
+}
+
+}  // namespace detail
+
 TESSERA_INLINE std::vector<std::vector<PlannedSpan>> planned_spans(const PipelinePlan& plan) {
-  const detail::SpanPrices& prices = *plan.prices;
-  // By view, class, and the price of the span, which depends on its boundary values.
-  std::map<std::tuple<std::size_t, std::size_t, const void*>, std::shared_ptr<const Plan>> plans;
+  detail::KnownPlans plans;
   std::vector<std::vector<PlannedSpan>> stages;
   for (const PlannedStage& stage : plan.stages) {
     std::vector<PlannedSpan>& spans = stages.emplace_back();
-    const StageConfig& config = stage.config;
-    prices.for_each_span(stage.first, stage.last, [&](std::size_t first, std::size_t last) {
-      std::shared_ptr<const Plan>& known =
-          plans[{config.view, prices.class_of(first, last),
-                 prices.price(config.view, first, last, config.level).get()}];
-      if (!known)
-        known = std::make_shared<const Plan>(prices.plan(config.view, first, last, config.level));
-      if (!known->has_ops())
-        throw Error(
-            "pipeline: planning the layers of a stage once more was cancelled; give it more "
-            "time");
-      spans.push_back(
-          {first, last, &prices.program(first, last), known,
-           &prices
-                .rematerialization(config.view, first, last, config.level, config.rematerialization)
-                ->ops});
+    plan.prices->for_each_span(stage.first, stage.last, [&](std::size_t first, std::size_t last) {
+      spans.push_back(detail::planned_span(*plan.prices, stage.config, first, last, plans));
     });
   }
   return stages;

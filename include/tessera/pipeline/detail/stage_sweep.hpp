@@ -120,7 +120,7 @@ class LeastSizes {
   std::vector<std::ptrdiff_t> begin_;
 };
 
-// What layers before a cut, and layers after it, need at least.  Index l: the cut before layer l.
+// The least needs of the layers before a cut, and of those after it.  Index l: before layer l.
 struct Needs {
   std::vector<Extent> before, after;  // devices
   std::vector<std::int64_t> stages_after;

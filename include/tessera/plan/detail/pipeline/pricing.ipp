@@ -116,6 +116,17 @@ TESSERA_INLINE void count(Pricing& pricing, std::size_t PricingStatistics::*coun
   ++(pricing.statistics.*counter);
 }
 
+// The price of a span under a plan.
+TESSERA_INLINE Price price_under(Pricing& all, const pipeline::SpanProgram& span, const Plan& plan,
+                                 Cost least_work) {
+  std::vector<char> rematerialized;
+  if (all.options.runs_again) rematerialized = all.options.runs_again(span);
+  SpanPrice price = price_of(span, plan, all.options.microbatches, rematerialized);
+  price.least_work = least_work;
+  if (!price.is_proven) count(all, &PricingStatistics::unproven);
+  return std::make_shared<const SpanPrice>(std::move(price));
+}
+
 // Null where the view can not hold the span as it is asked for, or time is over.
 TESSERA_INLINE Price solved(const ViewPricing& pricing, std::size_t number, SpanRequest request) {
   Pricing& all = pricing.all;
@@ -137,12 +148,7 @@ TESSERA_INLINE Price solved(const ViewPricing& pricing, std::size_t number, Span
         count(all, &PricingStatistics::left_out);
       return nullptr;
     }
-    std::vector<char> rematerialized;
-    if (all.options.runs_again) rematerialized = all.options.runs_again(span);
-    SpanPrice price = price_of(span, plan, all.options.microbatches, rematerialized);
-    price.least_work = least;
-    if (!price.is_proven) count(all, &PricingStatistics::unproven);
-    return std::make_shared<const SpanPrice>(std::move(price));
+    return price_under(all, span, plan, least);
   } catch (const InvalidAnnotation&) {
     return nullptr;
   }

@@ -24,7 +24,7 @@ TESSERA_INLINE std::size_t enter_class(const pipeline::SpanProgram& span, Classe
   return candidates.back();
 }
 
-// What goes from one layer to the next, and back.
+// The values that go from one layer to the next, and back.
 TESSERA_INLINE Ties ties_between(const pipeline::SpanProgram& layer,
                                  const pipeline::SpanProgram& next) {
   Ties ties;

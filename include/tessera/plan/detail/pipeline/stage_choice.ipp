@@ -147,6 +147,13 @@ TESSERA_INLINE std::int64_t most_stages(const ChoiceInput& input) {
                                 devices / least);
 }
 
+// Replaces the stages by others that are better.
+TESSERA_INLINE void keep_better(FoundStages next, FoundStages& best) {
+  const bool is_better = next.answer.is_feasible &&
+                         (!best.answer.is_feasible || next.answer.cost < best.answer.cost);
+  if (is_better) best = std::move(next);
+}
+
 // Under the zero-bubble schedule every stage holds as many microbatches as there are stages, or all
 // of them.  So the best of at most `count` stages that can hold so many is found for each count,
 // from the top, until even unlimited memory would make fewer stages no better.
@@ -174,10 +181,7 @@ TESSERA_INLINE FoundStages find_zero_bubble(const ChoiceInput& input, const Opti
     rules.most_successors = [&](pipeline::StageMemory memory) {
       return pipeline::fits(memory, held, input.capacity) ? count - 1 : -1;
     };
-    FoundStages next = find_by_rules(input, rules, optimism, statistics);
-    if (next.answer.is_feasible &&
-        (!best.answer.is_feasible || next.answer.cost < best.answer.cost))
-      best = std::move(next);
+    keep_better(find_by_rules(input, rules, optimism, statistics), best);
   }
   return best;
 }
@@ -322,21 +326,17 @@ TESSERA_INLINE bool is_close(Wide cost, Wide bound, double gap) {
   return static_cast<double>(cost - bound) <= gap * static_cast<double>(bound);
 }
 
-TESSERA_INLINE void choose_stages(const ChoiceInput& input, pipeline::ScheduleKind kind,
-                                  PipelinePlan& plan, pipeline::StageStatistics& statistics) {
+// With optimistic estimates, whose views get prices under memory budgets until the best stages rest
+// on none, or hardly gain by them.
+TESSERA_INLINE void choose_with_estimates(const ChoiceInput& input, pipeline::ScheduleKind kind,
+                                          PipelinePlan& plan,
+                                          pipeline::StageStatistics& statistics) {
   const Optimism none = no_optimism(input);
-  Optimism optimism = none;
+  Optimism optimism(none.size(), 1);
+  const auto in_flight = [&](const View& view, bool recomputes) {
+    return numbers_in_flight(input, kind, view, recomputes);
+  };
   FoundStages real;  // without optimistic estimates
-  if (is_large(input.prices)) {
-    real = find(input, kind, none, statistics);
-    if (real.answer.is_feasible)
-      return settle(input, kind, real, real.answer.lower_bound, optimism, plan, statistics);
-  }
-  optimism.assign(optimism.size(), 1);
-  const MemoryNeeds needs{input.capacity, input.options.rematerialize,
-                          [&](const View& view, bool recomputes) {
-                            return numbers_in_flight(input, kind, view, recomputes);
-                          }};
   Wide lower_bound = 0;
   while (!input.deadline.is_over()) {
     const FoundStages found = find(input, kind, optimism, statistics);
@@ -348,16 +348,25 @@ TESSERA_INLINE void choose_stages(const ChoiceInput& input, pipeline::ScheduleKi
     if (found.answer.is_feasible && views.empty())
       return settle(input, kind, found, found.answer.lower_bound, optimism, plan, statistics);
     lower_bound = std::max(lower_bound, found.answer.lower_bound);
-    FoundStages next = find(input, kind, none, statistics);
-    const bool is_better = next.answer.is_feasible &&
-                           (!real.answer.is_feasible || next.answer.cost < real.answer.cost);
-    if (is_better) real = std::move(next);
+    keep_better(find(input, kind, none, statistics), real);
     if (real.answer.is_feasible && is_close(real.answer.cost, lower_bound, input.options.gap))
       break;
-    input.prices.spans().add_levels(views, needs);
+    input.prices.spans().add_levels(views,
+                                    {input.capacity, input.options.rematerialize, in_flight});
     for (const std::size_t view : views) optimism[view] = 0;
   }
   if (real.answer.is_feasible) settle(input, kind, real, lower_bound, optimism, plan, statistics);
+}
+
+TESSERA_INLINE void choose_stages(const ChoiceInput& input, pipeline::ScheduleKind kind,
+                                  PipelinePlan& plan, pipeline::StageStatistics& statistics) {
+  if (is_large(input.prices)) {
+    const Optimism none = no_optimism(input);
+    const FoundStages real = find(input, kind, none, statistics);
+    if (real.answer.is_feasible)
+      return settle(input, kind, real, real.answer.lower_bound, none, plan, statistics);
+  }
+  choose_with_estimates(input, kind, plan, statistics);
 }
 
 TESSERA_INLINE void choose_first_stages(const ChoiceInput& input, pipeline::ScheduleKind kind,

@@ -119,7 +119,7 @@ class StagePrices {
   }
 
  private:
-  // What a span that is priced by itself adds to a sum; no rematerialization where it has no price.
+  // A span that is priced by itself, in a sum; no rematerialization where it has no price.
   struct Term {
     const SpanPrice* price = nullptr;
     const SpanPrice* least = nullptr;
