@@ -12,6 +12,8 @@
 #include "tessera/cost/model.hpp"
 #include "tessera/cost/model_flops.hpp"
 #include "tessera/cost/presets.hpp"
+#include "tessera/cost/priced_step.hpp"
+#include "tessera/cost/prices.hpp"
 #include "tessera/cost/resharding.hpp"
 #include "tessera/cost/resharding_buffers.hpp"
 #include "tessera/cost/roofline.hpp"
