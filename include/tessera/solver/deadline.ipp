@@ -29,11 +29,11 @@ TESSERA_INLINE Deadline::Deadline(const Deadline& whole, std::int64_t start)
 
 TESSERA_INLINE Deadline Deadline::part() const { return Deadline(*this, start_); }
 
-TESSERA_INLINE double Deadline::seconds() const {
+[[gnu::noinline]] TESSERA_INLINE double Deadline::seconds() const {
   return static_cast<double>(detail::steady_nanoseconds() - start_) * 1e-9;
 }
 TESSERA_INLINE double Deadline::seconds_left() const { return std::max(0.0, limit_ - seconds()); }
-TESSERA_INLINE bool Deadline::is_over() const {
+[[gnu::noinline]] TESSERA_INLINE bool Deadline::is_over() const {
   return ended_.is_cancelled() || cancellation_.is_cancelled() || seconds() >= limit_;
 }
 

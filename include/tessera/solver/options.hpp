@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a caller may ask of the solver.
+// The options of a solve.
 #pragma once
 #include <atomic>
 #include <cstdint>

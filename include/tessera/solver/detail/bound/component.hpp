@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What presolve leaves, in arrays: the form in which bounds and searches run over it.
+// A problem after presolve, in arrays: the form in which bounds and searches run over it.
 //
 // A component is a set of variables that no table and no row connects to the others, so it is
 // solved by itself.  Variables are numbered in the problem's own order and tables point from the
@@ -280,8 +280,8 @@ inline bool is_exact_in_double(const Component& component, Wide unit) {
 
 // --- Restrictions --------------------------------------------------------------------------------
 
-// The tables of `whole` between the values that are kept, which `result` has already.  What a table
-// becomes depends on its entries and on which values its ends keep.
+// The tables of `whole` between the values that are kept, which `result` has already.  The new
+// table depends on the old entries and on which values its ends keep.
 [[gnu::cold]] inline void restrict_tables(const Component& whole, const Domains& domains,
                                           const std::vector<std::uint32_t>& kept,
                                           Component& result) {

@@ -3,7 +3,7 @@
 // A lower bound in exact integers, from any messages and any multipliers.
 //
 // The usage limit is relaxed: every row t gets a multiplier lambda_t >= 0, a unit of usage costs
-// that much, and lambda_t * capacity_t is refunded (Lagrangian relaxation).  What is left, a sum of
+// that much, and lambda_t * capacity_t is refunded (Lagrangian relaxation).  The rest, a sum of
 // unary and pairwise tables, is bounded by moving cost between tables (reparametrization;
 // Kolmogorov's TRW-S, PAMI 2006, computes good messages) and adding up every table's own minimum.
 // The bound is valid for all messages and multipliers, so floating point may choose them

@@ -135,7 +135,7 @@ class Propagator {
     return least;
   }
 
-  // What is left of each row when every item uses so much.
+  // The capacity that is left on each row when every item uses so much.
   std::vector<UsageSum> capacity_beside(const std::vector<Usage>& usages) const {
     std::vector<UsageSum> change(component_.capacity.size() + 1, 0);
     for (std::size_t k = 0; k < usages.size(); ++k) {

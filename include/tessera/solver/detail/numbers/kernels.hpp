@@ -22,8 +22,8 @@ constexpr std::size_t padded(std::size_t size) noexcept {
   return (size + lanes - 1) / lanes * lanes;
 }
 
-// What a variable has to share out over one of its tables: a part of its belief, less what the
-// table told it.
+// The share of a variable's belief that goes to one of its tables: a part of the belief, less the
+// message that it received from that table.
 struct Share {
   const double* belief;
   double weight;

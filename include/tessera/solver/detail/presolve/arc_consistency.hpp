@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <iterator>
+#include <numeric>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -13,8 +14,13 @@
 
 namespace tessera::solver::detail {
 
-inline std::vector<Value> finite_values(const Reduced& problem, Variable w) {
+[[gnu::noinline]] inline std::vector<Value> finite_values(const Reduced& problem, Variable w) {
   std::vector<Value> values;
+  if (problem.costs->all_finite(w)) {  // almost always
+    values.resize(problem.nodes[w].size());
+    std::iota(values.begin(), values.end(), 0U);
+    return values;
+  }
   for (Value x = 0; x < problem.nodes[w].size(); ++x)
     if (problem.costs->is_finite(w, x)) values.push_back(x);
   return values;
@@ -31,7 +37,7 @@ inline ListId finite_list(PresolveRun& run, Variable w) {
 }
 
 // The values of w for which the table allows some value of its other end.
-inline ListId supported_values(PresolveRun& run, Variable w, EdgeId e) {
+[[gnu::cold]] inline ListId supported_values(PresolveRun& run, Variable w, EdgeId e) {
   Reduced& problem = run.problem;
   const Variable other = problem.tables[e].other(w);
   const EntriesId entries = table_from(problem, w, e);
@@ -74,7 +80,7 @@ inline std::vector<Value> possible_values(PresolveRun& run, Variable w) {
   });
 }
 
-inline void make_arc_consistent(PresolveRun& run) {
+[[gnu::cold]] inline void make_arc_consistent(PresolveRun& run) {
   Reduced& problem = run.problem;
   std::vector<Variable> waiting;
   std::vector<bool> is_waiting(problem.nodes.size(), true);

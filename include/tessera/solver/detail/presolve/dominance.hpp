@@ -3,7 +3,7 @@
 // Which values of a variable another one can always replace: it uses no more, and whatever the
 // neighbours have chosen it costs no more.
 //
-// A pair of values is usually told apart without reading their rows: at the partner that suits x
+// A pair of values is usually decided without reading their rows: at the partner that suits x
 // best, y costs at least what it costs at best.  So y's least costs must not exceed x's, and
 // while the rows are read, what is still unread can be bounded by the difference of its minima.
 //

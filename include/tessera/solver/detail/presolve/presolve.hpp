@@ -31,14 +31,14 @@ namespace tessera::solver::detail {
 // --- merge: a table in which each value of one end allows a single value of the other ------------
 
 // For each value of w the only one that the other end may have; empty where there are more.
-inline ListId image_of(Reduced& problem, EdgeId e, Variable w) {
+[[gnu::cold]] inline ListId image_of(Reduced& problem, EdgeId e, Variable w) {
   const EntriesId entries = table_from(problem, w, e);
   const std::uint32_t size = problem.nodes[w].values;
   return cached(problem, Question::only_columns, {entries, size},
                 [&] { return problem.lists.add(problem.costs->only_columns(entries, size)); });
 }
 
-inline void merge_all(PresolveRun& run) {
+[[gnu::cold]] inline void merge_all(PresolveRun& run) {
   Reduced& problem = run.problem;
   std::vector<char> has_more_items(problem.nodes.size(), 0);
   for (EdgeId e = 0; e < problem.tables.size() && !is_stopped(run); ++e) {
@@ -61,13 +61,13 @@ inline void merge_all(PresolveRun& run) {
 
 // --- separate: cost[x][y] = a[x] + b[y] ----------------------------------------------------------
 
-inline bool is_separable(Reduced& problem, const ReducedTable& table) {
+[[gnu::cold]] inline bool is_separable(Reduced& problem, const ReducedTable& table) {
   const std::uint32_t columns = problem.nodes[table.v].values;
   return cached(problem, Question::is_separable, {table.entries, columns},
                 [&] { return problem.costs->is_separable(table.entries, columns) ? 1U : 0U; }) != 0;
 }
 
-inline void separate_all(PresolveRun& run) {
+[[gnu::cold]] inline void separate_all(PresolveRun& run) {
   Reduced& problem = run.problem;
   for (EdgeId e = 0; e < problem.tables.size() && !is_stopped(run); ++e) {
     if (!problem.tables[e].alive || !is_separable(problem, problem.tables[e])) continue;
@@ -89,7 +89,7 @@ inline bool can_eliminate(const Reduced& problem, Variable w) {
   return u * v <= std::max(max_table, here.size() * (u + v));
 }
 
-inline void eliminate_all(PresolveRun& run) {
+[[gnu::cold]] inline void eliminate_all(PresolveRun& run) {
   Reduced& problem = run.problem;
   std::vector<Variable> waiting;
   for_each_alive(run, [&](Variable w) { waiting.push_back(w); });
@@ -105,8 +105,8 @@ inline void eliminate_all(PresolveRun& run) {
 
 // --- dominate: value x goes when some y uses no more and never costs more ------------------------
 
-// What dominance.hpp says of the variable's values: it depends on the costs, the usages and the
-// tables alone, so variables that are equal in these share the answer.
+// For each value one that can replace it (dominance.hpp).  It depends on the costs, the usages and
+// the tables alone, so variables that are equal in these share the answer.
 [[gnu::cold]] inline ListId dominating_values(Reduced& problem, Variable w) {
   const ReducedNode& here = problem.nodes[w];
   std::vector<EntriesId> tables;
@@ -134,7 +134,7 @@ inline void eliminate_all(PresolveRun& run) {
           .end();
 }
 
-inline void dominate_all(PresolveRun& run) {
+[[gnu::cold]] inline void dominate_all(PresolveRun& run) {
   // Dominance compares all pairs of values; past this many it costs more than it gives.
   constexpr std::size_t max_values = 8192;
   for_each_alive(run, [&](Variable w) {

@@ -130,7 +130,7 @@ inline Variable add_variable(Reduced& reduced, std::size_t values) {
 }
 
 // A table seen from one of its ends: rows are w's values.
-inline EntriesId table_from(Reduced& reduced, Variable w, EdgeId e) {
+[[gnu::noinline]] inline EntriesId table_from(Reduced& reduced, Variable w, EdgeId e) {
   const ReducedTable& table = reduced.tables[e];
   if (table.u == w) return table.entries;
   const std::uint32_t columns = reduced.nodes[table.v].values;
@@ -158,7 +158,8 @@ inline void add_new_table(Reduced& reduced, Variable u, Variable v, EntriesId en
 }
 
 // Adds a table between two different variables, onto the one there is, if any.
-inline void add_table(Reduced& reduced, Variable u, Variable v, EntriesId entries) {
+[[gnu::noinline]] inline void add_table(Reduced& reduced, Variable u, Variable v,
+                                        EntriesId entries) {
   const EdgeId found = find_table(reduced, u, v);
   if (found == no_table) {
     add_new_table(reduced, u, v, entries);
@@ -174,7 +175,7 @@ inline void add_table(Reduced& reduced, Variable u, Variable v, EntriesId entrie
                          [&] { return reduced.costs->sum(table.entries, entries); });
 }
 
-inline void drop_table(Reduced& reduced, EdgeId e) {
+[[gnu::noinline]] inline void drop_table(Reduced& reduced, EdgeId e) {
   ReducedTable& table = reduced.tables[e];
   for (const Variable w : {table.u, table.v}) std::erase(reduced.nodes[w].edges, e);
   table.alive = false;
@@ -188,7 +189,8 @@ inline EntriesId picked_rows(Reduced& reduced, EntriesId table, std::uint32_t co
                 [&] { return reduced.costs->picked_rows(table, columns, reduced.lists[rows]); });
 }
 
-inline void restrict_table(Reduced& reduced, ReducedTable& table, Variable w, ListId kept) {
+[[gnu::noinline]] inline void restrict_table(Reduced& reduced, ReducedTable& table, Variable w,
+                                             ListId kept) {
   const std::uint32_t columns = reduced.nodes[table.v].values;
   if (table.u == w)
     table.entries = picked_rows(reduced, table.entries, columns, kept);
@@ -230,7 +232,7 @@ inline void settle_cost(Reduced& reduced, Variable w) {
 }
 
 // Removes a variable of one value: its costs and usages are certain.
-inline void fix(Reduced& reduced, Variable w) {
+[[gnu::noinline]] inline void fix(Reduced& reduced, Variable w) {
   ReducedNode& node = reduced.nodes[w];
   if (reduced.proof != nullptr) (reduced.proof->step("fix") << node.name).end();
   settle_cost(reduced, w);
@@ -285,8 +287,8 @@ inline void eliminate(Reduced& reduced, Variable w) {
 }
 
 // Moves all that `from` has to `into`, each of whose values has an image among from's.
-inline void move_tables_and_items(Reduced& reduced, Variable into, Variable from,
-                                  const std::vector<Value>& image) {
+[[gnu::cold]] inline void move_tables_and_items(Reduced& reduced, Variable into, Variable from,
+                                                const std::vector<Value>& image) {
   const ListId list = reduced.lists.add(std::span(image));
   ReducedNode& old = reduced.nodes[from];
   for (const EdgeId e : std::vector<EdgeId>(old.edges)) {

@@ -4,8 +4,8 @@
 //
 // The relaxation pays for usage in proportion, so it can take a little of a value that uses much
 // and a little of one that uses nothing.  That is where it is weakest and where a split helps most:
-// the side without the low_usage_biasy values must use room, the other one must pay.  Where nothing
-// has a price, as when only fitting counts, the room itself decides.
+// the side without the values of low usage must use capacity, the other one must pay.  Where usage
+// has no price, as when only fitting counts, capacity itself decides.
 #pragma once
 #include <algorithm>
 #include <cstdint>

@@ -80,7 +80,7 @@ class Explorer {
 
   bool stopped() const { return deadline_.is_over(); }
   double sweep_work() const { return detail::sweep_work(weights_.entries()); }
-  // What one turn is allowed to take, about.
+  // The work that one turn may take, about.
   double turn_work() const { return std::max(3e7, 100 * sweep_work()); }
   double patience() const { return 60 * turn_work(); }
 

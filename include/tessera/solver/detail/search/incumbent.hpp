@@ -29,7 +29,7 @@ class Incumbent {
   Wide unit() const noexcept { return unit_; }
 
   // Takes a choice if it is feasible and the cheapest so far.
-  bool offer(const Choice& choice) {
+  [[gnu::noinline]] bool offer(const Choice& choice) {
     const std::optional<Wide> cost = cost_of(component_, choice);
     if (!cost) return false;
     const std::scoped_lock lock(mutex_);
@@ -42,7 +42,7 @@ class Incumbent {
   }
 
   // No assignment is cheaper than `bound`.
-  void raise_bound(Wide bound) {
+  [[gnu::noinline]] void raise_bound(Wide bound) {
     const std::scoped_lock lock(mutex_);
     if (bound <= bound_) return;
     bound_ = bound;
@@ -50,21 +50,21 @@ class Incumbent {
   }
 
   // Whether a set of assignments that cost `bound` at least holds nothing cheaper.
-  bool closes(Wide bound) const {
+  [[gnu::noinline]] bool closes(Wide bound) const {
     const std::scoped_lock lock(mutex_);
     return cost_ && bound + unit_ > *cost_;
   }
   // Of the best choice, or the limit where there is none.
-  std::optional<Wide> cost() const {
+  [[gnu::noinline]] std::optional<Wide> cost() const {
     const std::scoped_lock lock(mutex_);
     return cost_;
   }
-  Wide bound() const {
+  [[gnu::noinline]] Wide bound() const {
     const std::scoped_lock lock(mutex_);
     return bound_;
   }
   // The cost of the best choice beyond the bound, if there is one.
-  std::optional<Wide> gap() const {
+  [[gnu::noinline]] std::optional<Wide> gap() const {
     const std::scoped_lock lock(mutex_);
     return best_ ? std::optional(*cost_ - bound_) : std::nullopt;
   }

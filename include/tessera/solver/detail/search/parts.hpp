@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What presolve left of a component falls apart: each part is proven by itself, the smallest first,
-// as a certificate has it, and their costs are added up.
+// The parts phase of a proof: where presolve leaves several components of one, each is proven by
+// itself, the smallest first, as a certificate has it, and their costs are added up.
 #pragma once
 #include <cstddef>
 #include <memory>

@@ -48,8 +48,8 @@ class Search {
 
   // `unit` divides every total cost.  `report` is called, with the outcome so far, whenever the
   // incumbent improves and from time to time; one call at a time.
-  Search(const Component& component, Wide unit, const Options& options, const Deadline& deadline,
-         Proof* proof, Report report)
+  [[gnu::cold]] Search(const Component& component, Wide unit, const Options& options,
+                       const Deadline& deadline, Proof* proof, Report report)
       : component_(component),
         options_(options),
         deadline_(deadline.part()),
