@@ -21,7 +21,7 @@
 #include "tessera/plan/data_parallel.hpp"
 #include "tessera/plan/rematerialization.hpp"
 #include "tessera/report/plan_table.hpp"
-#include "tessera/report/recompute_table.hpp"
+#include "tessera/report/rematerialization_table.hpp"
 #include "tessera/report/solve_log.hpp"
 #include "tessera/report/text.hpp"
 #include "tessera/solver/deadline.hpp"
@@ -175,7 +175,7 @@ ExitCode plan_with(const Arguments& arguments, const DynamicMesh& mesh, const Mo
   }
   if (arguments.emit == "table") {
     write(arguments, report::plan_table(step.graph, plan, {.all_ops = arguments.all}) +
-                         report::recompute_table(step));
+                         report::rematerialization_table(step));
   } else {
     const std::optional<Planned> rewritten = rewritten_as(step, module, program);
     const io::hlo::Module& of = rewritten ? rewritten->module : module;

@@ -4,7 +4,7 @@
 #pragma once
 #include "tessera/report/pipeline_table.hpp"
 #include "tessera/report/plan_table.hpp"
-#include "tessera/report/recompute_table.hpp"
+#include "tessera/report/rematerialization_table.hpp"
 #include "tessera/report/solve_log.hpp"
 #include "tessera/report/text.hpp"
 #include "tessera/report/timeline.hpp"

@@ -47,7 +47,7 @@
 #include "tessera/io/xla_request/request.ipp"
 #include "tessera/report/pipeline_table.ipp"
 #include "tessera/report/plan_table.ipp"
-#include "tessera/report/recompute_table.ipp"
+#include "tessera/report/rematerialization_table.ipp"
 #include "tessera/report/solve_log.ipp"
 #include "tessera/report/text.ipp"
 #include "tessera/report/timeline.ipp"

@@ -2,7 +2,7 @@
 //
 // The table of rematerialized tensors.
 #pragma once
-#include "tessera/report/recompute_table.hpp"
+#include "tessera/report/rematerialization_table.hpp"
 
 #include <algorithm>
 #include <vector>
@@ -24,15 +24,16 @@ TESSERA_INLINE std::string totals_text(const plan::RematerializingPlan& step) {
     bytes += tensor.bytes;
     price += tensor.price;
   }
-  return "total " + std::to_string(step.rematerialized.size()) + " tensors of " + bytes_text(bytes) +
-         " per device, for " + price_text(step.plan, price) +
+  return "total " + std::to_string(step.rematerialized.size()) + " tensors of " +
+         bytes_text(bytes) + " per device, for " + price_text(step.plan, price) +
          "; if they were kept, the peak would be " + bytes_text(step.peak_if_kept) +
          " instead of " + bytes_text(step.plan.memory.bytes) + '\n';
 }
 
 }  // namespace detail
 
-TESSERA_INLINE std::string recompute_table(const plan::RematerializingPlan& step, std::size_t most) {
+TESSERA_INLINE std::string rematerialization_table(const plan::RematerializingPlan& step,
+                                                   std::size_t most) {
   if (step.rematerialized.empty()) return "";
   std::vector<plan::RematerializedTensor> tensors = step.rematerialized;
   std::stable_sort(tensors.begin(), tensors.end(),

@@ -12,10 +12,10 @@ namespace tessera::report {
 
 /// The tensors that are rematerialized: the `most` largest ones, then the total of all.  Each has
 /// its bytes and the price of computing it a second time.  Empty if nothing is rematerialized.
-std::string recompute_table(const plan::RematerializingPlan& step, std::size_t most = 10);
+std::string rematerialization_table(const plan::RematerializingPlan& step, std::size_t most = 10);
 
 }  // namespace tessera::report
 
 #ifdef TESSERA_HEADER_ONLY
-#include "tessera/report/recompute_table.ipp"
+#include "tessera/report/rematerialization_table.ipp"
 #endif
