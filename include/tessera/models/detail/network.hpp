@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What all models share: a builder that remembers which parameters are weights, the end of a step,
-// and layers that several models have.
+// The parts that all models share: a builder that remembers which parameters are weights, the end
+// of a step, and layers that several models have.
 #pragma once
 #include <optional>
 #include <string>
