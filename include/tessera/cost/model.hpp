@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a cost model must say: the price of one collective over one mesh axis.  And what it may say:
-// the price of the work that a device does for an op.
+// The requirements on a cost model: the price of one collective over one mesh axis; and, where it
+// has one, the price of the work that a device does for an op.
 //
 // Everything else is built on that: reshardings are shortest paths of such steps (resharding.hpp),
 // strategies pay for the steps that finish their results.  Prices are integers in the model's own

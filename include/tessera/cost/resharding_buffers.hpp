@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What stands beside a tensor while it is resharded: the buffers into which collectives write.
+// The buffers beside a tensor while it is resharded, into which collectives write.
 //
 // A collective reads its operand where it is, and writes its result beside it.  A tensor in memory
 // is read in place, and so is a slice of it, or of another buffer.  A fused op's result is written

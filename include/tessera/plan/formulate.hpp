@@ -7,71 +7,69 @@
 // the reshardings between what is produced and what is needed.  A parameter and the output that
 // aliases it are tied: they share one sharding.
 //
-// Programs repeat themselves: ops that are alike share one column, and edges between the same
-// columns have the same costs, which are computed once.
+// Programs repeat themselves: equal ops share one column, and edges between the same columns have
+// the same costs, which are computed once.
 #pragma once
-#include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "tessera/core/error.hpp"
 #include "tessera/core/inline.hpp"
 #include "tessera/cost/resharding.hpp"
-#include "tessera/cost/workload.hpp"
 #include "tessera/graph/graph.hpp"
 #include "tessera/graph/liveness.hpp"
-#include "tessera/plan/memory.hpp"
 #include "tessera/solver/problem.hpp"
-#include "tessera/strategy/column.hpp"
+#include "tessera/strategy/annotation.hpp"
+#include "tessera/strategy/choice.hpp"
 
 namespace tessera::plan {
 
+/// A program as a 0-1 program.
 struct Formulation {
   solver::Problem problem;
-  std::vector<std::shared_ptr<const strategy::Column>> columns;  // by op; ops that are alike share
-  std::vector<std::vector<solver::NodeId>> nodes;  // by op, then by result; the first decides
-  graph::Lifetimes lifetimes;  // of what results take of memory (plan/memory.hpp)
+  /// By op; ops with equal columns share one.
+  std::vector<std::shared_ptr<const strategy::Column>> columns;
+  std::vector<std::vector<solver::NodeId>> nodes;  ///< by op, then by result; the first decides
+  graph::Lifetimes lifetimes;  ///< of the memory that results take (plan/memory.hpp)
 };
 
-// How a result counts against the budget: so often its bytes, at the points that `life` has.
+/// How a result counts against the budget: its bytes, `times` times, during `life`.
 struct Holding {
   Extent times = 1;
   graph::Lifetime life;
 };
 
+/// Requests to formulate().
 struct FormulateOptions {
-  std::optional<Extent> memory_budget;  // bytes per device
-  // Off: every strategy and every placement takes part, also those that can not be in a cheapest
-  // plan unless another plan costs the same.  On or off, partial results pass through an op only
-  // where they are of a reduction that some op of the graph ends in: no others can come about.
+  std::optional<Extent> memory_budget;  ///< bytes per device
+  /// Off: every strategy and every placement takes part, also those that can not be in a cheapest
+  /// plan unless another plan costs the same.  On or off, partial sums pass through an op only
+  /// where some op of the graph ends in their reduction: no others can come about.
   bool prune = true;
-  // Whether a strategy may be left out for one that takes more room beside tensors while something
-  // is resharded (cost/resharding_buffers.hpp): where buffers do not count against the budget, or
-  // not yet.
+  /// Whether a strategy may be left out for one that takes larger buffers while something is
+  /// resharded (cost/resharding_buffers.hpp): where buffers do not count against the budget, or not
+  /// yet.
   bool prune_buffers = true;
-  // Shardings that results must have; one at most for each.
+  /// Shardings that results must have; one at most for each.
   std::span<const strategy::Annotation> annotations;
-  // Called often, where it is given; what it throws ends the formulation.
+  /// Called often, where it is given; what it throws ends the formulation.
   std::function<void()> checkpoint;
-  // How often each op runs, by op; empty: once.  An op that hands on to others runs at least as
-  // often as they do, but for parameters, which do not run.  What an op costs, and what it takes
-  // to bring it its operands, counts as often as it runs.
+  /// How often each op runs, by op; empty: once.  An op runs at least as often as its readers, but
+  /// for parameters, which do not run.  The price of an op, and of resharding its operands, counts
+  /// as often as it runs.
   std::span<const std::int64_t> runs;
-  // By op, then by result: what counts against the budget.  Empty: each once, while it is in
-  // memory.
+  /// By op, then by result: the bytes that count against the budget.  Empty: each result once,
+  /// while it is in memory.
   std::span<const std::vector<Holding>> holdings;
 };
 
-// An annotation that can not be satisfied.
+/// An annotation that can not be satisfied.
 class InvalidAnnotation : public InvalidArgument {
  public:
   explicit InvalidAnnotation(const std::string& message) : InvalidArgument(message) {}
@@ -79,8 +77,8 @@ class InvalidAnnotation : public InvalidArgument {
       : InvalidArgument("annotation " + annotation.text + " can not be satisfied: " + why) {}
 };
 
-// Throws what the model and the mesh give reason for (cost/resharding.hpp), and names the op in
-// Error::op().
+/// The 0-1 program of a graph.  Throws as the model and the mesh give reason for
+/// (cost/resharding.hpp), and names the op in Error::op().
 Formulation formulate(const graph::Graph& graph, cost::Resharding& resharding,
                       const FormulateOptions& options = {});
 

@@ -12,6 +12,8 @@
 #include "tessera/core/error.hpp"
 #include "tessera/cost/workload.hpp"
 #include "tessera/plan/memory.hpp"
+#include "tessera/strategy/column.hpp"
+#include "tessera/strategy/price_table.hpp"
 
 namespace tessera::plan {
 
@@ -56,7 +58,7 @@ TESSERA_INLINE void add_annotation(const graph::Graph& graph,
   });
 }
 
-// What is asked of a parameter is asked of the output in its place, and the other way round.
+// The annotation of a parameter holds for the output in its place, and the other way round.
 TESSERA_INLINE void share_annotation(const graph::Graph& graph, const graph::Alias& alias,
                                      std::vector<strategy::ColumnNeeds>& needs) {
   strategy::ColumnNeeds &parameter = needs[alias.parameter], &output = needs[alias.output.op];

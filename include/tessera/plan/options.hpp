@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What plan() can be asked for.
+// Requests to plan() and plan_rematerializing().
 #pragma once
 #include <cstdint>
 #include <functional>

@@ -36,7 +36,7 @@ struct EnumerateOptions {
   bool use_every_axis = false;
   // The reductions whose partial results may pass through.
   graph::ReductionSet passes = graph::reduction_set(Reduction::sum);
-  // Off: a partial result is handed on as it is computed.  For results that are read once, whose
+  // Off: a partial sum is left as it is computed.  For results that are read once, whose
   // reader may as well finish them.
   bool finish = true;
   // Let an axis of one device stay idle always: splitting over it changes no placement and can only

@@ -20,7 +20,7 @@
 
 namespace tessera::cost::detail {
 
-// What a mesh axis does to the tensor.
+// The role of a mesh axis for the tensor.
 struct AxisRole {
   enum class Kind : std::uint8_t { copies, split_elsewhere, split_as_target, partial };
   Kind kind = Kind::copies;

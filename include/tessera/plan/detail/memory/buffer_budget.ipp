@@ -87,7 +87,7 @@ TESSERA_INLINE solver::Result BufferBudget::solve_with_buffers(
 // --- Rounds
 // ----------------------------------------------------------------------------------------
 
-// A trial is told from another one by a thousandth, and ends where that would take too long.
+// A trial is exact to a thousandth, and ends where even that would take too long.
 TESSERA_INLINE void set_limits(solver::Options& round, const solver::Options& options,
                                const solver::Deadline& deadline, bool is_trial) {
   constexpr double gap_of_trial = 1e-3, work_of_trial = 1e10;
@@ -118,7 +118,8 @@ TESSERA_INLINE solver::Result BufferBudget::solve(const solver::Problem& problem
     found.statistics.nodes = nodes += found.statistics.nodes;
     best.statistics = found.statistics;
     best.lower_bound = std::max(best.lower_bound, found.lower_bound);
-    if (!found.shadow_prices.empty()) round.shadow_prices = best.shadow_prices = found.shadow_prices;
+    if (!found.shadow_prices.empty())
+      round.shadow_prices = best.shadow_prices = found.shadow_prices;
     const bool fits = found.has_assignment() && keep_or_refine(problem, found, best);
     if (found.status == solver::Status::infeasible) best.status = found.status;
     const bool goes_on = found.has_assignment() ? !fits || is_trial : is_trial;

@@ -13,8 +13,8 @@ TESSERA_INLINE void add_operand_uses(std::vector<BufferUse>& uses, const graph::
   to.tensor = operand;
   const graph::TensorType& type = graph.type_of(graph.operand(reader, operand));
   const graph::Op* const op = &graph.op(reader);
-  uses.push_back({op, &type, owns, from, to, timeline.bringing(reader, operand), true});
-  uses.push_back({op, &type, owns, from, to, timeline.brought(reader, operand), false});
+  uses.push_back({op, &type, owns, from, to, timeline.resharding_operand(reader, operand), true});
+  uses.push_back({op, &type, owns, from, to, timeline.holding_operand(reader, operand), false});
 }
 
 TESSERA_INLINE void add_result_uses(std::vector<BufferUse>& uses, const graph::Graph& graph,
@@ -22,8 +22,8 @@ TESSERA_INLINE void add_result_uses(std::vector<BufferUse>& uses, const graph::G
                                     const ReshardingEnd& to) {
   const graph::Op& op = graph.op(id);
   if (op.results.size() != 1) return;
-  uses.push_back({&op, &op.results[0], owns, {}, to, timeline.finishing(id), true});
-  uses.push_back({&op, &op.results[0], owns, {}, to, timeline.finished(id), false});
+  uses.push_back({&op, &op.results[0], owns, {}, to, timeline.resharding_result(id), true});
+  uses.push_back({&op, &op.results[0], owns, {}, to, timeline.holding_result(id), false});
 }
 
 TESSERA_INLINE std::vector<BufferUse> buffer_uses_of(const graph::Graph& graph,

@@ -46,15 +46,15 @@ class Timeline {
                                static_cast<std::int64_t>(life.end)});
   }
   // While an operand is resharded, and from then until its reader has run.
-  solver::Interval bringing(graph::OpId reader, std::size_t operand) const {
+  solver::Interval resharding_operand(graph::OpId reader, std::size_t operand) const {
     return moment(first_[reader] + static_cast<std::int64_t>(operand));
   }
-  solver::Interval brought(graph::OpId reader, std::size_t operand) const {
-    return {bringing(reader, operand).end, end_of(reader)};
+  solver::Interval holding_operand(graph::OpId reader, std::size_t operand) const {
+    return {resharding_operand(reader, operand).end, end_of(reader)};
   }
   // While a result is resharded, and from then until it has been read, where it is not in memory.
-  solver::Interval finishing(graph::OpId id) const { return moment(first_[id + 1] - 1); }
-  solver::Interval finished(graph::OpId id) const { return {first_[id + 1], end_of(id)}; }
+  solver::Interval resharding_result(graph::OpId id) const { return moment(first_[id + 1] - 1); }
+  solver::Interval holding_result(graph::OpId id) const { return {first_[id + 1], end_of(id)}; }
   // When an op's operands are no longer needed: it has run, or the op into which it is fused has.
   std::int64_t end_of(graph::OpId id) const { return first_[until_[id] + 1]; }
 

@@ -12,8 +12,8 @@
 #include "tessera/cost/accelerator.hpp"
 #include "tessera/cost/resharding_buffers.hpp"
 #include "tessera/cost/workload.hpp"
-#include "tessera/plan/memory.hpp"
 #include "tessera/plan/detail/memory/timeline.hpp"
+#include "tessera/plan/memory.hpp"
 #include "tessera/strategy/text.hpp"
 
 namespace tessera::plan::detail {
@@ -151,8 +151,8 @@ TESSERA_INLINE void add_buffers(const graph::Graph& graph, graph::OpId id,
     const cost::ReshardingBuffers buffers = cost::operand_buffers(
         resharding.of(graph.type_of(value)), plan.ops[value.op].results[value.result],
         op.operands[i], owns[value.op] != 0);
-    usage.add(timeline.bringing(id, i), buffers.during);
-    usage.add(timeline.brought(id, i), buffers.after);
+    usage.add(timeline.resharding_operand(id, i), buffers.during);
+    usage.add(timeline.holding_operand(id, i), buffers.after);
     op.buffer_bytes = std::max(op.buffer_bytes, held + buffers.during);
     held += buffers.after;
   }
@@ -160,8 +160,8 @@ TESSERA_INLINE void add_buffers(const graph::Graph& graph, graph::OpId id,
   if (op.results.size() != 1) return;
   const cost::ReshardingBuffers buffers = cost::result_buffers(
       resharding.of(graph.op(id).results[0]), op.computed[0], op.results[0], owns[id] != 0);
-  usage.add(timeline.finishing(id), buffers.during);
-  usage.add(timeline.finished(id), buffers.after);
+  usage.add(timeline.resharding_result(id), buffers.during);
+  usage.add(timeline.holding_result(id), buffers.after);
   op.buffer_bytes = std::max(op.buffer_bytes, held + buffers.during);
 }
 

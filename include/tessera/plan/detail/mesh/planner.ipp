@@ -13,12 +13,12 @@
 
 #include "tessera/cost/accelerator.hpp"
 #include "tessera/cost/workload.hpp"
-#include "tessera/plan/memory.hpp"
 #include "tessera/plan/detail/memory/buffer_use.hpp"
 #include "tessera/plan/detail/memory/least_memory.hpp"
 #include "tessera/plan/detail/memory/timeline.hpp"
 #include "tessera/plan/detail/mesh/op_writer.hpp"
 #include "tessera/plan/detail/mesh/smaller_shards.hpp"
+#include "tessera/plan/memory.hpp"
 
 namespace tessera::plan::detail {
 

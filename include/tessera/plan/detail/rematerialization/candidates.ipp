@@ -45,7 +45,7 @@ class CandidateFinder {
   }
 
  private:
-  // What is the same at each run, and of no use to later segments.
+  // Whether the op computes the same at each run, and later segments do not read it.
   bool is_candidate(graph::OpId id) const {
     const graph::Op& op = graph_.op(id);
     if (op.is_parameter || op.results.size() != 1 || graph_.operand_count(id) == 0) return false;

@@ -296,8 +296,8 @@ TESSERA_INLINE RematerializationProblem formulate_rematerialization(
   return result;
 }
 
-// The buffers of the program in which all that may run again does: those of second runs are there
-// where they run.
+// The buffers of the program in which every candidate runs again: those of an op that runs again
+// are there where it does.
 class RematerializationBuffers {
  public:
   using Retention = RematerializationProblem::Retention;
@@ -341,20 +341,20 @@ class RematerializationBuffers {
   ReshardingEnd end_of_first(graph::OpId origin) const {
     return {formulation_.nodes[origin][0], formulation_.columns[origin].get()};
   }
-  // As the one who hands on what is kept or computed again, or as the one who computes it again.
-  ReshardingEnd end_of_later(graph::OpId origin, bool hands_on) const {
+  // As the end that produces a kept or recomputed tensor, or as the end that recomputes it.
+  ReshardingEnd end_of_later(graph::OpId origin, bool produces) const {
     const RematerializationProblem::BackwardNode& later = *rerun_.later[origin];
     ReshardingEnd end{later.node, formulation_.columns[origin].get()};
     for (const Retention retention : later.retentions)
       end.strategies.push_back(retention.kind == Retention::Kind::recomputed ||
-                                       (hands_on && retention.kind == Retention::Kind::kept)
+                                       (produces && retention.kind == Retention::Kind::kept)
                                    ? retention.strategy
                                    : ReshardingEnd::none);
     return end;
   }
 
-  // What an op needs that runs where it is read is held for the backward pass, too, where that
-  // reads it as it is.  The op's uses are those from `begin` on.
+  // The operands of a fused op are held for the backward pass, too, where that reads its result as
+  // it is.  The op's uses are those from `begin` on.
   void hold_longer(graph::OpId id, std::size_t begin) {
     const RematerializationProblem::BackwardNode& later = *rerun_.later[program_.origin[id]];
     BufferUse::Gate gate{later.node, {}};
