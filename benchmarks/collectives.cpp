@@ -15,7 +15,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: collectives [DEVICES, 2 or more]\n");
     return 2;
   }
-  executor::run_on_threads(devices, [](executor::ThreadCommunicator& comm) {
+  executor::run_on_threads(devices, [](executor::Communicator& comm) {
     benchmarks::compare_with_memcpy(comm, "threads");
   });
 }

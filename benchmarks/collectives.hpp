@@ -2,7 +2,7 @@
 //
 // How fast devices exchange data, beside memcpy, in one run, whatever carries the data.
 //
-// Bytes are those that the devices send, all together (executor/traffic.hpp).  memcpy is called by
+// Bytes are those that the devices send, all together (executor/calls.hpp).  memcpy is called by
 // every device, from a buffer to another one of its own, as many bytes as a device sends; both take
 // turns, and medians are compared.  Reductions read what others send and combine it too, so they
 // are slower; and small buffers measure how devices meet.
@@ -30,42 +30,40 @@ struct Buffers {
   std::vector<float> in, out;
 };
 
-template<Communicator C>
 struct Contender {
   CallKind kind;
-  std::function<void(C&, Group, Buffers&)> run;
+  std::function<void(Communicator&, Group, Buffers&)> run;
 };
 
 // Each with `in` or `out` as its largest buffer, and the other one's beginning.
-template<Communicator C>
-std::vector<Contender<C>> contenders() {
+inline std::vector<Contender> contenders() {
   const auto block = [](Group group, std::vector<float>& whole) {
     return std::span(whole).first(whole.size() / group.size());
   };
   return {
       {CallKind::all_gather,
-       [=](C& comm, Group group, Buffers& own) {
+       [=](Communicator& comm, Group group, Buffers& own) {
          comm.all_gather(group, block(group, own.in), std::span(own.out));
        }},
       {CallKind::reduce_scatter,
-       [=](C& comm, Group group, Buffers& own) {
+       [=](Communicator& comm, Group group, Buffers& own) {
          comm.reduce_scatter(group, Reduction::sum, own.in, block(group, own.out));
        }},
       {CallKind::all_reduce,
-       [](C& comm, Group group, Buffers& own) {
+       [](Communicator& comm, Group group, Buffers& own) {
          comm.all_reduce(group, Reduction::sum, std::span(own.in));
        }},
       {CallKind::all_to_all,
-       [](C& comm, Group group, Buffers& own) {
+       [](Communicator& comm, Group group, Buffers& own) {
          comm.all_to_all(group, own.in, std::span(own.out));
        }},
       {CallKind::broadcast,
-       [](C& comm, Group group, Buffers& own) {
+       [](Communicator& comm, Group group, Buffers& own) {
          comm.broadcast(group, group.front(), std::span(own.in));
        }},
       {CallKind::permute,
-       [](C& comm, Group group, Buffers& own) {
-         std::vector<SourceTarget> ring;
+       [](Communicator& comm, Group group, Buffers& own) {
+         std::vector<Route> ring;
          for (std::size_t i = 0; i < group.size(); ++i)
            ring.push_back({group[i], group[(i + 1) % group.size()]});
          comm.permute(group, ring, own.in, std::span(own.out));
@@ -84,8 +82,7 @@ struct Measured {
 };
 
 // Called on all devices; what comes back is right on the first.
-template<Communicator C>
-Measured measure(C& comm, const Contender<C>& contender, std::size_t count) {
+inline Measured measure(Communicator& comm, const Contender& contender, std::size_t count) {
   std::vector<Device> group(static_cast<std::size_t>(comm.size()));
   std::iota(group.begin(), group.end(), 0);
   // Enough calls between two looks at the clock for its own time not to show.
@@ -104,7 +101,7 @@ Measured measure(C& comm, const Contender<C>& contender, std::size_t count) {
   const std::uint64_t sent = after.sent - before.sent;
   // Of a broadcast, what the root sends is what the others copy.
   const std::uint64_t bytes = contender.kind != CallKind::broadcast ? sent
-                              : comm.rank() == 0                    ? 0
+                              : comm.device() == 0                    ? 0
                                                  : after.message - before.message;
   std::vector<double> collective, memcpy;
   for (int round = 0; round < rounds; ++round) {
@@ -123,14 +120,13 @@ Measured measure(C& comm, const Contender<C>& contender, std::size_t count) {
 }
 
 // All collectives in three sizes, as a table that the first device prints.  `what`: "2 threads".
-template<Communicator C>
-void compare_with_memcpy(C& comm, const char* what) {
-  const bool prints = comm.rank() == 0;
+inline void compare_with_memcpy(Communicator& comm, const char* what) {
+  const bool prints = comm.device() == 0;
   if (prints)
     std::printf("%lld %s, float, %d rounds, medians\n\n%-15s %12s %12s %12s %14s\n",
                 static_cast<long long>(comm.size()), what, rounds, "collective", "bytes/buffer",
                 "us/call", "GB/s sent", "memcpy's GB/s x");
-  for (const Contender<C>& contender : contenders<C>())
+  for (const Contender& contender : contenders())
     for (const std::size_t block : {1U << 10U, 1U << 16U, 1U << 22U}) {
       const std::size_t count = block * static_cast<std::size_t>(comm.size());
       const Measured it = measure(comm, contender, count);

@@ -7,7 +7,7 @@
 int main(int argc, char** argv) {
   using namespace tessera;
   const executor::MpiSession session(argc, argv);
-  executor::run_on_ranks([](executor::MpiCommunicator& comm) {
+  executor::run_on_ranks([](executor::Communicator& comm) {
     benchmarks::compare_with_memcpy(comm, "ranks of MPI");
   });
 }

@@ -19,8 +19,10 @@
 
 #include "tessera/cost/alpa.hpp"
 #include "tessera/executor/inputs.hpp"
+#include "tessera/executor/threads.hpp"
 #include "tessera/executor/verify.hpp"
-#include "tessera/graph/builder.hpp"
+#include "tessera/graph.hpp"
+#include "tessera/plan/plan.hpp"
 
 namespace {
 
@@ -56,17 +58,17 @@ plan::Plan split_by_rows(const graph::Graph& graph, const DynamicMesh& mesh) {
 double executor_seconds(const graph::Graph& graph, const plan::Plan& plan,
                         const std::vector<executor::Tensor>& inputs) {
   double seconds = 0;
-  executor::run_on_threads(plan.mesh.device_count(), [&](executor::ThreadCommunicator& comm) {
+  executor::run_on_threads(plan.mesh.device_count(), [&](executor::Communicator& comm) {
     executor::DevicePlan device(graph, plan, comm);
     std::vector<Device> all;
     for (Device d = 0; d < comm.size(); ++d) all.push_back(d);
-    std::vector<executor::OwnedPart> shards = device.shards_of(inputs);
+    std::vector<executor::TensorPart> shards = device.shards_of(inputs);
     comm.barrier(all);
     const double own = seconds_of([&] {
       device(std::move(shards));
       comm.barrier(all);
     });
-    if (comm.rank() == 0) seconds = own;
+    if (comm.device() == 0) seconds = own;
   });
   return seconds;
 }

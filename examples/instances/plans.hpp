@@ -4,8 +4,7 @@
 //
 // The library is headers only, and what solves and plans in them is not small: whoever calls it
 // compiles it.  But it is called through templates that are not inline, so a program of several
-// files can say, as here, that they are compiled elsewhere.  executor.hpp says it of the
-// rest, for those who include that.
+// files can say, as here, that they are compiled elsewhere.
 #pragma once
 #include "tessera/cost/cluster_model.hpp"
 #include "tessera/plan/rematerialization.hpp"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "execute.hpp"
 
+#include "instances/plans.hpp"
 #include "tessera/core/error.hpp"
 
 #if __has_include(<Eigen/Core>)
@@ -11,9 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "instances/executor.hpp"
 #include "tessera/executor/inputs.hpp"
-#include "tessera/executor/numpy.hpp"
 #include "tessera/executor/verify.hpp"
 #include "tessera/executor/verify_pipeline.hpp"
 #include "tessera/io/file.hpp"

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Runs a program for real: devices that talk to each other.  (Included by themselves are
-// executor/mpi.hpp, which needs MPI, and what runs plans, which needs Eigen: executor/verify.hpp
-// with inputs.hpp, random_plan.hpp, training.hpp and numpy.hpp.)
+// Runs programs, plans and pipelines, on devices that are threads.  (executor/mpi.hpp, for devices that
+// are MPI ranks, is included by itself, since it needs MPI.)
 #pragma once
-#include "tessera/executor/call.hpp"
-#include "tessera/executor/collectives.hpp"
-#include "tessera/executor/combine.hpp"
+#include "tessera/executor/calls.hpp"
 #include "tessera/executor/communicator.hpp"
-#include "tessera/executor/failure.hpp"
+#include "tessera/executor/device.hpp"
+#include "tessera/executor/errors.hpp"
+#include "tessera/executor/inputs.hpp"
+#include "tessera/executor/interpret.hpp"
+#include "tessera/executor/pipeline_program.hpp"
+#include "tessera/executor/tensor.hpp"
 #include "tessera/executor/threads.hpp"
-#include "tessera/executor/traffic.hpp"
+#include "tessera/executor/verify.hpp"
+#include "tessera/executor/verify_pipeline.hpp"

@@ -39,17 +39,17 @@ class Results {
 // Calls results_of(communicator) on all ranks; rank 0 gathers what all have, and runs threads to
 // compare.  Throws where they differ.  Returns how many results agreed on all devices, on rank 0.
 template<class ResultsOf>
-std::size_t compare_with_threads(tessera::executor::MpiCommunicator& comm, ResultsOf&& results_of) {
+std::size_t compare_with_threads(tessera::executor::Communicator& comm, ResultsOf&& results_of) {
   using namespace tessera;
   constexpr executor::Tag tag = 4711;
   const Results own = results_of(comm);
-  if (comm.rank() != 0) {
+  if (comm.device() != 0) {
     comm.send(0, tag, std::span(own.bytes()));
     return 0;
   }
   std::vector<Results> threads(static_cast<std::size_t>(comm.size()));
-  executor::run_on_threads(comm.size(), [&](executor::ThreadCommunicator& thread) {
-    threads[static_cast<std::size_t>(thread.rank())] = results_of(thread);
+  executor::run_on_threads(comm.size(), [&](executor::Communicator& thread) {
+    threads[static_cast<std::size_t>(thread.device())] = results_of(thread);
   });
   std::size_t count = 0;
   for (Device rank = 0; rank < comm.size(); ++rank) {

@@ -23,7 +23,7 @@
 namespace tessera_test {
 
 using tessera::Device, tessera::DynamicMesh, tessera::Extent, tessera::Reduction;
-using tessera::executor::CallKind, tessera::executor::Element, tessera::executor::SourceTarget,
+using tessera::executor::CallKind, tessera::executor::Element, tessera::executor::Route,
     tessera::executor::Tally;
 
 inline const std::vector<DynamicMesh>& executor_meshes() {
@@ -114,16 +114,16 @@ struct Case {
 };
 
 // Of a permute: along a line, around a ring, mirrored but for the first, or every other to itself.
-inline std::vector<SourceTarget> arrows_of(const std::vector<Device>& group, std::uint64_t seed) {
-  std::vector<SourceTarget> arrows;
+inline std::vector<Route> routes_of(const std::vector<Device>& group, std::uint64_t seed) {
+  std::vector<Route> routes;
   const std::size_t n = group.size();
   for (std::size_t i = 0; i < n; ++i) {
-    if (seed % 4 == 0 && i + 1 < n) arrows.push_back({group[i], group[i + 1]});
-    if (seed % 4 == 1) arrows.push_back({group[i], group[(i + 1) % n]});
-    if (seed % 4 == 2 && i > 0) arrows.push_back({group[i], group[n - 1 - i]});
-    if (seed % 4 == 3 && i % 2 == 0) arrows.push_back({group[i], group[i]});
+    if (seed % 4 == 0 && i + 1 < n) routes.push_back({group[i], group[i + 1]});
+    if (seed % 4 == 1) routes.push_back({group[i], group[(i + 1) % n]});
+    if (seed % 4 == 2 && i > 0) routes.push_back({group[i], group[n - 1 - i]});
+    if (seed % 4 == 3 && i % 2 == 0) routes.push_back({group[i], group[i]});
   }
-  return arrows;
+  return routes;
 }
 
 inline std::size_t number_in(const std::vector<Device>& group, Device device) {
@@ -139,7 +139,7 @@ inline std::size_t input_size(const Case& it, std::size_t members) {
 template<class T, class Communicator>
 Buffer<T> run_case(Communicator& comm, const Case& it, const std::vector<Device>& group) {
   const std::size_t n = group.size();
-  Buffer<T> in = input_of<T>(it.seed, comm.rank(), input_size(it, n));
+  Buffer<T> in = input_of<T>(it.seed, comm.device(), input_size(it, n));
   switch (it.kind) {
     case CallKind::all_reduce: comm.all_reduce(group, it.reduction, in.all(), it.label); return in;
     case CallKind::broadcast:
@@ -162,7 +162,7 @@ Buffer<T> run_case(Communicator& comm, const Case& it, const std::vector<Device>
     }
     default: {
       Buffer<T> out(it.count);
-      comm.permute(group, arrows_of(group, it.seed), in.all(), out.all(), it.label);
+      comm.permute(group, routes_of(group, it.seed), in.all(), out.all(), it.label);
       return out;
     }
   }
@@ -192,7 +192,7 @@ Buffer<T> expected_of(const Case& it, const std::vector<Device>& group, Device d
       case CallKind::reduce_scatter: out[i] = combined(own * it.count + i); break;
       case CallKind::all_to_all: out[i] = in[block][own * it.count + rest]; break;
       default:
-        for (const SourceTarget& arrow : arrows_of(group, it.seed))
+        for (const Route& arrow : routes_of(group, it.seed))
           for (std::size_t member = 0; member < n; ++member)
             if (arrow.target == device && arrow.source == group[member]) out[i] = in[member][i];
     }
@@ -200,7 +200,7 @@ Buffer<T> expected_of(const Case& it, const std::vector<Device>& group, Device d
   return out;
 }
 
-// What `device` must have counted for it, as the table in executor/traffic.hpp says.
+// What `device` must have counted for it, as the table in executor/calls.hpp says.
 template<class T>
 Tally expected_tally(const Case& it, const std::vector<Device>& group, Device device) {
   const std::size_t n = group.size(), own = number_in(group, device);
@@ -217,7 +217,7 @@ Tally expected_tally(const Case& it, const std::vector<Device>& group, Device de
     }
     default: {
       Tally tally{1, block, 0};
-      for (const SourceTarget& arrow : arrows_of(group, it.seed))
+      for (const Route& arrow : routes_of(group, it.seed))
         if (arrow.source == device && arrow.target != device) tally.sent = block;
       return tally;
     }
@@ -269,19 +269,19 @@ bool same_bits(const Buffer<T>& a, const Buffer<T>& b) {
          (a.size() == 0 || std::memcmp(a.all().data(), b.all().data(), a.all().size_bytes()) == 0);
 }
 
-// Letters around all devices, checked.
+// Messages around all devices, checked.
 template<class Communicator>
 void send_around(Communicator& comm, const Case& it) {
-  const Device n = comm.size(), last = (comm.rank() + n - 1) % n;
-  const Buffer<float> out = input_of<float>(it.seed, comm.rank(), it.count);
+  const Device n = comm.size(), last = (comm.device() + n - 1) % n;
+  const Buffer<float> out = input_of<float>(it.seed, comm.device(), it.count);
   const Buffer<float> in(it.count);
-  comm.send((comm.rank() + 1) % n, 0, out.all(), it.label);
+  comm.send((comm.device() + 1) % n, 0, out.all(), it.label);
   comm.receive(last, 0, in.all(), it.label);
   if (!same_bits(in, input_of<float>(it.seed, last, it.count)))
-    throw std::logic_error("wrong letter: " + it.label);
+    throw std::logic_error("wrong message: " + it.label);
 }
 
-// A collective over random axes or letters around all devices, checked: the same on all devices,
+// A collective over random axes or messages around all devices, checked: the same on all devices,
 // but for one whose buffers are longer by an element.
 template<class Communicator>
 void random_step(Communicator& comm, const DynamicMesh& mesh, std::uint64_t seed, std::int64_t step,
@@ -289,7 +289,7 @@ void random_step(Communicator& comm, const DynamicMesh& mesh, std::uint64_t seed
   Random random(seed + 77 * static_cast<std::uint64_t>(step));
   const auto axes = static_cast<std::uint8_t>(random.below(std::size_t{1} << mesh.rank()));
   const std::vector<Device> group =
-      tessera::executor::group_of(mesh, tessera::AxisSet::from_bits(axes), comm.rank());
+      tessera::executor::group_of(mesh, tessera::AxisSet::from_bits(axes), comm.device());
   Case it;
   it.kind = static_cast<CallKind>(random.below(8));
   it.reduction = Reduction::sum;
@@ -298,7 +298,7 @@ void random_step(Communicator& comm, const DynamicMesh& mesh, std::uint64_t seed
   it.label = "step " + std::to_string(step);
   if (it.kind == CallKind::barrier) return comm.barrier(group, it.label);
   if (it.kind == CallKind::send) return send_around(comm, it);
-  if (!same_bits(run_case<float>(comm, it, group), expected_of<float>(it, group, comm.rank())))
+  if (!same_bits(run_case<float>(comm, it, group), expected_of<float>(it, group, comm.device())))
     throw std::logic_error("wrong: " + it.label);
 }
 

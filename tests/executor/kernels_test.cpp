@@ -9,10 +9,10 @@
 #include <string>
 #include <vector>
 
-#include "instances/executor.hpp"
 #include "support/evaluate.hpp"
 #include "support/programs.hpp"
 #include "support/random.hpp"
+#include "tessera/executor/detail/verification/tolerances.hpp"
 #include "tessera/executor/inputs.hpp"
 #include "tessera/executor/interpret.hpp"
 #include "tessera/executor/verify.hpp"

@@ -7,12 +7,12 @@
 #include <vector>
 
 #include "executor/as_threads.hpp"
-#include "instances/executor.hpp"
+#include "instances/plans.hpp"
 #include "tessera/cost/alpa.hpp"
 #include "tessera/cost/presets.hpp"
 #include "tessera/executor/inputs.hpp"
 #include "tessera/executor/mpi.hpp"
-#include "tessera/executor/random_plan.hpp"
+#include "tessera/executor/detail/verification/random_plan.hpp"
 #include "tessera/executor/verify.hpp"
 #include "tessera/executor/verify_pipeline.hpp"
 #include "tessera/graph/builder.hpp"
@@ -36,7 +36,7 @@ graph::Graph program() {
   return b.graph();
 }
 
-void add(const OwnedPart& part, Results& results) {
+void add(const TensorPart& part, Results& results) {
   results.add(std::span<const std::byte>(part.tensor.bytes(), part.tensor.byte_size()));
 }
 
@@ -47,16 +47,15 @@ class Plans {
     plan::PlanSpace space(graph_, DynamicMesh{2, 4}, cost::Alpa::with_defaults(2),
                           {.prune = false});
     for (std::uint64_t seed = 0; seed < 5; ++seed)
-      plans_.push_back(space.plan_of(random_assignment(space.formulation(), seed)));
+      plans_.push_back(space.plan_of(executor::detail::random_assignment(space.formulation(), seed)));
   }
 
-  template<Communicator C>
-  void run(C& comm, Results& results) const {
+  void run(Communicator& comm, Results& results) const {
     for (const plan::Plan& plan : plans_) {
       if (!verify(graph_, plan, expected_, comm).is_true())
         throw std::runtime_error("a plan is not true");
       DevicePlan device(graph_, plan, comm);
-      for (const OwnedPart& part : device(device.shards_of(expected_.inputs))) add(part, results);
+      for (const TensorPart& part : device(device.shards_of(expected_.inputs))) add(part, results);
     }
   }
 
@@ -82,16 +81,15 @@ class Pipeline {
     expected_ = step_expectation_of(graph_, std::move(inputs));
   }
 
-  template<Communicator C>
-  void run(C& comm, Results& results) const {
+  void run(Communicator& comm, Results& results) const {
     if (!verify(program_, expected_, comm).is_true())
       throw std::runtime_error("a pipeline is not true");
     DevicePipeline device(program_, comm);
     device.load(expected_.inputs[0]);
     for (int step = 0; step < 3; ++step)
-      for (const std::vector<OwnedPart>& parts : device.step(expected_.inputs))
-        for (const OwnedPart& part : parts) add(part, results);
-    for (const Link& link : program_.links) results.add(comm.traffic().of(link.label));
+      for (const std::vector<TensorPart>& parts : device.step(expected_.inputs))
+        for (const TensorPart& part : parts) add(part, results);
+    for (const TransferRoute& route : program_.routes) results.add(comm.traffic().of(route.label));
   }
 
  private:
@@ -107,14 +105,14 @@ int main(int argc, char** argv) {
   const Plans plans;
   const Pipeline pipeline;
   run_on_ranks(
-      [&](MpiCommunicator& comm) {
+      [&](Communicator& comm) {
         const std::size_t count = tessera_test::compare_with_threads(comm, [&](auto& device) {
           Results results;
           plans.run(device, results);
           pipeline.run(device, results);
           return results;
         });
-        if (comm.rank() == 0)
+        if (comm.device() == 0)
           std::printf(
               "plans and a pipeline are true, and as by threads: %zu results, bit for bit\n",
               count);

@@ -10,10 +10,14 @@
 #include <string>
 #include <vector>
 
-#include "instances/executor.hpp"
+#include "instances/plans.hpp"
 #include "tessera/cost/presets.hpp"
+#include "tessera/executor/detail/running/microbatches.hpp"
+#include "tessera/executor/detail/kernels/movement.hpp"
+#include "tessera/executor/detail/verification/tolerances.hpp"
 #include "tessera/executor/inputs.hpp"
-#include "tessera/executor/training.hpp"
+#include "tessera/executor/interpret.hpp"
+#include "tessera/executor/threads.hpp"
 #include "tessera/executor/verify_pipeline.hpp"
 #include "tessera/models.hpp"
 
@@ -96,7 +100,7 @@ std::string faults_of(const Piped& piped, const PipelineReport& report) {
                 std::to_string(it.report.counted) + '\n';
   for (const executor::TransferReport& it : report.transfers)
     if (!it.agrees())
-      faults += piped.program.links[it.link].label + " predicted " + std::to_string(it.predicted) +
+      faults += piped.program.routes[it.route].label + " predicted " + std::to_string(it.predicted) +
                 " counted " + std::to_string(it.counted) + '\n';
   for (const executor::StageMemoryReport& it : report.stages)
     if (!it.agrees() || it.predicted * 10 > Wide(it.held) * 11)
@@ -148,7 +152,7 @@ TEST_CASE("activations are computed again where the plan says so") {
   const Piped piped(setting);
   const auto is_again = [](const executor::StageRun& stage) {
     return std::any_of(stage.spans.begin(), stage.spans.end(),
-                       [](const executor::SpanRun& span) { return !span.again.empty(); });
+                       [](const executor::SpanRun& span) { return !span.rematerialized.empty(); });
   };
   CHECK(std::any_of(piped.program.stages.begin(), piped.program.stages.end(), is_again));
   const auto expected = executor::step_expectation_of(piped.graph, piped.inputs);
@@ -192,7 +196,7 @@ StepInputs cut_into(const graph::Graph& part, const graph::Graph& whole,
       Slice rows = executor::whole_slice(dims);
       if (dims != inputs[i].dims())
         rows[0] = {static_cast<Extent>(m) * dims[0], static_cast<Extent>(m + 1) * dims[0]};
-      result[m].push_back(executor::cut(executor::whole_part(inputs[i]), rows).tensor);
+      result[m].push_back(executor::detail::cut(executor::whole_view(inputs[i]), rows).tensor);
     }
   return result;
 }
@@ -215,7 +219,7 @@ TEST_CASE("a step of microbatches is the step of one batch") {
     const std::vector<Tensor> inputs = executor::random_inputs(whole, 1);
     const std::vector<Tensor> expected = executor::interpret(
         executor::with_floats(whole, graph::f64), executor::with_floats(inputs, graph::f64));
-    const executor::StepOnOneDevice step(executor::with_floats(part, graph::f64));
+    const executor::detail::StepOnOneDevice step(executor::with_floats(part, graph::f64));
     StepInputs rows = cut_into(part, whole, inputs, microbatches);
     for (auto& tensors : rows) tensors = executor::with_floats(tensors, graph::f64);
     const std::vector<Tensor> outputs = step.run(rows);
@@ -247,14 +251,14 @@ void check_losses(const std::string& model, pipeline::ScheduleKind schedule, std
     executor::advance(whole, parameters, outputs);
   }
   const StepInputs rows = cut_into(piped.graph, whole, inputs, 4);
-  executor::run_on_threads(8, [&](executor::ThreadCommunicator& comm) {
+  executor::run_on_threads(8, [&](executor::Communicator& comm) {
     executor::DevicePipeline device(piped.program, comm);
     device.load(rows[0]);
     for (std::size_t step = 0; step < count; ++step) {
       const auto& outputs = device.step(rows);
       for (std::size_t p = 0; p < outputs.size(); ++p)
-        if (piped.program.outputs[p].output == loss_of(piped.graph) && comm.rank() == 7)
-          for (const executor::OwnedPart& loss : outputs[p])
+        if (piped.program.outputs[p].output == loss_of(piped.graph) && comm.device() == 7)
+          for (const executor::TensorPart& loss : outputs[p])
             seen[step] += loss.tensor.number(0) / 4;
     }
   });
@@ -281,10 +285,10 @@ TEST_CASE("a pipeline that forgets to send, or to reduce, is found out") {
   const auto expected = executor::step_expectation_of(piped.graph, piped.inputs);
 
   PipelineProgram silent = piped.program;
-  const auto has_sends = [](const executor::Link& link) { return !link.transfer.within.empty(); };
-  auto link = std::find_if(silent.links.begin(), silent.links.end(), has_sends);
-  REQUIRE(link != silent.links.end());
-  link->transfer.within.clear();
+  const auto has_sends = [](const executor::TransferRoute& route) { return !route.transfer.within.empty(); };
+  auto route = std::find_if(silent.routes.begin(), silent.routes.end(), has_sends);
+  REQUIRE(route != silent.routes.end());
+  route->transfer.within.clear();
   const PipelineReport unsent = executor::verify_on_threads(silent, expected);
   CHECK_FALSE(unsent.outputs_agree());
 
@@ -306,7 +310,7 @@ TEST_CASE("a pipeline that forgets to send, or to reduce, is found out") {
   CHECK_FALSE(executor::verify_on_threads(optimistic, expected).memory_agrees());
 
   const auto run_on_two = [&] {
-    executor::run_on_threads(2, [&](executor::ThreadCommunicator& comm) {
+    executor::run_on_threads(2, [&](executor::Communicator& comm) {
       executor::verify(piped.program, expected, comm);
     });
   };

@@ -9,14 +9,18 @@
 #include <string>
 #include <vector>
 
-#include "instances/executor.hpp"
 #include "support/files.hpp"
 #include "support/random.hpp"
 #include "support/sanitized.hpp"
+#include "tessera/cost/alpa.hpp"
+#include "tessera/executor/detail/verification/findings.hpp"
+#include "tessera/executor/detail/verification/random_plan.hpp"
 #include "tessera/executor/inputs.hpp"
-#include "tessera/executor/random_plan.hpp"
-#include "tessera/executor/training.hpp"
+#include "tessera/executor/interpret.hpp"
+#include "tessera/executor/threads.hpp"
 #include "tessera/executor/verify.hpp"
+#include "tessera/graph.hpp"
+#include "tessera/io.hpp"
 #include "tessera/models.hpp"
 
 namespace {
@@ -68,10 +72,10 @@ std::vector<Report> reports_of(const graph::Graph& graph, const std::vector<plan
                                const Expectation& expected) {
   std::vector<Report> reports(plans.size());
   executor::run_on_threads(
-      plans.at(0).mesh.device_count(), [&](executor::ThreadCommunicator& comm) {
+      plans.at(0).mesh.device_count(), [&](executor::Communicator& comm) {
         for (std::size_t p = 0; p < plans.size(); ++p) {
           const Report report = executor::verify(graph, plans[p], expected, comm);
-          if (comm.rank() == 0) reports[p] = report;
+          if (comm.device() == 0) reports[p] = report;
         }
       });
   return reports;
@@ -106,9 +110,9 @@ std::vector<std::vector<Seen>> runs_of(const graph::Graph& graph,
   const Extent devices = plans.at(0).mesh.device_count();
   std::vector<std::vector<Seen>> seen(plans.size(),
                                       std::vector<Seen>(static_cast<std::size_t>(devices)));
-  executor::run_on_threads(devices, [&](executor::ThreadCommunicator& comm) {
+  executor::run_on_threads(devices, [&](executor::Communicator& comm) {
     for (std::size_t p = 0; p < plans.size(); ++p) {
-      Seen& own = seen[p][static_cast<std::size_t>(comm.rank())];
+      Seen& own = seen[p][static_cast<std::size_t>(comm.device())];
       executor::DevicePlan device(graph, plans[p], comm);
       own.difference = executor::difference(device(device.shards_of(inputs))[0], expected);
       for (const executor::StepPlace place : executor::collectives_of(plans[p]))
@@ -259,7 +263,7 @@ void check_random_plans(const graph::Graph& graph, const DynamicMesh& mesh, std:
   plan::PlanSpace space(graph, mesh, cost::Alpa::with_defaults(mesh.rank()), {.prune = false});
   std::vector<plan::Plan> plans;
   for (std::uint64_t seed = 0; seed < count; ++seed)
-    plans.push_back(space.plan_of(executor::random_assignment(space.formulation(), seed)));
+    plans.push_back(space.plan_of(executor::detail::random_assignment(space.formulation(), seed)));
   const std::vector<Report> reports = reports_of(graph, plans, expected);
   for (std::uint64_t seed = 0; seed < count; ++seed) {
     CAPTURE(seed);
@@ -310,12 +314,12 @@ TEST_CASE("ten steps of a small GPT on eight devices follow the loss of one devi
     expected.push_back(outputs[loss].number(0));
     executor::advance(graph, parameters, outputs);
   }
-  executor::run_on_threads(8, [&](executor::ThreadCommunicator& comm) {
+  executor::run_on_threads(8, [&](executor::Communicator& comm) {
     executor::DevicePlan device(graph, plan, comm);
-    std::vector<executor::OwnedPart> shards = device.shards_of(inputs);
+    std::vector<executor::TensorPart> shards = device.shards_of(inputs);
     for (std::size_t step = 0; step < count; ++step) {
-      std::vector<executor::OwnedPart> outputs = device(shards);
-      if (comm.rank() == 0) sharded.push_back(outputs[loss].tensor.number(0));
+      std::vector<executor::TensorPart> outputs = device(shards);
+      if (comm.device() == 0) sharded.push_back(outputs[loss].tensor.number(0));
       executor::advance(graph, shards, outputs);
     }
   });
@@ -393,14 +397,14 @@ TEST_CASE("loops run as often as their condition says, on one device and on four
     plan::PlanSpace space(graph, mesh, cost::Alpa::with_defaults(2), {.prune = false});
     for (std::uint64_t seed = 0; seed < 5; ++seed) {
       CAPTURE(seed);
-      const plan::Plan plan = space.plan_of(executor::random_assignment(space.formulation(), seed));
+      const plan::Plan plan = space.plan_of(executor::detail::random_assignment(space.formulation(), seed));
       CHECK(faults_of(graph, executor::verify_on_threads(graph, plan, expected)) == "");
       CHECK_FALSE(executor::first_wrong_op(graph, plan, expected).has_value());
     }
   }
   const graph::Graph endless = loop("compare(i, i), direction=EQ");
   CHECK_THROWS_WITH_AS(executor::interpret(endless, executor::random_inputs(endless, 4)),
-                       doctest::Contains("times, and is not over"), executor::Unsupported);
+                       doctest::Contains("rounds and has not ended"), executor::Unsupported);
 }
 
 // --- Branches, and reductions by a computation of their own --------------------------------------
@@ -414,7 +418,7 @@ std::vector<std::vector<double>> outputs_of(const std::string& text,
     plan::PlanSpace space(graph, mesh, cost::Alpa::with_defaults(mesh.rank()), {.prune = false});
     for (std::uint64_t seed = 0; seed < 5; ++seed) {
       CAPTURE(seed);
-      check_plan(graph, space.plan_of(executor::random_assignment(space.formulation(), seed)),
+      check_plan(graph, space.plan_of(executor::detail::random_assignment(space.formulation(), seed)),
                  expected);
     }
   }
@@ -501,7 +505,7 @@ TEST_CASE("a plan that lacks a step is found out where the program's own numbers
   int forgotten = 0;
   for (std::uint64_t seed = 0; seed < 40; ++seed) {
     CAPTURE(seed);
-    plan::Plan plan = space.plan_of(executor::random_assignment(space.formulation(), seed));
+    plan::Plan plan = space.plan_of(executor::detail::random_assignment(space.formulation(), seed));
     CHECK(executor::verify_on_threads(b.graph(), plan, expected).is_true());
     auto& taken = plan.ops[2].steps;
     if (taken.empty() || taken.back().step.kind != StepKind::all_reduce) continue;
@@ -529,7 +533,7 @@ TEST_CASE("a plan that lacks a step, or takes another, is found out") {
   const DynamicMesh mesh{4};
   plan::PlanSpace space(b.graph(), mesh, cost::Alpa::with_defaults(1), {.prune = false});
   const strategy::Column& column = *space.formulation().columns[2];
-  solver::Assignment assignment = executor::random_assignment(space.formulation(), 1);
+  solver::Assignment assignment = executor::detail::random_assignment(space.formulation(), 1);
   for (std::uint32_t s = 0; s < column.size(); ++s)
     if (!sharding_of(b.graph().op(2).rule, column[s].strategy, 2).partial_axes().empty() &&
         column[s].results[0].is_replicated())
@@ -559,7 +563,7 @@ TEST_CASE("a plan that lacks a step, or takes another, is found out") {
                   executor::DeviceError);
 
   const auto run_on_two = [&] {
-    executor::run_on_threads(2, [&](executor::ThreadCommunicator& comm) {
+    executor::run_on_threads(2, [&](executor::Communicator& comm) {
       executor::verify(b.graph(), right, expected, comm);
     });
   };

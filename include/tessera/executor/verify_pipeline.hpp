@@ -1,243 +1,96 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Whether a pipeline's plan is true: a step of it is run, and held against the same microbatches
-// one after the other on one device.
+// Whether a pipeline's plan is correct: a step of it is run, and compared with the same microbatches
+// run one after the other on one device.
 //
 //   const auto program = executor::pipeline_program(graph, plan, cluster);
 //   const auto expected = executor::step_expectation_of(graph, inputs);  // inputs by microbatch
 //   const executor::PipelineReport report = executor::verify_on_threads(program, expected);
 //
-// As verify.hpp has it for plans of one mesh: all shards of all devices are looked at, in the
-// program's own types and in double; bytes of collectives and of transfers agree exactly.
+// As in verify.hpp, all shards of all devices are compared, in the program's own types and in double;
+// the bytes of collectives and of transfers agree exactly.
 #pragma once
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <stop_token>
 #include <string>
 #include <vector>
 
-#include "tessera/executor/pipeline.hpp"
+#include "tessera/core/inline.hpp"
+#include "tessera/executor/communicator.hpp"
+#include "tessera/executor/pipeline_program.hpp"
 #include "tessera/executor/verify.hpp"
 
 namespace tessera::executor {
 
+/// Of one output of a training step.
 struct StepOutputReport {
   StepOutput output;
-  OutputReport report;  // its value is the program's
+  OutputReport report;  ///< its value is the program's
 };
 
+/// Of one collective of a span.
 struct StageCollectiveReport {
   std::size_t stage = 0, span = 0;
   std::string label;
-  CollectiveReport report;  // its place is in the span; bytes are of one run
-  std::int64_t runs = 0;    // in a step
+  CollectiveReport report;  ///< its place is in the span; bytes are of one run
+  std::int64_t runs = 0;    ///< in a step
 };
 
+/// Of one route's transfers, in bytes.
 struct TransferReport {
-  std::size_t link = 0;  // of PipelineProgram::links
-  Extent across = 0;     // bytes of one run between hosts
-  Extent predicted = 0;  // bytes that devices send each other in a step
+  std::size_t route = 0;  ///< of PipelineProgram::routes
+  Extent across = 0;      ///< between hosts, of one run
+  Extent predicted = 0;   ///< that devices send each other in a step
   Extent counted = 0;
   bool agrees() const noexcept { return predicted == counted; }
 };
 
+/// Of one stage's memory, in bytes.
 struct StageMemoryReport {
-  Wide planned = 0;  // what was counted on when stages were chosen
-  Wide predicted = 0;
-  Extent held = 0;         // of the stage's device that held most
-  Extent held_in_all = 0;  // with what no plan counts: working copies
+  Wide planned = 0;    ///< when stages were chosen
+  Wide predicted = 0;  ///< under the spans' plans
+  Extent held = 0;         ///< of the stage's device that held most
+  Extent held_in_all = 0;  ///< with working copies, which no plan counts
   bool agrees() const noexcept { return held <= predicted; }
 };
 
+/// Whether a pipeline's plan is correct.
 struct PipelineReport {
   std::vector<StepOutputReport> outputs;
   std::vector<StageCollectiveReport> collectives;
   std::vector<TransferReport> transfers;
-  std::vector<StageMemoryReport> stages;  // by their devices, all chunks of one together
+  std::vector<StageMemoryReport> stages;  ///< all chunks of a stage together
 
-  bool outputs_agree() const {
-    return std::all_of(outputs.begin(), outputs.end(),
-                       [](const auto& o) { return o.report.agrees(); });
-  }
-  bool bytes_agree() const {
-    return std::all_of(collectives.begin(), collectives.end(),
-                       [](const auto& c) { return c.report.agrees; }) &&
-           std::all_of(transfers.begin(), transfers.end(),
-                       [](const auto& t) { return t.agrees(); });
-  }
-  bool memory_agrees() const {
-    return std::all_of(stages.begin(), stages.end(), [](const auto& s) { return s.agrees(); });
-  }
+  bool outputs_agree() const;
+  bool bytes_agree() const;
+  bool memory_agrees() const;
   bool is_true() const { return outputs_agree() && bytes_agree() && memory_agrees(); }
 };
 
-// The microbatches of a step and what comes of them on one device, as it is and in double.
+/// The reference of a step: the outputs of all microbatches on one device, as it is and in double.
 struct StepExpectation {
   StepInputs inputs, inputs_in_double;
   std::vector<StepOutput> names;
-  std::vector<graph::Value> values;  // of the program
+  std::vector<graph::Value> values;  ///< of the program
   std::vector<Tensor> outputs, outputs_in_double;
   Tolerances tolerances;
 };
 
-// Throws what interpret() does.
-inline StepExpectation step_expectation_of(const graph::Graph& graph, StepInputs inputs) {
-  StepExpectation result;
-  const StepOnOneDevice step(graph);
-  const StepOnOneDevice exact(with_floats(graph, ElementType::f64));
-  result.inputs = std::move(inputs);
-  const auto inputs_in = [&](ElementType element) {
-    StepInputs converted;
-    for (const std::vector<Tensor>& tensors : result.inputs)
-      converted.push_back(with_floats(tensors, element));
-    return converted;
-  };
-  result.inputs_in_double = inputs_in(ElementType::f64);
-  result.names = step.outputs(static_cast<std::int64_t>(result.inputs.size()));
-  for (const StepOutput& name : result.names) result.values.push_back(graph.outputs[name.output]);
-  result.outputs = step.run(result.inputs);
-  result.outputs_in_double = exact.run(result.inputs_in_double);
-  StepInputs nudged;
-  for (const std::vector<Tensor>& tensors : result.inputs_in_double)
-    nudged.push_back(detail::nudged(tensors));
-  const auto in_floats = [&] {
-    return StepOnOneDevice(with_floats(graph, ElementType::f32)).run(inputs_in(ElementType::f32));
-  };
-  result.tolerances = detail::tolerances_of(graph, result.outputs, result.outputs_in_double,
-                                            exact.run(nudged), in_floats);
-  return result;
-}
+/// The reference for a pipeline of this program.  Throws what interpret() throws.
+StepExpectation step_expectation_of(const graph::Graph& graph, StepInputs inputs);
 
-namespace detail {
+/// One device's share of the verification, called on all devices; the report is the same on all.
+/// Throws what DevicePipeline throws.
+PipelineReport verify(const PipelineProgram& program, const StepExpectation& expected,
+                      Communicator& comm, const VerifyOptions& options = {});
 
-// Calls visit(stage, span, place) for every collective of a pipeline, in the same order everywhere.
-template<class Visit>
-void for_each_collective(const PipelineProgram& program, Visit&& visit) {
-  for (std::size_t s = 0; s < program.stages.size(); ++s)
-    for (std::size_t i = 0; i < program.stages[s].spans.size(); ++i)
-      for (const StepPlace place : collectives_of(program.stages[s].spans[i].plan))
-        visit(s, i, place);
-}
-
-// How far this device's parts of each output are from what is expected; -1 where it has none.
-template<class Outputs>
-std::vector<double> differences_of(const PipelineProgram& program, const StepExpectation& expected,
-                                   const Outputs& outputs, const std::vector<Tensor>& wanted) {
-  std::vector<double> result(expected.names.size(), -1);
-  for (std::size_t i = 0; i < expected.names.size(); ++i)
-    for (std::size_t p = 0; p < outputs.size(); ++p) {
-      if (program.outputs[p].output != expected.names[i].output || outputs[p].empty()) continue;
-      const std::int64_t m = std::max<std::int64_t>(expected.names[i].microbatch, 0);
-      result[i] =
-          std::max(result[i], difference(outputs[p][static_cast<std::size_t>(m)], wanted[i]));
-    }
-  return result;
-}
-
-inline Extent sent_bytes(const Link& link, const std::vector<pipeline::Send>& sends) {
-  Wide elements = 0;
-  for (const pipeline::Send& send : sends) elements += send.elements.size();
-  return static_cast<Extent>(elements * graph::bytes_of(link.type.element));
-}
-
-// A step in the program's own types, by one device: bytes by collective and then by link, memory by
-// the devices of each stage, and how far its parts of the outputs are off.
-template<Communicator C>
-Findings findings_of_step(const PipelineProgram& program, const StepExpectation& expected,
-                          C& comm) {
-  Findings found;
-  const auto sent = [&](const Link& link) {
-    return static_cast<std::int64_t>(comm.traffic().of(link.label).message);
-  };
-  std::vector<std::int64_t> sent_before;
-  for (const Link& link : program.links) sent_before.push_back(sent(link));
-
-  DevicePipeline<C> device(program, comm);
-  device.load(expected.inputs[0]);
-  found.differences =
-      differences_of(program, expected, device.step(expected.inputs), expected.outputs);
-  for_each_collective(program, [&](std::size_t stage, std::size_t span, StepPlace place) {
-    const bool is_here = device.is_here(stage);
-    found.sums.push_back(is_here ? device.payloads(stage, span)[place.op][place.step] : 0);
-  });
-  for (std::size_t l = 0; l < program.links.size(); ++l)
-    found.sums.push_back(sent(program.links[l]) - sent_before[l]);
-  found.largest.assign(2 * program.stage_count(), 0);
-  found.largest[2 * device.stage()] = device.memory().peak;
-  found.largest[2 * device.stage() + 1] = device.memory().peak_in_all;
-  return found;
-}
-
-// The same step in double, of which only numbers count.
-template<Communicator C>
-std::vector<double> differences_in_double(const PipelineProgram& program,
-                                          const StepExpectation& expected, C& comm) {
-  const PipelineProgram exact = with_floats(program, ElementType::f64);
-  DevicePipeline<C> device(exact, comm);
-  device.load(expected.inputs_in_double[0]);
-  return differences_of(program, expected, device.step(expected.inputs_in_double),
-                        expected.outputs_in_double);
-}
-
-// `sums`: of all devices, by collective and then by link.
-inline void report_bytes(const PipelineProgram& program, const std::vector<std::int64_t>& sums,
-                         PipelineReport& report) {
-  std::size_t next = 0;
-  for_each_collective(program, [&](std::size_t stage, std::size_t span, StepPlace place) {
-    const SpanRun& run = program.stages[stage].spans[span];
-    const std::int64_t runs = program.runs(stage, span, place.op);
-    report.collectives.push_back({stage, span, label_of(run.program.graph, place),
-                                  collective_report(run.plan, place, sums[next++], 0, runs), runs});
-  });
-  for (std::size_t l = 0; l < program.links.size(); ++l) {
-    const Link& link = program.links[l];
-    const Extent across = sent_bytes(link, link.transfer.across);
-    const Extent once = across + sent_bytes(link, link.transfer.within);
-    const bool is_once = link.sent == pipeline::Phase::update;
-    report.transfers.push_back(
-        {l, across, once * (is_once ? 1 : program.microbatches), sums[next++]});
-  }
-}
-
-}  // namespace detail
-
-// One device's part in the verification, called on all of them; the report is the same on all.
-// Throws what DevicePipeline does.
-template<Communicator C>
-PipelineReport verify(const PipelineProgram& program, const StepExpectation& expected, C& comm,
-                      const VerifyOptions& options = {}) {
-  detail::Findings found = detail::findings_of_step(program, expected, comm);
-  found.add(detail::differences_in_double(program, expected, comm));
-  found.share(comm);
-
-  PipelineReport report;
-  for (std::size_t i = 0; i < expected.names.size(); ++i)
-    report.outputs.push_back(
-        {expected.names[i], detail::output_report(expected.values[i], i, found.differences,
-                                                  expected.tolerances, options)});
-  detail::report_bytes(program, found.sums, report);
-  for (std::size_t s = 0; s < program.stage_count(); ++s)
-    report.stages.push_back({program.stages[s].planned_bytes, program.stages[s].predicted_bytes,
-                             found.largest[2 * s], found.largest[2 * s + 1]});
-  return report;
-}
-
-// On a thread for each device.  Throws what run_on_threads() does.
-inline PipelineReport verify_on_threads(const PipelineProgram& program,
-                                        const StepExpectation& expected,
-                                        const VerifyOptions& options = {},
-                                        std::stop_token stop = {}) {
-  PipelineReport result;
-  run_on_threads(
-      program.devices(),
-      [&](ThreadCommunicator& comm) {
-        const PipelineReport report = verify(program, expected, comm, options);
-        if (comm.rank() == 0) result = report;
-      },
-      stop);
-  return result;
-}
+/// The same with a thread for each device.  Throws what run_on_threads() throws.
+PipelineReport verify_on_threads(const PipelineProgram& program, const StepExpectation& expected,
+                                 const VerifyOptions& options = {}, std::stop_token stop = {});
 
 }  // namespace tessera::executor
+
+#ifdef TESSERA_HEADER_ONLY
+#include "tessera/executor/verify_pipeline.ipp"
+#endif

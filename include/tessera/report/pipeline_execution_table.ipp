@@ -49,7 +49,7 @@ TESSERA_INLINE std::string transfers_text(const executor::PipelineProgram& progr
     wrong += !transfer.agrees();
     across = saturating_add(across, transfer.across);
     if (transfer.predicted == 0 && transfer.counted == 0) continue;  // both ends on one device
-    rows.add({program.links[transfer.link].label, "predicted " + bytes_text(transfer.predicted),
+    rows.add({program.routes[transfer.route].label, "predicted " + bytes_text(transfer.predicted),
               "counted " + bytes_text(transfer.counted), transfer.agrees() ? "" : "DIFFERS"});
   }
   if (rows.empty()) return "no transfers between devices\n";
