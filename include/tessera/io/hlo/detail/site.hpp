@@ -5,6 +5,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -48,6 +49,8 @@ using ShapeFunction = std::optional<Shape> (*)(const ShapeSite& site);
 
 // Throws InputError at the instruction.
 [[noreturn]] void fail(const ShapeSite& site, const std::string& why);
+// The same with a reason in pieces, which costs less to compile than a sum of strings.
+[[noreturn]] void fail_with(const ShapeSite& site, std::initializer_list<std::string_view> why);
 
 // Of operand i.  All but shape() throw InputError where it is a tuple.
 const Shape& shape(const ShapeSite& site, std::size_t i);

@@ -17,6 +17,12 @@ TESSERA_INLINE void fail(const ShapeSite& site, const std::string& why) {
                                             site.instruction.spelling + ": " + why);
 }
 
+TESSERA_INLINE void fail_with(const ShapeSite& site, std::initializer_list<std::string_view> why) {
+  std::string text;
+  for (const std::string_view piece : why) text += piece;
+  fail(site, text);
+}
+
 TESSERA_INLINE const Shape& shape(const ShapeSite& site, std::size_t i) {
   return site.computation.instructions[site.instruction.operands[i]].shape;
 }
@@ -24,7 +30,7 @@ TESSERA_INLINE const Shape& shape(const ShapeSite& site, std::size_t i) {
 TESSERA_INLINE const Shape& array(const ShapeSite& site, std::size_t i) {
   const Shape& found = shape(site, i);
   if (found.is_tuple)
-    fail(site, "operand " + std::to_string(i) + " must be an array, but it is a tuple");
+    fail_with(site, {"operand ", std::to_string(i), " must be an array, but it is a tuple"});
   return found;
 }
 
@@ -53,10 +59,9 @@ TESSERA_INLINE std::vector<std::int64_t> dims_in_range(const ShapeSite& site, st
   std::vector<char> seen(limit, 0);
   for (const std::int64_t dim : list) {
     if (dim < 0 || index(dim) >= limit)
-      fail(site, std::string(name) + " names dim " + std::to_string(dim) + " of " +
-                     std::to_string(limit));
+      fail_with(site, {name, " names dim ", std::to_string(dim), " of ", std::to_string(limit)});
     if (seen[index(dim)]++ != 0)
-      fail(site, std::string(name) + " names dim " + std::to_string(dim) + " twice");
+      fail_with(site, {name, " names dim ", std::to_string(dim), " twice"});
   }
   return list;
 }
@@ -65,8 +70,8 @@ TESSERA_INLINE std::size_t dim_in_range(const ShapeSite& site, std::string_view 
                                         std::size_t limit) {
   const std::int64_t dim = site.attributes.integer(name, 0);
   if (dim < 0 || index(dim) >= limit)
-    fail(site, std::string(name) + " is " + std::to_string(dim) + ", but there are " +
-                   std::to_string(limit) + " dims");
+    fail_with(site, {name, " is ", std::to_string(dim), ", but there are ", std::to_string(limit),
+                     " dims"});
   return index(dim);
 }
 
@@ -84,14 +89,14 @@ TESSERA_INLINE void require_ascending(const ShapeSite& site, std::string_view na
 
 TESSERA_INLINE void require_scalar(const ShapeSite& site, std::size_t i, const char* what) {
   if (rank(site, i) != 0)
-    fail(site, std::string(what) + " must be a scalar, but it is " + to_string(shape(site, i)));
+    fail_with(site, {what, " must be a scalar, but it is ", to_string(shape(site, i))});
 }
 
 TESSERA_INLINE void require_count(const ShapeSite& site, std::string_view what, std::size_t count,
                                   const char* entries, std::size_t wanted) {
   if (count != wanted)
-    fail(site, std::string(what) + " has " + std::to_string(count) + ' ' + entries + " for " +
-                   std::to_string(wanted) + " dims");
+    fail_with(site, {what, " has ", std::to_string(count), " ", entries, " for ",
+                     std::to_string(wanted), " dims"});
 }
 
 TESSERA_INLINE Extent size_of_dim(const ShapeSite& site, Wide size) {

@@ -29,7 +29,8 @@ TESSERA_INLINE void check_tuple_size(const ShapeSite& site) {
     parts += size.parts;
     if (size.depth >= static_cast<std::size_t>(Scanner::max_nesting))
       fail(site, "tuples nest too deeply");
-    if (parts > max_parts) fail(site, "a tuple of over " + std::to_string(max_parts) + " parts");
+    if (parts > max_parts)
+      fail_with(site, {"a tuple of over ", std::to_string(max_parts), " parts"});
   }
 }
 
@@ -46,8 +47,8 @@ TESSERA_INLINE std::optional<Shape> get_tuple_element_shape(const ShapeSite& sit
   if (!tuple.is_tuple) fail(site, "the operand is no tuple");
   const std::int64_t at = site.attributes.integer("index", 0);
   if (at < 0 || index(at) >= tuple.elements.size())
-    fail(site, "element " + std::to_string(at) + " of a tuple of " +
-                   std::to_string(tuple.elements.size()));
+    fail_with(site, {"element ", std::to_string(at), " of a tuple of ",
+                     std::to_string(tuple.elements.size())});
   return tuple.elements[index(at)];
 }
 
@@ -66,14 +67,14 @@ TESSERA_INLINE std::optional<Shape> barrier_shape(const ShapeSite& site) {
 TESSERA_INLINE void check_parameters(const ShapeSite& site, const Computation& called,
                                      std::size_t first, std::size_t count) {
   if (called.parameters.size() != count)
-    fail(site, "computation " + shown_name(called.name) + " takes " +
-                   std::to_string(called.parameters.size()) + " parameters, not " +
-                   std::to_string(count));
+    fail_with(site, {"computation ", shown_name(called.name), " takes ",
+                     std::to_string(called.parameters.size()), " parameters, not ",
+                     std::to_string(count)});
   for (std::size_t i = 0; i < count; ++i) {
     const Shape& wanted = called.instructions[called.parameters[i]].shape;
     if (!(wanted == shape(site, first + i)))
-      fail(site, "parameter " + std::to_string(i) + " of " + shown_name(called.name) + " is " +
-                     to_string(wanted) + ", the operand is " + to_string(shape(site, first + i)));
+      fail_with(site, {"parameter ", std::to_string(i), " of ", shown_name(called.name), " is ",
+                       to_string(wanted), ", the operand is ", to_string(shape(site, first + i))});
   }
 }
 
@@ -98,8 +99,8 @@ TESSERA_INLINE std::optional<Shape> while_shape(const ShapeSite& site) {
     if (const Computation* const called = callee(site, attribute))
       check_parameters(site, *called, 0, 1);
   if (const Shape* const root = callee_root(site, "body"); root && !(*root == shape(site, 0)))
-    fail(site,
-         "the body returns " + to_string(*root) + ", the loop holds " + to_string(shape(site, 0)));
+    fail_with(site, {"the body returns ", to_string(*root), ", the loop holds ",
+                     to_string(shape(site, 0))});
   if (const Shape* const root = callee_root(site, "condition");
       root && (root->is_tuple || !(root->array == TensorType{ElementType::pred, {}})))
     fail(site, "the condition must return pred[]");
@@ -111,16 +112,16 @@ TESSERA_INLINE void check_branches(const ShapeSite& site, std::size_t count) {
   const bool by_number = site.attributes.has("branch_computations");
   const ElementType wanted = by_number ? ElementType::s32 : ElementType::pred;
   if (!(array(site, 0).array == TensorType{wanted, {}}))
-    fail(site, "what chooses the branch must be " + to_string(array_of(wanted, {})) +
-                   ", but it is " + to_string(shape(site, 0)));
+    fail_with(site, {"what chooses the branch must be ", to_string(array_of(wanted, {})),
+                     ", but it is ", to_string(shape(site, 0))});
   if (!by_number)
     for (const char* const attribute : {"true_computation", "false_computation"})
       if (site.instruction.called_as(attribute).size() != 1)
         fail(site, std::string(attribute) + " must name one computation");
   if (count == 0) fail(site, "there are no branches");
   if (count + 1 != operand_count(site))
-    fail(site, std::to_string(count) + " branches for " + std::to_string(operand_count(site) - 1) +
-                   " branch operands");
+    fail_with(site, {std::to_string(count), " branches for ",
+                     std::to_string(operand_count(site) - 1), " branch operands"});
 }
 
 TESSERA_INLINE std::optional<Shape> conditional_shape(const ShapeSite& site) {

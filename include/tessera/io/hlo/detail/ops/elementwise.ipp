@@ -20,8 +20,8 @@ namespace tessera::io::hlo::detail {
 TESSERA_INLINE Shape shape_of_equal_operands(const ShapeSite& site, ElementType element) {
   for (std::size_t i = 1; i < operand_count(site); ++i)
     if (!(array(site, i) == array(site, 0)))
-      fail(site, "operands " + to_string(shape(site, 0)) + " and " + to_string(shape(site, i)) +
-                     " differ");
+      fail_with(site, {"operands ", to_string(shape(site, 0)), " and ", to_string(shape(site, i)),
+                       " differ"});
   return array_of(element, dims(site, 0));
 }
 
@@ -63,11 +63,11 @@ TESSERA_INLINE std::optional<Shape> select_shape(const ShapeSite& site) {
   if (element_type(site, 0) != ElementType::pred)
     fail(site, "the first operand must be of type pred");
   if (rank(site, 0) != 0 && dims(site, 0) != dims(site, 1))
-    fail(site, "the predicate " + to_string(shape(site, 0)) + " does not fit " +
-                   to_string(shape(site, 1)));
+    fail_with(site, {"the predicate ", to_string(shape(site, 0)), " does not fit ",
+                     to_string(shape(site, 1))});
   if (!(array(site, 1) == array(site, 2)))
-    fail(site,
-         "operands " + to_string(shape(site, 1)) + " and " + to_string(shape(site, 2)) + " differ");
+    fail_with(site, {"operands ", to_string(shape(site, 1)), " and ", to_string(shape(site, 2)),
+                     " differ"});
   return array(site, 1);
 }
 
@@ -75,8 +75,8 @@ TESSERA_INLINE std::optional<Shape> clamp_shape(const ShapeSite& site) {
   for (const std::size_t bound : {std::size_t{0}, std::size_t{2}})
     if (element_type(site, bound) != element_type(site, 1) ||
         (rank(site, bound) != 0 && dims(site, bound) != dims(site, 1)))
-      fail(site, "the bound " + to_string(shape(site, bound)) + " does not fit " +
-                     to_string(shape(site, 1)));
+      fail_with(site, {"the bound ", to_string(shape(site, bound)), " does not fit ",
+                       to_string(shape(site, 1))});
   return array(site, 1);
 }
 

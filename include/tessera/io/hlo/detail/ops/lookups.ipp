@@ -25,7 +25,8 @@ TESSERA_INLINE void check_indices(const ShapeSite& site, std::size_t first, std:
   const std::size_t count = operand_count(site) - first;
   if (count == 1 && rank(site, first) == 1) return;
   if (count != wanted)
-    fail(site, std::to_string(count) + " start indices for " + std::to_string(wanted) + " dims");
+    fail_with(site,
+              {std::to_string(count), " start indices for ", std::to_string(wanted), " dims"});
   for (std::size_t i = first; i < operand_count(site); ++i)
     require_scalar(site, i, "a start index");
 }
@@ -33,8 +34,8 @@ TESSERA_INLINE void check_indices(const ShapeSite& site, std::size_t first, std:
 // Throws InputError where a slice of this size does not fit into dim d of operand 0.
 TESSERA_INLINE void require_size_in_dim(const ShapeSite& site, std::int64_t size, std::size_t d) {
   if (size < 0 || size > dims(site, 0)[d])
-    fail(site, "slice size " + std::to_string(size) + " is not within dim " + std::to_string(d) +
-                   " of " + to_string(shape(site, 0)));
+    fail_with(site, {"slice size ", std::to_string(size), " is not within dim ", std::to_string(d),
+                     " of ", to_string(shape(site, 0))});
 }
 
 TESSERA_INLINE std::optional<Shape> dynamic_slice_shape(const ShapeSite& site) {
@@ -51,12 +52,12 @@ TESSERA_INLINE std::optional<Shape> dynamic_slice_shape(const ShapeSite& site) {
 
 TESSERA_INLINE std::optional<Shape> dynamic_update_slice_shape(const ShapeSite& site) {
   if (rank(site, 1) != rank(site, 0) || element_type(site, 1) != element_type(site, 0))
-    fail(site,
-         "an update " + to_string(shape(site, 1)) + " does not fit " + to_string(shape(site, 0)));
+    fail_with(site, {"an update ", to_string(shape(site, 1)), " does not fit ",
+                     to_string(shape(site, 0))});
   for (std::size_t d = 0; d < rank(site, 0); ++d)
     if (dims(site, 1)[d] > dims(site, 0)[d])
-      fail(site, "an update " + to_string(shape(site, 1)) + " is larger than " +
-                     to_string(shape(site, 0)));
+      fail_with(site, {"an update ", to_string(shape(site, 1)), " is larger than ",
+                       to_string(shape(site, 0))});
   check_indices(site, 2, rank(site, 0));
   return array(site, 0);
 }
@@ -99,11 +100,11 @@ TESSERA_INLINE void check_batching(const ShapeSite& site, const LookupNames& nam
     const std::size_t in = index(lookup.batching[i]), of_indices = index(index_batching[i]);
     if (of_indices == lookup.vector_dim) fail(site, "a batching dim is the index_vector_dim");
     if (operand[in] != indices[of_indices])
-      fail(site, "batching dims " + std::to_string(in) + " of the operand and " +
-                     std::to_string(of_indices) + " of the indices differ in size");
+      fail_with(site, {"batching dims ", std::to_string(in), " of the operand and ",
+                       std::to_string(of_indices), " of the indices differ in size"});
     if (contains(lookup.dropped, in))
-      fail(site, "dim " + std::to_string(in) + " is in both " + std::string(names.dropped) +
-                     " and " + std::string(names.batching));
+      fail_with(site, {"dim ", std::to_string(in), " is in both ", names.dropped, " and ",
+                       names.batching});
   }
 }
 
@@ -113,12 +114,12 @@ TESSERA_INLINE void check_index_map(const ShapeSite& site, const LookupNames& na
   const auto index_map = dims_in_range(site, names.index_map, operand.size());
   const Extent wanted = lookup.vector_dim < indices.size() ? indices[lookup.vector_dim] : 1;
   if (static_cast<Extent>(index_map.size()) != wanted)
-    fail(site, std::string(names.index_map) + " has " + std::to_string(index_map.size()) +
-                   " entries for index vectors of " + std::to_string(wanted));
+    fail_with(site, {names.index_map, " has ", std::to_string(index_map.size()),
+                     " entries for index vectors of ", std::to_string(wanted)});
   for (const std::int64_t dim : index_map)
     if (contains(lookup.batching, index(dim)))
-      fail(site, "dim " + std::to_string(dim) + " is in both " + std::string(names.index_map) +
-                     " and " + std::string(names.batching));
+      fail_with(site, {"dim ", std::to_string(dim), " is in both ", names.index_map, " and ",
+                       names.batching});
 }
 
 TESSERA_INLINE LookupDims lookup_dims(const ShapeSite& site, const LookupNames& names,
@@ -162,8 +163,8 @@ TESSERA_INLINE std::optional<Shape> gather_shape(const ShapeSite& site) {
   const auto offset_dims = dims_in_range(site, "offset_dims", result_rank);
   require_ascending(site, "offset_dims", offset_dims);
   if (offset_dims.size() != offset.size())
-    fail(site, "offset_dims has " + std::to_string(offset_dims.size()) + " entries for " +
-                   std::to_string(offset.size()) + " slice dims");
+    fail_with(site, {"offset_dims has ", std::to_string(offset_dims.size()), " entries for ",
+                     std::to_string(offset.size()), " slice dims"});
   Dims result;
   for (std::size_t d = 0, next_batch = 0, next_offset = 0; d < result_rank; ++d)
     result.push_back(contains(offset_dims, d) ? offset[next_offset++] : batch[next_batch++]);
@@ -198,7 +199,7 @@ TESSERA_INLINE void check_update(const ShapeSite& site, const LookupDims& lookup
     } else {
       if (next_index == lookup.vector_dim) ++next_index;
       if (updates[d] != indices[next_index++])
-        fail(site, "dim " + std::to_string(d) + " of the updates does not fit the indices");
+        fail_with(site, {"dim ", std::to_string(d), " of the updates does not fit the indices"});
     }
   }
 }
@@ -216,8 +217,8 @@ TESSERA_INLINE void check_scattered(const ShapeSite& site, const LookupDims& loo
     fail(site, "window, inserted and batching dims do not make up " + to_string(shape(site, i)));
   const std::size_t index_dims = indices.size() - (lookup.vector_dim < indices.size() ? 1 : 0);
   if (updates.size() != window.size() + index_dims)
-    fail(site, "updates " + to_string(shape(site, count + 1 + i)) + " do not fit indices " +
-                   to_string(shape(site, count)));
+    fail_with(site, {"updates ", to_string(shape(site, count + 1 + i)), " do not fit indices ",
+                     to_string(shape(site, count))});
   check_update(site, lookup, updates, window, indices, dims(site, i));
 }
 

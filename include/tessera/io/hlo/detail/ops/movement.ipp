@@ -30,13 +30,13 @@ TESSERA_INLINE std::optional<Shape> broadcast_shape(const ShapeSite& site) {
   const Dims& out = site.declared->array.dims;
   const auto mapping = dims_in_range(site, "dimensions", out.size());
   if (mapping.size() != rank(site, 0))
-    fail(site, "dimensions has " + std::to_string(mapping.size()) + " entries for an operand of " +
-                   std::to_string(rank(site, 0)) + " dims");
+    fail_with(site, {"dimensions has ", std::to_string(mapping.size()),
+                     " entries for an operand of ", std::to_string(rank(site, 0)), " dims"});
   for (std::size_t i = 0; i < mapping.size(); ++i)
     if (out[index(mapping[i])] != dims(site, 0)[i])
-      fail(site, "dim " + std::to_string(i) + " of " + to_string(shape(site, 0)) +
-                     " does not fit dim " + std::to_string(mapping[i]) + " of " +
-                     to_string(*site.declared));
+      fail_with(site,
+                {"dim ", std::to_string(i), " of ", to_string(shape(site, 0)), " does not fit dim ",
+                 std::to_string(mapping[i]), " of ", to_string(*site.declared)});
   return array_of(element_type(site, 0), out);
 }
 
@@ -44,15 +44,16 @@ TESSERA_INLINE std::optional<Shape> reshape_shape(const ShapeSite& site) {
   declared_type(site);
   const Dims& out = site.declared->array.dims;
   if (element_count(dims(site, 0)) != element_count(out))
-    fail(site, to_string(shape(site, 0)) + " and " + to_string(*site.declared) +
-                   " have different numbers of elements");
+    fail_with(site, {to_string(shape(site, 0)), " and ", to_string(*site.declared),
+                     " have different numbers of elements"});
   return array_of(element_type(site, 0), out);
 }
 
 TESSERA_INLINE std::optional<Shape> bitcast_shape(const ShapeSite& site) {
   declared_type(site);
   if (byte_count(array(site, 0).array) != byte_count(site.declared->array))
-    fail(site, to_string(shape(site, 0)) + " and " + to_string(*site.declared) + " differ in size");
+    fail_with(site,
+              {to_string(shape(site, 0)), " and ", to_string(*site.declared), " differ in size"});
   return *site.declared;
 }
 
@@ -64,8 +65,8 @@ TESSERA_INLINE std::optional<Shape> bitcast_convert_shape(const ShapeSite& site)
     result.push_back(from_bits / to_bits);
   } else if (from_bits < to_bits) {
     if (result.empty() || from_bits <= 0 || result.back() != to_bits / from_bits)
-      fail(site, "the minor dim of " + to_string(shape(site, 0)) + " does not make up one " +
-                     std::string(graph::to_string(to)));
+      fail_with(site, {"the minor dim of ", to_string(shape(site, 0)), " does not make up one ",
+                       std::string(graph::to_string(to))});
     result.pop_back();
   }
   return array_of(to, result);
@@ -92,8 +93,8 @@ TESSERA_INLINE std::optional<Shape> concatenate_shape(const ShapeSite& site) {
     for (std::size_t d = 0; fits && d < rank(site, 0); ++d)
       fits = d == along || dims(site, i)[d] == dims(site, 0)[d];
     if (!fits)
-      fail(site, "operands " + to_string(shape(site, 0)) + " and " + to_string(shape(site, i)) +
-                     " do not join");
+      fail_with(site, {"operands ", to_string(shape(site, 0)), " and ", to_string(shape(site, i)),
+                       " do not join"});
     result[along] = size_of_dim(site, Wide(result[along]) + dims(site, i)[along]);
   }
   return array_of(element_type(site, 0), result);
@@ -106,9 +107,9 @@ TESSERA_INLINE std::optional<Shape> slice_shape(const ShapeSite& site) {
   for (std::size_t d = 0; d < ranges.size(); ++d) {
     const SliceRange& range = ranges[d];
     if (range.start < 0 || range.start > range.limit || range.limit > dims(site, 0)[d])
-      fail(site, "range [" + std::to_string(range.start) + ":" + std::to_string(range.limit) +
-                     "] is not within dim " + std::to_string(d) + " of " +
-                     to_string(shape(site, 0)));
+      fail_with(site,
+                {"range [", std::to_string(range.start), ":", std::to_string(range.limit),
+                 "] is not within dim ", std::to_string(d), " of ", to_string(shape(site, 0))});
     result.push_back(ceil_div(range.limit - range.start, range.stride));
   }
   return array_of(element_type(site, 0), result);
@@ -135,8 +136,8 @@ TESSERA_INLINE std::optional<Shape> pad_shape(const ShapeSite& site) {
   for (std::size_t d = 0; d < ranges.size(); ++d) {
     const std::optional<Extent> size = padded(dims(site, 0)[d], ranges[d]);
     if (!size)
-      fail(site, "padding makes dim " + std::to_string(d) + " of " + to_string(shape(site, 0)) +
-                     " negative, or too large");
+      fail_with(site, {"padding makes dim ", std::to_string(d), " of ", to_string(shape(site, 0)),
+                       " negative, or too large"});
     result.push_back(*size);
   }
   return array_of(element_type(site, 0), result);

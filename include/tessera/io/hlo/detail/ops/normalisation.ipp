@@ -16,8 +16,8 @@ namespace tessera::io::hlo::detail {
 // Throws InputError where operand i has other dims than wanted.
 TESSERA_INLINE void require_dims(const ShapeSite& site, std::size_t i, const Dims& wanted) {
   if (dims(site, i) != wanted)
-    fail(site, "operand " + std::to_string(i) + " " + to_string(shape(site, i)) + " does not fit " +
-                   to_string(shape(site, 0)));
+    fail_with(site, {"operand ", std::to_string(i), " ", to_string(shape(site, i)),
+                     " does not fit ", to_string(shape(site, 0))});
 }
 
 // The shape of a mean or variance, which operands 1 to `last` have too.

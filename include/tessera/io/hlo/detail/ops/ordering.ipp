@@ -42,7 +42,8 @@ TESSERA_INLINE std::optional<Shape> topk_shape(const ShapeSite& site) {
   Dims result = dims(site, 0);
   const std::int64_t k = site.attributes.integer("k", 0);
   if (k < 0 || k > result.back())
-    fail(site, "k is " + std::to_string(k) + " of " + std::to_string(result.back()) + " elements");
+    fail_with(site,
+              {"k is ", std::to_string(k), " of ", std::to_string(result.back()), " elements"});
   result.back() = k;
   return tuple_of({array_of(element_type(site, 0), result), array_of(ElementType::s32, result)});
 }

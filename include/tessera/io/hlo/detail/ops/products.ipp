@@ -27,13 +27,13 @@ TESSERA_INLINE graph::DotDims dot_dims(const AttributeAccess& attributes) {
 TESSERA_INLINE void require_pairs(const ShapeSite& site, const std::vector<std::int64_t>& lhs,
                                   const std::vector<std::int64_t>& rhs, const char* what) {
   if (lhs.size() != rhs.size())
-    fail(site, std::to_string(lhs.size()) + " " + what + " dims on the left, " +
-                   std::to_string(rhs.size()) + " on the right");
+    fail_with(site, {std::to_string(lhs.size()), " ", what, " dims on the left, ",
+                     std::to_string(rhs.size()), " on the right"});
   for (std::size_t i = 0; i < lhs.size(); ++i)
     if (dims(site, 0)[index(lhs[i])] != dims(site, 1)[index(rhs[i])])
-      fail(site, std::string(what) + " dim " + std::to_string(lhs[i]) + " of " +
-                     to_string(shape(site, 0)) + " and " + std::to_string(rhs[i]) + " of " +
-                     to_string(shape(site, 1)) + " differ in size");
+      fail_with(site,
+                {what, " dim ", std::to_string(lhs[i]), " of ", to_string(shape(site, 0)), " and ",
+                 std::to_string(rhs[i]), " of ", to_string(shape(site, 1)), " differ in size"});
 }
 
 TESSERA_INLINE void require_disjoint(const ShapeSite& site, const std::vector<std::int64_t>& batch,
@@ -98,8 +98,8 @@ TESSERA_INLINE graph::ConvolutionDims convolution_dims(const AttributeAccess& at
 TESSERA_INLINE void require_divides(const ShapeSite& site, Extent groups, Extent whole,
                                     const char* what) {
   if (whole % groups != 0)
-    fail(site,
-         std::to_string(groups) + " groups do not divide the " + std::to_string(whole) + what);
+    fail_with(site,
+              {std::to_string(groups), " groups do not divide the ", std::to_string(whole), what});
 }
 
 // Throws InputError where the features and batches do not fit the groups.
@@ -109,9 +109,9 @@ TESSERA_INLINE void check_groups(const ShapeSite& site, const graph::Convolution
   const Extent in_feature = dims(site, 0)[labels.input_feature];
   const Extent kernel_in = dims(site, 1)[labels.kernel_input];
   if (in_feature % labels.feature_groups != 0 || in_feature / labels.feature_groups != kernel_in)
-    fail(site, "the input has " + std::to_string(in_feature) + " features, the kernel takes " +
-                   std::to_string(kernel_in) + " in " + std::to_string(labels.feature_groups) +
-                   " groups");
+    fail_with(site, {"the input has ", std::to_string(in_feature), " features, the kernel takes ",
+                     std::to_string(kernel_in), " in ", std::to_string(labels.feature_groups),
+                     " groups"});
   const Extent kernel_out = dims(site, 1)[labels.kernel_output];
   require_divides(site, labels.feature_groups, kernel_out, " features that the kernel gives");
   require_divides(site, labels.batch_groups, kernel_out, " features that the kernel gives");
@@ -125,12 +125,12 @@ TESSERA_INLINE std::vector<WindowDim> convolution_window(const ShapeSite& site,
   const std::size_t space = labels.input_space.size();
   std::vector<WindowDim> window = site.attributes.window(space);
   if (window.size() != space)
-    fail(site, "the window has " + std::to_string(window.size()) + " dims for " +
-                   std::to_string(space) + " spatial ones");
+    fail_with(site, {"the window has ", std::to_string(window.size()), " dims for ",
+                     std::to_string(space), " spatial ones"});
   for (std::size_t s = 0; s < space; ++s) {
     const Extent kernel_size = dims(site, 1)[labels.kernel_space[s]];
     if (site.attributes.has("window") && window[s].size != kernel_size)
-      fail(site, "the window's size in dim " + std::to_string(s) + " is not the kernel's");
+      fail_with(site, {"the window's size in dim ", std::to_string(s), " is not the kernel's"});
     window[s].size = kernel_size;
   }
   return window;
@@ -140,9 +140,9 @@ TESSERA_INLINE std::optional<Shape> convolution_shape(const ShapeSite& site) {
   const graph::ConvolutionDims labels = convolution_dims(site.attributes);
   const std::size_t labelled = labels.input_space.size() + 2;
   if (labelled != rank(site, 0) || labelled != rank(site, 1))
-    fail(site, "dim_labels are for tensors of " + std::to_string(labelled) +
-                   " dims, the operands have " + std::to_string(rank(site, 0)) + " and " +
-                   std::to_string(rank(site, 1)));
+    fail_with(site, {"dim_labels are for tensors of ", std::to_string(labelled),
+                     " dims, the operands have ", std::to_string(rank(site, 0)), " and ",
+                     std::to_string(rank(site, 1))});
   const std::vector<WindowDim> window = convolution_window(site, labels);
   check_groups(site, labels);
   Dims result(rank(site, 0), 0);

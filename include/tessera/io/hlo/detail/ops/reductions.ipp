@@ -31,8 +31,8 @@ TESSERA_INLINE std::optional<ElementType> returned_type(const ShapeSite& site, s
   if (root == nullptr) return std::nullopt;
   const bool fits = count == 1 ? !root->is_tuple : root->is_tuple && root->elements.size() == count;
   if (!fits)
-    fail(site,
-         "the reducer returns " + to_string(*root) + " for " + std::to_string(count) + " inputs");
+    fail_with(site, {"the reducer returns ", to_string(*root), " for ", std::to_string(count),
+                     " inputs"});
   const Shape& part = count == 1 ? *root : root->elements[i];
   if (part.is_tuple || !part.array.dims.empty()) fail(site, "the reducer must return scalars");
   return part.array.element;
@@ -45,8 +45,8 @@ TESSERA_INLINE ElementType reduced_type(const ShapeSite& site, std::size_t i, st
   for (const std::size_t operand : {i, count + i}) {
     const ElementType from = element_type(site, operand);
     if (from != type && !(graph::is_floating(from) && graph::is_floating(type)))
-      fail(site, "operand " + std::to_string(operand) + " " + to_string(shape(site, operand)) +
-                     " is reduced to " + std::string(graph::to_string(type)));
+      fail_with(site, {"operand ", std::to_string(operand), " ", to_string(shape(site, operand)),
+                       " is reduced to ", std::string(graph::to_string(type))});
   }
   return type;
 }
@@ -57,8 +57,8 @@ TESSERA_INLINE std::optional<Shape> reduce_shape(const ShapeSite& site) {
   std::vector<Shape> results;
   for (std::size_t i = 0; i < count; ++i) {
     if (dims(site, i) != dims(site, 0))
-      fail(site,
-           "inputs " + to_string(shape(site, 0)) + " and " + to_string(shape(site, i)) + " differ");
+      fail_with(site, {"inputs ", to_string(shape(site, 0)), " and ", to_string(shape(site, i)),
+                       " differ"});
     require_scalar(site, count + i, "an initial value");
     Dims kept;
     for (std::size_t d = 0; d < rank(site, i); ++d)
@@ -92,9 +92,9 @@ TESSERA_INLINE std::optional<Shape> reduce_window_shape(const ShapeSite& site) {
 TESSERA_INLINE std::optional<Shape> select_and_scatter_shape(const ShapeSite& site) {
   const Dims selected = windowed_dims(site, 0, window_of_rank(site, rank(site, 0)));
   if (dims(site, 1) != selected || element_type(site, 1) != element_type(site, 0))
-    fail(site, "the source " + to_string(shape(site, 1)) + " is not what the window selects of " +
-                   to_string(shape(site, 0)) + ": " +
-                   to_string(array_of(element_type(site, 0), selected)));
+    fail_with(site, {"the source ", to_string(shape(site, 1)),
+                     " is not what the window selects of ", to_string(shape(site, 0)), ": ",
+                     to_string(array_of(element_type(site, 0), selected))});
   require_scalar(site, 2, "the initial value");
   if (element_type(site, 2) != element_type(site, 0))
     fail(site, "the initial value is of another type");

@@ -19,8 +19,8 @@ TESSERA_INLINE Extent windowed(const ShapeSite& site, Extent size, const WindowD
 TESSERA_INLINE std::vector<WindowDim> window_of_rank(const ShapeSite& site, std::size_t rank) {
   std::vector<WindowDim> window = site.attributes.window(rank);
   if (window.size() != rank)
-    fail(site, "the window has " + std::to_string(window.size()) + " dims, the operand has " +
-                   std::to_string(rank));
+    fail_with(site, {"the window has ", std::to_string(window.size()), " dims, the operand has ",
+                     std::to_string(rank)});
   return window;
 }
 
