@@ -101,8 +101,8 @@ inline Measured measure(Communicator& comm, const Contender& contender, std::siz
   const std::uint64_t sent = after.sent - before.sent;
   // Of a broadcast, what the root sends is what the others copy.
   const std::uint64_t bytes = contender.kind != CallKind::broadcast ? sent
-                              : comm.device() == 0                    ? 0
-                                                 : after.message - before.message;
+                              : comm.device() == 0                  ? 0
+                                                   : after.message - before.message;
   std::vector<double> collective, memcpy;
   for (int round = 0; round < rounds; ++round) {
     collective.push_back(seconds_of([&] { contender.run(comm, group, own); }));

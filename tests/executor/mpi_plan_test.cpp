@@ -10,9 +10,9 @@
 #include "instances/plans.hpp"
 #include "tessera/cost/alpa.hpp"
 #include "tessera/cost/presets.hpp"
+#include "tessera/executor/detail/verification/random_plan.hpp"
 #include "tessera/executor/inputs.hpp"
 #include "tessera/executor/mpi.hpp"
-#include "tessera/executor/detail/verification/random_plan.hpp"
 #include "tessera/executor/verify.hpp"
 #include "tessera/executor/verify_pipeline.hpp"
 #include "tessera/graph/builder.hpp"
@@ -47,7 +47,8 @@ class Plans {
     plan::PlanSpace space(graph_, DynamicMesh{2, 4}, cost::Alpa::with_defaults(2),
                           {.prune = false});
     for (std::uint64_t seed = 0; seed < 5; ++seed)
-      plans_.push_back(space.plan_of(executor::detail::random_assignment(space.formulation(), seed)));
+      plans_.push_back(
+          space.plan_of(executor::detail::random_assignment(space.formulation(), seed)));
   }
 
   void run(Communicator& comm, Results& results) const {

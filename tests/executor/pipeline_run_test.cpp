@@ -12,8 +12,8 @@
 
 #include "instances/plans.hpp"
 #include "tessera/cost/presets.hpp"
-#include "tessera/executor/detail/running/microbatches.hpp"
 #include "tessera/executor/detail/kernels/movement.hpp"
+#include "tessera/executor/detail/running/microbatches.hpp"
 #include "tessera/executor/detail/verification/tolerances.hpp"
 #include "tessera/executor/inputs.hpp"
 #include "tessera/executor/interpret.hpp"
@@ -100,8 +100,8 @@ std::string faults_of(const Piped& piped, const PipelineReport& report) {
                 std::to_string(it.report.counted) + '\n';
   for (const executor::TransferReport& it : report.transfers)
     if (!it.agrees())
-      faults += piped.program.routes[it.route].label + " predicted " + std::to_string(it.predicted) +
-                " counted " + std::to_string(it.counted) + '\n';
+      faults += piped.program.routes[it.route].label + " predicted " +
+                std::to_string(it.predicted) + " counted " + std::to_string(it.counted) + '\n';
   for (const executor::StageMemoryReport& it : report.stages)
     if (!it.agrees() || it.predicted * 10 > Wide(it.held) * 11)
       faults += "memory predicted " + to_string(it.predicted) + " (planned " +
@@ -285,7 +285,9 @@ TEST_CASE("a pipeline that forgets to send, or to reduce, is found out") {
   const auto expected = executor::step_expectation_of(piped.graph, piped.inputs);
 
   PipelineProgram silent = piped.program;
-  const auto has_sends = [](const executor::TransferRoute& route) { return !route.transfer.within.empty(); };
+  const auto has_sends = [](const executor::TransferRoute& route) {
+    return !route.transfer.within.empty();
+  };
   auto route = std::find_if(silent.routes.begin(), silent.routes.end(), has_sends);
   REQUIRE(route != silent.routes.end());
   route->transfer.within.clear();
@@ -310,9 +312,8 @@ TEST_CASE("a pipeline that forgets to send, or to reduce, is found out") {
   CHECK_FALSE(executor::verify_on_threads(optimistic, expected).memory_agrees());
 
   const auto run_on_two = [&] {
-    executor::run_on_threads(2, [&](executor::Communicator& comm) {
-      executor::verify(piped.program, expected, comm);
-    });
+    executor::run_on_threads(
+        2, [&](executor::Communicator& comm) { executor::verify(piped.program, expected, comm); });
   };
   CHECK_THROWS_WITH_AS(run_on_two(),
                        doctest::Contains("the pipeline is for 8 devices, and there are 2"),

@@ -71,13 +71,12 @@ void check_plan(const graph::Graph& graph, const plan::Plan& plan, const Expecta
 std::vector<Report> reports_of(const graph::Graph& graph, const std::vector<plan::Plan>& plans,
                                const Expectation& expected) {
   std::vector<Report> reports(plans.size());
-  executor::run_on_threads(
-      plans.at(0).mesh.device_count(), [&](executor::Communicator& comm) {
-        for (std::size_t p = 0; p < plans.size(); ++p) {
-          const Report report = executor::verify(graph, plans[p], expected, comm);
-          if (comm.device() == 0) reports[p] = report;
-        }
-      });
+  executor::run_on_threads(plans.at(0).mesh.device_count(), [&](executor::Communicator& comm) {
+    for (std::size_t p = 0; p < plans.size(); ++p) {
+      const Report report = executor::verify(graph, plans[p], expected, comm);
+      if (comm.device() == 0) reports[p] = report;
+    }
+  });
   return reports;
 }
 
@@ -397,7 +396,8 @@ TEST_CASE("loops run as often as their condition says, on one device and on four
     plan::PlanSpace space(graph, mesh, cost::Alpa::with_defaults(2), {.prune = false});
     for (std::uint64_t seed = 0; seed < 5; ++seed) {
       CAPTURE(seed);
-      const plan::Plan plan = space.plan_of(executor::detail::random_assignment(space.formulation(), seed));
+      const plan::Plan plan =
+          space.plan_of(executor::detail::random_assignment(space.formulation(), seed));
       CHECK(faults_of(graph, executor::verify_on_threads(graph, plan, expected)) == "");
       CHECK_FALSE(executor::first_wrong_op(graph, plan, expected).has_value());
     }
@@ -418,7 +418,8 @@ std::vector<std::vector<double>> outputs_of(const std::string& text,
     plan::PlanSpace space(graph, mesh, cost::Alpa::with_defaults(mesh.rank()), {.prune = false});
     for (std::uint64_t seed = 0; seed < 5; ++seed) {
       CAPTURE(seed);
-      check_plan(graph, space.plan_of(executor::detail::random_assignment(space.formulation(), seed)),
+      check_plan(graph,
+                 space.plan_of(executor::detail::random_assignment(space.formulation(), seed)),
                  expected);
     }
   }

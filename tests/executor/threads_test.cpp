@@ -188,7 +188,9 @@ TEST_CASE("a device's own mistakes are named") {
         "6");
   CHECK(error([&](auto& comm, Floats three, Floats six) {
           comm.all_to_all(pair, three, six.first(3), "moe");
-        }) == "device 1: all-to-all of 3 f32 in {0,1} (moe): 3 elements can not be divided into 2 equal blocks; pad the buffer");
+        }) ==
+        "device 1: all-to-all of 3 f32 in {0,1} (moe): 3 elements can not be divided into 2 equal "
+        "blocks; pad the buffer");
   CHECK(error([&](auto& comm, Floats three, Floats) {
           comm.all_reduce(pair, Reduction::logical_or, three);
         }) == "device 1: all-reduce of 3 f32 by or in {0,1}: f32 has no such reduction");
@@ -215,7 +217,8 @@ TEST_CASE("a device's own mistakes are named") {
   CHECK(error([&](auto& comm, Floats three, Floats six) {
           comm.permute(pair, out, three, six.first(3));
         }).ends_with("0 -> 3 leads out of the group"));
-  CHECK(error_of(0, [](Communicator&) {}) == "a run needs at least one device, and was asked for 0");
+  CHECK(error_of(0, [](Communicator&) {}) ==
+        "a run needs at least one device, and was asked for 0");
 }
 
 // --- What devices must agree on ------------------------------------------------------------------
@@ -457,7 +460,8 @@ bool is_expected(const RandomRun& run, const std::string& error) {
     case Fault::none: return error.empty();
     case Fault::exception: return error == "device " + std::to_string(run.device) + ": injected";
     case Fault::cancelled: return error.empty() || error == "the run was cancelled";
-    // Where the group of the step is the device alone, or one more message is left, no device sees it.
+    // Where the group of the step is the device alone, or one more message is left, no device sees
+    // it.
     case Fault::skipped:
     case Fault::repeated:
     case Fault::resized: return error.empty() || is_between_devices;

@@ -24,14 +24,14 @@
 //
 // A pass runs the ops of its phase in program order: forward through the chunk's spans, backward
 // through them from the last to the first; where backward passes are split in two, first what the
-// gradients that are sent need, later the rest.  A value that another stage needs is sent as soon as
-// it is computed, which does not wait; a value from another stage is received when it is first read.
-// So under every schedule devices wait for data and for nothing else.
+// gradients that are sent need, later the rest.  A value that another stage needs is sent as soon
+// as it is computed, which does not wait; a value from another stage is received when it is first
+// read. So under every schedule devices wait for data and for nothing else.
 //
-// For each microbatch in flight a stage keeps what its backward pass will read.  Where the plan says
-// that activations are rematerialized, it keeps what came into each span, and runs the span's forward
-// ops again right before its backward pass.  Values that the update reads are added up, as partial
-// sums where they are partial, and once per step the update reads their mean.
+// For each microbatch in flight a stage keeps what its backward pass will read.  Where the plan
+// says that activations are rematerialized, it keeps what came into each span, and runs the span's
+// forward ops again right before its backward pass.  Values that the update reads are added up, as
+// partial sums where they are partial, and once per step the update reads their mean.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -73,21 +73,21 @@ std::string label_of(const graph::Graph& graph, StepPlace place);
 /// One device's run of a plan.
 class DevicePlan {
  public:
-  /// Keeps references to all three.  Throws InvalidArgument where the plan is not one of this graph,
-  /// or not of as many devices as the communicator's run has; Unsupported where the program has loops
-  /// whose condition is not known.
+  /// Keeps references to all three.  Throws InvalidArgument where the plan is not one of this
+  /// graph, or not of as many devices as the communicator's run has; Unsupported where the program
+  /// has loops whose condition is not known.
   DevicePlan(const graph::Graph& graph, const plan::Plan& plan, Communicator& comm);
   ~DevicePlan();
   DevicePlan(const DevicePlan&) = delete;
   DevicePlan& operator=(const DevicePlan&) = delete;
 
-  /// This device's shard of each parameter.  Throws InvalidArgument where the inputs are not those of
-  /// the program's parameters.
+  /// This device's shard of each parameter.  Throws InvalidArgument where the inputs are not those
+  /// of the program's parameters.
   std::vector<TensorPart> shards_of(std::span<const Tensor> inputs) const;
 
   /// The outputs' shards, in order, from those of the parameters.  Called on all devices.  Throws
-  /// what kernels and the communicator throw, and InternalError where steps do not lead to what an op
-  /// needs.
+  /// what kernels and the communicator throw, and InternalError where steps do not lead to what an
+  /// op needs.
   std::vector<TensorPart> operator()(std::vector<TensorPart> parameters,
                                      const Observer& observe = {});
 
@@ -115,9 +115,10 @@ class DevicePipeline {
   /// Takes the weights and the optimizer's state.  @pre a tensor for each parameter of the program
   void load(std::span<const Tensor> inputs);
 
-  /// Runs one step, which updates the weights.  Called on all devices.  Returns for each OutputPlace
-  /// of the program a part for each microbatch, or only the first for an output of the update;
-  /// nothing for outputs of other stages.  @pre load() was called; as many inputs as microbatches
+  /// Runs one step, which updates the weights.  Called on all devices.  Returns for each
+  /// OutputPlace of the program a part for each microbatch, or only the first for an output of the
+  /// update; nothing for outputs of other stages.  @pre load() was called; as many inputs as
+  /// microbatches
   const std::vector<std::vector<TensorPart>>& step(const StepInputs& inputs);
 
   /// Whether this device runs that one of PipelineProgram::stages.

@@ -52,8 +52,8 @@ struct HoldingRules {
   bool is_counted(graph::Value value) const { return !buffers[value.op][value.result].empty(); }
 };
 
-// Parameters are the caller's, except for those whose place an output takes: their buffer stays, and
-// the old value is freed.
+// Parameters are the caller's, except for those whose place an output takes: their buffer stays,
+// and the old value is freed.
 inline HoldingRules holding_rules(const graph::Graph& graph) {
   HoldingRules rules{plan::buffers_of(graph), Releases(graph), Releases(graph), {}};
   const graph::Lifetimes reads = graph::read_lifetimes_of(graph);
@@ -71,7 +71,8 @@ inline HoldingRules holding_rules(const graph::Graph& graph) {
       const graph::Value value{id, r};
       graph::OpId last = reads[id][r].end - 1;
       const std::size_t end = rules.buffers[id][r].end;
-      const bool has_end = rules.is_counted(value) && is_replaced[id] == 0 && end < graph.op_count();
+      const bool has_end = rules.is_counted(value) && is_replaced[id] == 0 &&
+                           end < graph.op_count();
       if (has_end) rules.buffers_over.add(value, end - 1);
       if (has_end) last = std::max<graph::OpId>(last, end - 1);
       if (!contains(graph.outputs, value) && !is_condition(graph, value))

@@ -15,10 +15,10 @@ namespace tessera::executor {
 /// A random tensor for each parameter, the same for the same seed.  Throws Unsupported, with the
 /// parameter's name, for an element type that can not be computed with.  O(elements + uses)
 ///
-/// Numbers lie between -1 and 1.  But a program may take a logarithm or a root of its inputs, or use
-/// them as indices, so the uses of each parameter are followed: numbers that must not be negative are
-/// not, and integers that are indices, or are compared with indices, are in range.  This is a
-/// heuristic: it does not see, for example, that a difference has to be positive.
+/// Numbers lie between -1 and 1.  But a program may take a logarithm or a root of its inputs, or
+/// use them as indices, so the uses of each parameter are followed: numbers that must not be
+/// negative are not, and integers that are indices, or are compared with indices, are in range.
+/// This is a heuristic: it does not see, for example, that a difference has to be positive.
 std::vector<Tensor> random_inputs(const graph::Graph& graph, std::uint64_t seed);
 
 /// Reads a tensor of this type from the text of a .npy file.  Throws InvalidArgument, saying why,

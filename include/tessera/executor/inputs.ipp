@@ -184,8 +184,8 @@ inline Dims numpy_shape(std::string_view text) {  // "(2, 3" or "(5,"
     Extent size = 0;
     const auto [end, error] = std::from_chars(text.data() + at, text.data() + text.size(), size);
     if (error != std::errc() || dims.size() == max_dims)
-      throw InvalidArgument("the shape in the header of the NumPy file is not a list of at most " + std::to_string(max_dims) +
-                            " sizes");
+      throw InvalidArgument("the shape in the header of the NumPy file is not a list of at most " +
+                            std::to_string(max_dims) + " sizes");
     dims.push_back(size);
     at = static_cast<std::size_t>(end - text.data());
   }
@@ -212,7 +212,8 @@ TESSERA_INLINE std::vector<Tensor> random_inputs(const graph::Graph& graph, std:
 
 TESSERA_INLINE Tensor parse_numpy(std::string_view file, const TensorType& type) {
   constexpr std::string_view magic = "\x93NUMPY";
-  if (!file.starts_with(magic) || file.size() < 12) throw InvalidArgument("the file is not a NumPy file: it does not begin with \\x93NUMPY");
+  if (!file.starts_with(magic) || file.size() < 12)
+    throw InvalidArgument("the file is not a NumPy file: it does not begin with \\x93NUMPY");
   const auto byte = [&](std::size_t i) {
     return static_cast<std::size_t>(static_cast<unsigned char>(file[i]));
   };
@@ -232,7 +233,9 @@ TESSERA_INLINE Tensor parse_numpy(std::string_view file, const TensorType& type)
     throw InvalidArgument("the file holds " + excerpt(element) + ' ' + tessera::to_string(dims) +
                           ", and the parameter is " + to_string(type) + " ('" + wanted + "')");
   if (detail::numpy_field(header, "fortran_order") != "False")
-    throw InvalidArgument("the file's elements are in Fortran order; save a C-ordered copy (numpy.ascontiguousarray)");
+    throw InvalidArgument(
+        "the file's elements are in Fortran order; save a C-ordered copy "
+        "(numpy.ascontiguousarray)");
   Tensor tensor(type);
   if (data.size() != tensor.byte_size())
     throw InvalidArgument("it has " + std::to_string(data.size()) + " bytes of data where " +

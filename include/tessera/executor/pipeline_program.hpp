@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A pipeline's plan made ready to run, shared by all devices (device.hpp has one device's run of it).
+// A pipeline's plan made ready to run, shared by all devices (device.hpp has one device's run of
+// it).
 //
 // The program has the spans of each stage with their plans, and for each value that goes from one
-// span to another which device sends which piece to which other one.  Where spans are layers, a stage
-// is a row of them: a value that crosses between two layers of one stage stays in place, or changes
-// its sharding by a transfer on one submesh.  A weight that several spans read is updated by its
-// owner, and sent to the other spans at the end of a step.
+// span to another which device sends which piece to which other one.  Where spans are layers, a
+// stage is a row of them: a value that crosses between two layers of one stage stays in place, or
+// changes its sharding by a transfer on one submesh.  A weight that several spans read is updated
+// by its owner, and sent to the other spans at the end of a step.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -112,8 +113,8 @@ struct PipelineProgram {
 };
 
 /// Makes a pipeline's plan ready to run.  `graph` is the program that was planned.  Distinct spans
-/// are planned once more, as they were priced.  Throws Unsupported for programs that can not be run,
-/// and Error where planning is cancelled.  @pre plan.has_stages()
+/// are planned once more, as they were priced.  Throws Unsupported for programs that can not be
+/// run, and Error where planning is cancelled.  @pre plan.has_stages()
 PipelineProgram pipeline_program(const graph::Graph& graph, const plan::PipelinePlan& plan,
                                  const cost::Cluster& cluster);
 

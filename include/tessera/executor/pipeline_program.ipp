@@ -50,10 +50,11 @@ inline void check_updates(const pipeline::SpanProgram& span) {
   for (const graph::Alias& alias : span.graph.aliases)
     if (alias.output.op != alias.parameter && varies[alias.output.op] != 0 &&
         span.phases[alias.output.op] != pipeline::Phase::update)
-      throw Unsupported(op_text(span.graph.op(alias.output.op)) + ": takes the place of " +
-                        span.graph.op(alias.parameter).name +
-                        " in every microbatch; a pipeline can only execute updates that happen once "
-                        "per step");
+      throw Unsupported(
+          op_text(span.graph.op(alias.output.op)) + ": takes the place of " +
+          span.graph.op(alias.parameter).name +
+          " in every microbatch; a pipeline can only execute updates that happen once "
+          "per step");
 }
 
 inline StageRun stage_run(const plan::PlannedStage& stage,
@@ -96,7 +97,8 @@ inline bool lead_the_same_way(const TransferRoute& a, const TransferRoute& b) {
          a.to_stage == b.to_stage && a.sharding == b.sharding && a.received == b.received;
 }
 
-// Adds a reader of a value of the whole program; to a route that leads the same way, if there is one.
+// Adds a reader of a value of the whole program; to a route that leads the same way, if there is
+// one.
 inline void add_reader(const RouteMaker& make, TransferRoute route, graph::Value origin,
                        SpanParameter reader) {
   std::vector<TransferRoute>& routes = make.program.routes;
@@ -112,9 +114,9 @@ inline void add_reader(const RouteMaker& make, TransferRoute route, graph::Value
                 " from stage " + std::to_string(route.from_stage) + " to " +
                 std::to_string(route.to_stage) + " #" + std::to_string(routes.size());
   route.readers = {reader};
-  route.transfer = pipeline::transfer_between(
-      route.type.dims, {from.mesh, sent, from.first_device},
-      {to.mesh, route.sharding, to.first_device}, make.per_host);
+  route.transfer = pipeline::transfer_between(route.type.dims, {from.mesh, sent, from.first_device},
+                                              {to.mesh, route.sharding, to.first_device},
+                                              make.per_host);
   routes.push_back(std::move(route));
 }
 

@@ -1,25 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Whether a plan is correct: it is run, and compared with the program run on one device, which is the
-// reference.
+// Whether a plan is correct: it is run, and compared with the program run on one device, which is
+// the reference.
 //
 //   const auto expected = executor::expectation_of(graph, executor::random_inputs(graph, seed));
 //   const executor::Report report = executor::verify_on_threads(graph, plan, expected);
 //   report.is_true()    // outputs agree, bytes are as planned, memory is no more than planned
 //
-// All shards of all devices are compared, replicas too.  The plan is run twice, in the program's own
-// types and with all its numbers in double, since in bf16 a wrong sum may hide in the rounding.  An
-// output agrees where each element is within a tolerance of the reference, relative to the largest
-// element of that output.  Bytes agree where the payloads of all groups of a collective add up to what
-// the plan's messages do, exactly.  Of a halo exchange the plan gives what an inner device sends, so
-// that is what is sent at most.
+// All shards of all devices are compared, replicas too.  The plan is run twice, in the program's
+// own types and with all its numbers in double, since in bf16 a wrong sum may hide in the rounding.
+// An output agrees where each element is within a tolerance of the reference, relative to the
+// largest element of that output.  Bytes agree where the payloads of all groups of a collective add
+// up to what the plan's messages do, exactly.  Of a halo exchange the plan gives what an inner
+// device sends, so that is what is sent at most.
 //
 // Where rounding alone moves the reference by more than a thirty-second of an output's largest
-// element, the run in the program's own types can not be compared: of such an output only the run in
-// double counts, and elements must be numbers where the reference's are.  The run in double takes the
-// same steps with the same shards, so an error of the plan shows there, too.  Its tolerance is
-// measured in double itself, by inputs that are off by their last bit.  Some outputs are nothing but
-// rounding even so, for example the gradient of a bias that a softmax does not depend on.
+// element, the run in the program's own types can not be compared: of such an output only the run
+// in double counts, and elements must be numbers where the reference's are.  The run in double
+// takes the same steps with the same shards, so an error of the plan shows there, too.  Its
+// tolerance is measured in double itself, by inputs that are off by their last bit.  Some outputs
+// are nothing but rounding even so, for example the gradient of a bias that a softmax does not
+// depend on.
 #pragma once
 #include <optional>
 #include <stop_token>
@@ -40,8 +41,8 @@ namespace tessera::executor {
 /// only one of two elements is finite, or only one is NaN.  The element types may differ.
 double difference(const TensorPart& part, const Tensor& whole);
 
-/// How far an output of the plan's run is from the reference, and how far it may be: differences are
-/// those of difference(), the largest of all devices.
+/// How far an output of the plan's run is from the reference, and how far it may be: differences
+/// are those of difference(), the largest of all devices.
 struct OutputReport {
   graph::Value value;
   double difference = 0;
@@ -60,9 +61,9 @@ struct CollectiveReport {
   StepKind kind{};
   Axis axis = 0;
   Extent predicted = 0;  ///< as the plan prints them
-  Extent counted = 0;    ///< the mean of all groups, rounded up; for a halo exchange, of all devices
-  Extent moved = 0;      ///< that the communicator moved, padding included; the largest of all devices
-  bool agrees = false;   ///< exactly
+  Extent counted = 0;  ///< the mean of all groups, rounded up; for a halo exchange, of all devices
+  Extent moved = 0;  ///< that the communicator moved, padding included; the largest of all devices
+  bool agrees = false;  ///< exactly
 };
 
 /// Whether a plan is correct.  Memory is in bytes.
@@ -109,9 +110,10 @@ Report verify_on_threads(const graph::Graph& graph, const plan::Plan& plan,
                          const Expectation& expected, const VerifyOptions& options = {},
                          std::stop_token stop = {});
 
-/// The first op whose results differ from those of the program in double, to find where a wrong plan
-/// goes wrong; nothing where none does.  Partial sums are skipped, since they can not be compared
-/// before they are finished, and so are ops in loops, whose values differ from round to round.
+/// The first op whose results differ from those of the program in double, to find where a wrong
+/// plan goes wrong; nothing where none does.  Partial sums are skipped, since they can not be
+/// compared before they are finished, and so are ops in loops, whose values differ from round to
+/// round.
 std::optional<graph::OpId> first_wrong_op(const graph::Graph& graph, const plan::Plan& plan,
                                           const Expectation& expected, std::stop_token stop = {});
 

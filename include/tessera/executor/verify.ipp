@@ -74,11 +74,12 @@ inline std::vector<double> differences_of(const std::vector<TensorPart>& parts,
   return result;
 }
 
-// A run in the program's own types on one device: of each collective its payload, and among the largest
-// the bytes that the communicator moved and then the number of runs; last the memory that was held.
+// A run in the program's own types on one device: of each collective its payload, and among the
+// largest the bytes that the communicator moved and then the number of runs; last the memory that
+// was held.
 inline Findings findings_of_run(const graph::Graph& graph, const plan::Plan& plan,
-                         const Expectation& expected, const std::vector<StepPlace>& places,
-                         Communicator& comm) {
+                                const Expectation& expected, const std::vector<StepPlace>& places,
+                                Communicator& comm) {
   Findings found;
   const auto moved = [&](StepPlace place) {
     return static_cast<std::int64_t>(comm.traffic().of(label_of(graph, place)).message);
@@ -98,8 +99,8 @@ inline Findings findings_of_run(const graph::Graph& graph, const plan::Plan& pla
 }
 
 // The same run in double, of which only the differences count.
-inline std::vector<double> differences_in_double(const plan::Plan& plan, const Expectation& expected,
-                                          Communicator& comm) {
+inline std::vector<double> differences_in_double(const plan::Plan& plan,
+                                                 const Expectation& expected, Communicator& comm) {
   DevicePlan device(expected.graph_in_double, plan, comm);
   return differences_of(device(device.shards_of(expected.inputs_in_double)),
                         expected.outputs_in_double);
@@ -107,8 +108,9 @@ inline std::vector<double> differences_in_double(const plan::Plan& plan, const E
 
 }  // namespace detail
 
-TESSERA_INLINE Report verify(const graph::Graph& graph, const plan::Plan& plan, const Expectation& expected,
-              Communicator& comm, const VerifyOptions& options) {
+TESSERA_INLINE Report verify(const graph::Graph& graph, const plan::Plan& plan,
+                             const Expectation& expected, Communicator& comm,
+                             const VerifyOptions& options) {
   const std::vector<StepPlace> places = collectives_of(plan);
   detail::Findings found = detail::findings_of_run(graph, plan, expected, places, comm);
   found.add(detail::differences_in_double(plan, expected, comm));
@@ -128,8 +130,8 @@ TESSERA_INLINE Report verify(const graph::Graph& graph, const plan::Plan& plan, 
 }
 
 TESSERA_INLINE Report verify_on_threads(const graph::Graph& graph, const plan::Plan& plan,
-                                const Expectation& expected, const VerifyOptions& options,
-                                std::stop_token stop) {
+                                        const Expectation& expected, const VerifyOptions& options,
+                                        std::stop_token stop) {
   Report result;
   run_on_threads(
       plan.mesh.device_count(),
@@ -141,10 +143,10 @@ TESSERA_INLINE Report verify_on_threads(const graph::Graph& graph, const plan::P
   return result;
 }
 
-
-TESSERA_INLINE std::optional<graph::OpId> first_wrong_op(const graph::Graph& graph, const plan::Plan& plan,
-                                                 const Expectation& expected,
-                                                 std::stop_token stop) {
+TESSERA_INLINE std::optional<graph::OpId> first_wrong_op(const graph::Graph& graph,
+                                                         const plan::Plan& plan,
+                                                         const Expectation& expected,
+                                                         std::stop_token stop) {
   constexpr double tolerance = 1e-6;
   const std::vector<std::size_t> loops = graph::innermost_loops(graph);
   std::vector<std::vector<Tensor>> values(graph.op_count());
@@ -158,13 +160,13 @@ TESSERA_INLINE std::optional<graph::OpId> first_wrong_op(const graph::Graph& gra
   const auto run = [&](Communicator& comm) {
     DevicePlan device(expected.graph_in_double, plan, comm);
     graph::OpId& own = first[static_cast<std::size_t>(comm.device())];
-    device(device.shards_of(expected.inputs_in_double), [&](graph::OpId id,
-                                                            std::span<const TensorPart> results) {
-      for (std::size_t r = 0; r < results.size() && own == graph.op_count(); ++r)
-        if (plan.ops[id].results[r].partial_axes().empty() && loops[id] == graph::no_loop &&
-            difference(results[r], values[id][r]) > tolerance)
-          own = id;
-    });
+    device(device.shards_of(expected.inputs_in_double),
+           [&](graph::OpId id, std::span<const TensorPart> results) {
+             for (std::size_t r = 0; r < results.size() && own == graph.op_count(); ++r)
+               if (plan.ops[id].results[r].partial_axes().empty() && loops[id] == graph::no_loop &&
+                   difference(results[r], values[id][r]) > tolerance)
+                 own = id;
+           });
   };
   run_on_threads(plan.mesh.device_count(), run, stop);
   const graph::OpId found = *std::min_element(first.begin(), first.end());

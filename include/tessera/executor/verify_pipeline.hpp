@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Whether a pipeline's plan is correct: a step of it is run, and compared with the same microbatches
-// run one after the other on one device.
+// Whether a pipeline's plan is correct: a step of it is run, and compared with the same
+// microbatches run one after the other on one device.
 //
 //   const auto program = executor::pipeline_program(graph, plan, cluster);
 //   const auto expected = executor::step_expectation_of(graph, inputs);  // inputs by microbatch
 //   const executor::PipelineReport report = executor::verify_on_threads(program, expected);
 //
-// As in verify.hpp, all shards of all devices are compared, in the program's own types and in double;
-// the bytes of collectives and of transfers agree exactly.
+// As in verify.hpp, all shards of all devices are compared, in the program's own types and in
+// double; the bytes of collectives and of transfers agree exactly.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -48,8 +48,8 @@ struct TransferReport {
 
 /// Of one stage's memory, in bytes.
 struct StageMemoryReport {
-  Wide planned = 0;    ///< when stages were chosen
-  Wide predicted = 0;  ///< under the spans' plans
+  Wide planned = 0;        ///< when stages were chosen
+  Wide predicted = 0;      ///< under the spans' plans
   Extent held = 0;         ///< of the stage's device that held most
   Extent held_in_all = 0;  ///< with working copies, which no plan counts
   bool agrees() const noexcept { return held <= predicted; }

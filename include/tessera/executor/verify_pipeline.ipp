@@ -48,7 +48,8 @@ TESSERA_INLINE StepExpectation step_expectation_of(const graph::Graph& graph, St
   for (const std::vector<Tensor>& tensors : result.inputs_in_double)
     nudged.push_back(detail::nudged(tensors));
   const auto in_floats = [&] {
-    return detail::StepOnOneDevice(with_floats(graph, ElementType::f32)).run(inputs_in(ElementType::f32));
+    return detail::StepOnOneDevice(with_floats(graph, ElementType::f32))
+        .run(inputs_in(ElementType::f32));
   };
   result.tolerances = detail::tolerances_of(graph, result.outputs, result.outputs_in_double,
                                             exact.run(nudged), in_floats);
@@ -67,8 +68,10 @@ void for_each_collective(const PipelineProgram& program, Visit&& visit) {
 }
 
 // How far this device's parts of each output are from the reference; -1 where it has none.
-inline std::vector<double> differences_of(const PipelineProgram& program, const StepExpectation& expected,
-                                   const std::vector<std::vector<TensorPart>>& outputs, const std::vector<Tensor>& wanted) {
+inline std::vector<double> differences_of(const PipelineProgram& program,
+                                          const StepExpectation& expected,
+                                          const std::vector<std::vector<TensorPart>>& outputs,
+                                          const std::vector<Tensor>& wanted) {
   std::vector<double> result(expected.names.size(), -1);
   for (std::size_t i = 0; i < expected.names.size(); ++i)
     for (std::size_t p = 0; p < outputs.size(); ++p) {
@@ -86,10 +89,10 @@ inline Extent sent_bytes(const TransferRoute& route, const std::vector<pipeline:
   return static_cast<Extent>(elements * graph::bytes_of(route.type.element));
 }
 
-// A step in the program's own types, by one device: bytes by collective and then by route, memory by
-// the devices of each stage, and how far its parts of the outputs are off.
+// A step in the program's own types, by one device: bytes by collective and then by route, memory
+// by the devices of each stage, and how far its parts of the outputs are off.
 inline Findings findings_of_step(const PipelineProgram& program, const StepExpectation& expected,
-                          Communicator& comm) {
+                                 Communicator& comm) {
   Findings found;
   const auto sent = [&](const TransferRoute& route) {
     return static_cast<std::int64_t>(comm.traffic().of(route.label).message);
@@ -115,7 +118,8 @@ inline Findings findings_of_step(const PipelineProgram& program, const StepExpec
 
 // The same step in double, of which only the differences count.
 inline std::vector<double> differences_in_double(const PipelineProgram& program,
-                                          const StepExpectation& expected, Communicator& comm) {
+                                                 const StepExpectation& expected,
+                                                 Communicator& comm) {
   const PipelineProgram exact = with_floats(program, ElementType::f64);
   DevicePipeline device(exact, comm);
   device.load(expected.inputs_in_double[0]);
@@ -145,8 +149,9 @@ inline void report_bytes(const PipelineProgram& program, const std::vector<std::
 
 }  // namespace detail
 
-TESSERA_INLINE PipelineReport verify(const PipelineProgram& program, const StepExpectation& expected, Communicator& comm,
-                      const VerifyOptions& options) {
+TESSERA_INLINE PipelineReport verify(const PipelineProgram& program,
+                                     const StepExpectation& expected, Communicator& comm,
+                                     const VerifyOptions& options) {
   detail::Findings found = detail::findings_of_step(program, expected, comm);
   found.add(detail::differences_in_double(program, expected, comm));
   found.share(comm);
@@ -163,11 +168,10 @@ TESSERA_INLINE PipelineReport verify(const PipelineProgram& program, const StepE
   return report;
 }
 
-
 TESSERA_INLINE PipelineReport verify_on_threads(const PipelineProgram& program,
-                                        const StepExpectation& expected,
-                                        const VerifyOptions& options,
-                                        std::stop_token stop) {
+                                                const StepExpectation& expected,
+                                                const VerifyOptions& options,
+                                                std::stop_token stop) {
   PipelineReport result;
   run_on_threads(
       program.devices(),

@@ -5,8 +5,8 @@
 //
 // On whole tensors this is the op itself, as HLO defines it; on shards it is the part that the op's
 // rule says can be computed without the other devices.  A kernel knows from the slices where in the
-// whole tensors it is, so windows, indices and iota come out right under any sharding; a kernel that
-// needs elements which are not held throws an error, and never computes a wrong number.
+// whole tensors it is, so windows, indices and iota come out right under any sharding; a kernel
+// that needs elements which are not held throws an error, and never computes a wrong number.
 //
 // To add a kernel, add an entry to the table in compute.ipp; or to those of elementwise.ipp, where
 // the op is element by element.

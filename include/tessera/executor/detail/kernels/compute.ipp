@@ -45,14 +45,16 @@ inline void run_constant(const graph::Literal& literal, TensorPart& result) {
   if (!is_one) copy_common(whole.view(), result);
 }
 
-inline void run_broadcast(const std::vector<Extent>& dims, const TensorView& x, TensorPart& result) {
+inline void run_broadcast(const std::vector<Extent>& dims, const TensorView& x,
+                          TensorPart& result) {
   std::vector<Walk> walks = walks_over(result.slice);
   for (Walk& walk : walks) walk.from = no_dim;
   for (std::size_t d = 0; d < dims.size(); ++d) walks[static_cast<std::size_t>(dims[d])].from = d;
   move(x, result, walks);
 }
 
-inline void run_transpose(const std::vector<Extent>& dims, const TensorView& x, TensorPart& result) {
+inline void run_transpose(const std::vector<Extent>& dims, const TensorView& x,
+                          TensorPart& result) {
   std::vector<Walk> walks = walks_over(result.slice);
   for (std::size_t d = 0; d < dims.size(); ++d) walks[d].from = static_cast<std::size_t>(dims[d]);
   move(x, result, walks);
@@ -101,7 +103,8 @@ inline void run_pad(const std::vector<graph::PaddingRange>& ranges, const Tensor
   move(x, result, walks);
 }
 
-inline void run_concatenate(std::size_t dim, std::span<const TensorView> operands, TensorPart& result) {
+inline void run_concatenate(std::size_t dim, std::span<const TensorView> operands,
+                            TensorPart& result) {
   Extent begin = 0;
   for (const TensorView& operand : operands) {
     const Extent end = begin + operand.whole[dim];
@@ -156,8 +159,7 @@ inline void run_random_bits(const TensorView& state, std::span<TensorPart> resul
       if constexpr (std::is_integral_v<T>)
         bits.tensor.data<T>()[i] = static_cast<T>(drawn[i] >> (64 - 8 * sizeof(T)));
       else
-        bits.tensor.data<T>()[i] =
-            static_cast<T>(static_cast<float>(drawn[i] >> 40U) * 0x1p-24F);
+        bits.tensor.data<T>()[i] = static_cast<T>(static_cast<float>(drawn[i] >> 40U) * 0x1p-24F);
   });
 }
 

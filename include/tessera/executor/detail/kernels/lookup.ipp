@@ -14,9 +14,9 @@
 #include <vector>
 
 #include "tessera/executor/detail/kernels/movement.hpp"
-#include "tessera/graph/rule_writer.hpp"
 #include "tessera/executor/detail/kernels/reduction.hpp"
 #include "tessera/executor/detail/kernels/storage.hpp"
+#include "tessera/graph/rule_writer.hpp"
 
 namespace tessera::executor::detail {
 
@@ -90,7 +90,8 @@ inline std::vector<Walk> walks_of_gather(const graph::GatherDims& how, const Ten
     const Extent size = how.slice_sizes[d];
     Walk walk{{0, size}, d};
     walk.from_begin = std::clamp<Extent>(start[d], 0, x.whole[d] - size);
-    if (!graph::contains(how.collapsed_slice_dims, d) && !graph::contains(how.operand_batching_dims, d))
+    if (!graph::contains(how.collapsed_slice_dims, d) &&
+        !graph::contains(how.operand_batching_dims, d))
       walk.to = static_cast<std::size_t>(how.offset_dims[offset++]);
     walks.push_back(walk);
   }
@@ -120,15 +121,17 @@ TESSERA_INLINE void run_gather(const graph::GatherDims& how, const TensorView& x
 }
 
 // Into the slice of the result that starts there; nothing for an update that does not fit.
-inline std::optional<std::vector<Walk>> walks_of_scatter(const graph::ScatterDims& how, const TensorView& updates,
-                                          const Dims& start, const Dims& whole) {
+inline std::optional<std::vector<Walk>> walks_of_scatter(const graph::ScatterDims& how,
+                                                         const TensorView& updates,
+                                                         const Dims& start, const Dims& whole) {
   std::vector<Walk> walks;
   std::size_t window = 0;
   for (std::size_t d = 0; d < whole.size(); ++d) {
     Walk walk{{0, 1}};
     walk.to = d;
     walk.to_begin = start[d];
-    if (!graph::contains(how.inserted_window_dims, d) && !graph::contains(how.input_batching_dims, d)) {
+    if (!graph::contains(how.inserted_window_dims, d) &&
+        !graph::contains(how.input_batching_dims, d)) {
       walk.from = static_cast<std::size_t>(how.update_window_dims[window++]);
       walk.range = {0, updates.whole[walk.from]};
     }

@@ -84,7 +84,8 @@ TESSERA_INLINE void run_normalisation(const graph::Normalisation& how,
   const auto feature = static_cast<std::size_t>(how.feature);
   const auto features = static_cast<std::size_t>(dims[feature]);
   std::size_t inner = 1;
-  for (std::size_t d = feature + 1; d < dims.size(); ++d) inner *= static_cast<std::size_t>(dims[d]);
+  for (std::size_t d = feature + 1; d < dims.size(); ++d)
+    inner *= static_cast<std::size_t>(dims[d]);
   for (std::size_t i = 0; i < in.operands[0].size(); ++i) {
     const std::size_t f = i / inner % features;
     const double value = normalised(how.part, in, i, f);

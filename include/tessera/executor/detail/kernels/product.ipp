@@ -65,8 +65,8 @@ inline void add_integer_product(MatrixPlace a, MatrixPlace b, std::byte* result,
         sums[i * n + j] += left[i * a.stride + l] * right[l * b.stride + j];
 }
 
-// result += a b, of m x k and k x n elements of what product_type() answers; the result's rows follow
-// on each other.
+// result += a b, of m x k and k x n elements of what product_type() answers; the result's rows
+// follow on each other.
 inline void add_product(ElementType element, MatrixPlace a, MatrixPlace b, std::byte* result,
                         Extent m, Extent k, Extent n) {
   if (m == 0 || k == 0 || n == 0) return;
@@ -157,8 +157,8 @@ TESSERA_INLINE void run_dot(const graph::DotDims& dims, const Tensor& lhs, const
 
 // --- Convolutions --------------------------------------------------------------------------------
 
-// A convolution on one device.  Its tensors have elements of product_type(); the input lies as it is,
-// the kernel as [space..., input features, output features].
+// A convolution on one device.  Its tensors have elements of product_type(); the input lies as it
+// is, the kernel as [space..., input features, output features].
 struct ConvolutionParts {
   const graph::Convolution& how;
   const TensorView& input;
@@ -233,10 +233,10 @@ template<class T>
 void put(const ConvolutionParts& parts, Extent image, Range features, const T* sums) {
   const graph::ConvolutionDims& dims = parts.how.dims;
   const Slice& slice = parts.result.slice;
-  T* const base =
-      parts.result.tensor.data<T>() +
-      (image - slice[dims.output_batch].begin) * parts.out_strides[dims.output_batch] +
-      (features.begin - slice[dims.output_feature].begin) * parts.out_strides[dims.output_feature];
+  T* const base = parts.result.tensor.data<T>() +
+                  (image - slice[dims.output_batch].begin) * parts.out_strides[dims.output_batch] +
+                  (features.begin - slice[dims.output_feature].begin) *
+                      parts.out_strides[dims.output_feature];
   const Extent step = parts.out_strides[dims.output_feature];
   for_each_place(parts.places, [&](const Dims& place) {
     Extent at = 0;
@@ -297,8 +297,8 @@ TESSERA_INLINE void run_convolution(const graph::Convolution& how, const TensorV
   const bool is_direct = result.tensor.element() == element;
   TensorPart sums;
   if (!is_direct) sums = TensorPart({element, result.whole}, result.slice);
-  ConvolutionParts parts{how, input, in.tensor(), kernel, weights.tensor(),
-                         is_direct ? result : sums};
+  ConvolutionParts parts{
+      how, input, in.tensor(), kernel, weights.tensor(), is_direct ? result : sums};
   for (const std::size_t d : how.dims.kernel_space) parts.taps.push_back(kernel.slice[d]);
   for (const std::size_t d : how.dims.output_space) parts.places.push_back(result.slice[d]);
   if (element == ElementType::f32)

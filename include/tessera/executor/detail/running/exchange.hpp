@@ -5,8 +5,8 @@
 //
 // Which elements go where follows from the shardings alone: a device sends another one the elements
 // that it holds of those that the other is to hold.  Collectives take blocks of one size, so where
-// shards are uneven, blocks are as large as the largest, and the rest of them is padding.  Padding is
-// sent but is no payload: payloads are what a plan predicts, exactly.
+// shards are uneven, blocks are as large as the largest, and the rest of them is padding.  Padding
+// is sent but is no payload: payloads are what a plan predicts, exactly.
 #pragma once
 #include <string_view>
 
@@ -18,8 +18,8 @@
 
 namespace tessera::executor::detail {
 
-// This device's place on a mesh whose devices follow on each other in the communicator's numbers: all
-// devices of a plan, or those of a pipeline's stage.
+// This device's place on a mesh whose devices follow on each other in the communicator's numbers:
+// all devices of a plan, or those of a pipeline's stage.
 struct MeshDevice {
   DynamicMesh mesh;
   Communicator& comm;

@@ -35,9 +35,7 @@ struct StepContext {
   ElementType stored() const noexcept {
     return element() == ElementType::pred ? ElementType::u8 : element();
   }
-  Slice before(Device device) const {
-    return slice_at(here, planned.before, part.whole, device);
-  }
+  Slice before(Device device) const { return slice_at(here, planned.before, part.whole, device); }
   Slice after(Device device) const { return slice_at(here, planned.after, part.whole, device); }
   TensorPart empty_result() const {
     return TensorPart(TensorType{element(), part.whole}, after(here.device()));
@@ -70,9 +68,9 @@ inline TensorPart masked(const StepContext& step) {
 
 inline TensorPart all_reduced(const StepContext& step) {
   TensorPart result(*step.part.tensor, step.part.slice, step.part.whole);
-  step.here.comm.all_reduce(in_run(step.here, group_of_step(step)),
-                            step.planned.before.reduction(), step.stored(),
-                            Bytes(result.tensor.bytes(), result.tensor.byte_size()), step.label);
+  step.here.comm.all_reduce(in_run(step.here, group_of_step(step)), step.planned.before.reduction(),
+                            step.stored(), Bytes(result.tensor.bytes(), result.tensor.byte_size()),
+                            step.label);
   return result;
 }
 
@@ -204,7 +202,8 @@ inline Tiles tiles_of(const StepContext& step, const graph::Rule& rule) {
   return tiles;
 }
 
-// A shift of halos by one tile: each tile sends `given` to the tile `by` tiles on, and gets `taken`.
+// A shift of halos by one tile: each tile sends `given` to the tile `by` tiles on, and gets
+// `taken`.
 struct HaloShift {
   Extent width = 0, by = 0;
   Range given, taken;

@@ -122,7 +122,8 @@ TESSERA_INLINE std::vector<Tensor> StepOnOneDevice::run(
   return result;
 }
 
-TESSERA_INLINE void StepOnOneDevice::advance(StepInputs& inputs, const std::vector<Tensor>& outputs) const {
+TESSERA_INLINE void StepOnOneDevice::advance(StepInputs& inputs,
+                                             const std::vector<Tensor>& outputs) const {
   const std::vector<StepOutput> names = this->outputs(static_cast<std::int64_t>(inputs.size()));
   const std::vector<graph::OpId> parameters = parameters_of(span_.graph);
   for (const graph::Alias& alias : span_.graph.aliases) {
@@ -138,7 +139,8 @@ TESSERA_INLINE void StepOnOneDevice::advance(StepInputs& inputs, const std::vect
   }
 }
 
-TESSERA_INLINE std::vector<Tensor> StepOnOneDevice::inputs_of(std::span<const std::vector<Tensor>> inputs, std::size_t m) const {
+TESSERA_INLINE std::vector<Tensor> StepOnOneDevice::inputs_of(
+    std::span<const std::vector<Tensor>> inputs, std::size_t m) const {
   std::vector<Tensor> result = inputs[m];
   const std::vector<graph::OpId> parameters = parameters_of(span_.graph);
   for (std::size_t i = 0; i < result.size() && i < parameters.size(); ++i)
@@ -188,8 +190,8 @@ TESSERA_INLINE void StepOnOneDevice::make_update() {
   }
 }
 
-TESSERA_INLINE std::vector<Tensor> StepOnOneDevice::update_inputs(const std::vector<Tensor>& inputs,
-                                  const std::vector<MicrobatchMean>& sums) const {
+TESSERA_INLINE std::vector<Tensor> StepOnOneDevice::update_inputs(
+    const std::vector<Tensor>& inputs, const std::vector<MicrobatchMean>& sums) const {
   const std::vector<graph::OpId> parameters = parameters_of(span_.graph);
   std::vector<Tensor> result;
   for (const graph::OpId id : weights_) {

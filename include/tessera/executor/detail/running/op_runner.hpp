@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Single ops of a plan, as one device runs them: the steps that the plan lists for each operand, the
-// device's slices of the results (kernels/compute.hpp), and the steps that finish the results.
+// Single ops of a plan, as one device runs them: the steps that the plan lists for each operand,
+// the device's slices of the results (kernels/compute.hpp), and the steps that finish the results.
 //
-// All devices of the plan's mesh do the same in the same order, which is what makes their calls meet.
-// The order of ops, and what is held meanwhile, is the caller's: device.ipp runs a program once,
-// pipeline_device.hpp a stage's passes.
+// All devices of the plan's mesh do the same in the same order, which is what makes their calls
+// meet. The order of ops, and what is held meanwhile, is the caller's: device.ipp runs a program
+// once, pipeline_device.hpp a stage's passes.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -59,7 +59,8 @@ class OpRunner {
   const std::vector<std::vector<std::int64_t>>& runs() const noexcept { return runs_; }
 
  private:
-  // Takes the plan's steps for one operand, or for the op's result.  Returns whether there were any.
+  // Takes the plan's steps for one operand, or for the op's result.  Returns whether there were
+  // any.
   bool take_steps(graph::OpId id, std::optional<std::uint32_t> operand, const TensorView& from,
                   TensorPart& to);
   void check_operands(graph::OpId id, std::span<const TensorView> operands) const;

@@ -96,11 +96,10 @@ TESSERA_INLINE void OpRunner::check_operands(graph::OpId id,
     const Slice wanted = slice_here(here_, sharding, operands[i].whole);
     const Slice& held = operands[i].slice;
     for (std::size_t d = 0; d < wanted.size(); ++d)
-      if (wanted[d].size() != 0 &&
-          (held[d].begin > wanted[d].begin || held[d].end < wanted[d].end))
-        throw InternalError(op_text(graph_.op(id)) + ": the steps of operand " +
-                            std::to_string(i) + " do not lead to the sharding " +
-                            to_string(sharding) + " that the op needs");
+      if (wanted[d].size() != 0 && (held[d].begin > wanted[d].begin || held[d].end < wanted[d].end))
+        throw InternalError(op_text(graph_.op(id)) + ": the steps of operand " + std::to_string(i) +
+                            " do not lead to the sharding " + to_string(sharding) +
+                            " that the op needs");
   }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The order in which ops run, and when values are no longer needed: program order, except for loops,
-// whose ops run again as long as the loop's condition holds.
+// The order in which ops run, and when values are no longer needed: program order, except for
+// loops, whose ops run again as long as the loop's condition holds.
 //
 // A loop begins with its states, which take their initial values.  Then its condition is computed,
 // and where it holds, the body; then the states take their next values, all at once.  Where the

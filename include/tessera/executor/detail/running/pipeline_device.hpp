@@ -42,9 +42,7 @@ struct SpanState {
   }
   bool is_output(graph::Value value) const;
   // Whether a weight's output sharding is that of its shard.
-  bool stays_in_place(graph::OpId parameter) const {
-    return run.plan.ops[parameter].steps.empty();
-  }
+  bool stays_in_place(graph::OpId parameter) const { return run.plan.ops[parameter].steps.empty(); }
   // Whether the plan counts its memory as a microbatch's.
   bool is_counted(graph::Value value) const {
     return ends.owns(value.op) && summed[value.op][value.result] == 0;
@@ -56,13 +54,13 @@ struct SpanState {
   const pipeline::SpanProgram& program;
   OpRunner runner;
   plan::PassEnds ends;
-  std::vector<char> varies;                              // by op: between microbatches
-  std::vector<std::vector<char>> summed;                 // by op and result: the update reads it
-  std::vector<std::vector<std::size_t>> routes_from;     // by op
-  std::vector<std::optional<std::size_t>> route_to;      // by op: of parameters that are received
-  std::vector<TensorPart> state;                         // by op: weights' shards
-  std::vector<std::optional<TensorPart>> resharded;      // by op: weights in another sharding
-  std::vector<std::vector<HeldResults>> values;          // by microbatch and op
+  std::vector<char> varies;                           // by op: between microbatches
+  std::vector<std::vector<char>> summed;              // by op and result: the update reads it
+  std::vector<std::vector<std::size_t>> routes_from;  // by op
+  std::vector<std::optional<std::size_t>> route_to;   // by op: of parameters that are received
+  std::vector<TensorPart> state;                      // by op: weights' shards
+  std::vector<std::optional<TensorPart>> resharded;   // by op: weights in another sharding
+  std::vector<std::vector<HeldResults>> values;       // by microbatch and op
   std::map<graph::Value, MicrobatchMean> sums;
   std::vector<HeldResults> once;  // by op: of the update
 };

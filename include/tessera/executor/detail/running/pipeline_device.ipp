@@ -35,8 +35,7 @@ TESSERA_INLINE SpanState::SpanState(const PipelineProgram& whole, std::size_t of
 }
 
 TESSERA_INLINE bool SpanState::is_output(graph::Value value) const {
-  return std::find(graph().outputs.begin(), graph().outputs.end(), value) !=
-         graph().outputs.end();
+  return std::find(graph().outputs.begin(), graph().outputs.end(), value) != graph().outputs.end();
 }
 
 TESSERA_INLINE void SpanState::begin_step(std::int64_t microbatches) {
@@ -187,8 +186,7 @@ TESSERA_INLINE void send_by(PipelineDevice& device, std::size_t number, std::siz
   deliver(device, route, microbatch, there);
 }
 
-TESSERA_INLINE void receive_by(PipelineDevice& device, std::size_t number,
-                               std::size_t microbatch) {
+TESSERA_INLINE void receive_by(PipelineDevice& device, std::size_t number, std::size_t microbatch) {
   const TransferRoute& route = device.program.routes[number];
   TensorPart here = incoming(device, route);
   receive_part({route.transfer, device.comm, static_cast<Tag>(number), route.label}, here);

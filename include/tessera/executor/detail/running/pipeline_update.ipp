@@ -101,8 +101,7 @@ TESSERA_INLINE void run_update(PipelineDevice& device) {
   for (const auto& span : device.spans) replace_weights(device, *span);
   for (const auto& span : device.spans)
     for (const graph::Value output : span->graph().outputs)
-      if (span->is_weight(output.op))
-        note_output(device, *span, output, 0, span->state[output.op]);
+      if (span->is_weight(output.op)) note_output(device, *span, output, 0, span->state[output.op]);
   for (std::size_t r = 0; r < device.program.routes.size(); ++r) send_weight(device, r);
   for (const auto& span : device.spans) end_step(device, *span);
 }

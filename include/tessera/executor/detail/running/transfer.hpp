@@ -3,10 +3,10 @@
 // The transfer of a tensor from one submesh to another, as one device takes part in it.
 // pipeline/transfer.hpp lists which device sends which piece to which other one.
 //
-// A device that holds pieces sends them and does not wait: those that cross between hosts, and those
-// that stay in its host.  A device that needs the tensor first receives what crosses, then sends
-// pieces on to the devices of its own host, and receives the pieces they have for it.  A device that
-// does both, where a tensor changes its sharding on one submesh, keeps what it has.
+// A device that holds pieces sends them and does not wait: those that cross between hosts, and
+// those that stay in its host.  A device that needs the tensor first receives what crosses, then
+// sends pieces on to the devices of its own host, and receives the pieces they have for it.  A
+// device that does both, where a tensor changes its sharding on one submesh, keeps what it has.
 #pragma once
 #include <string_view>
 

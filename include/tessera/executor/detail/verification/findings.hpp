@@ -38,13 +38,13 @@ struct Findings {
   void share(Communicator& comm);
 };
 
-// Compares the bytes of a collective with the plan's.  `payloads` is the sum over all devices and over
-// so many runs.
+// Compares the bytes of a collective with the plan's.  `payloads` is the sum over all devices and
+// over so many runs.
 CollectiveReport collective_report(const plan::Plan& plan, StepPlace place, Wide payloads,
                                    Extent moved, std::int64_t runs = 1);
 
-// Of output i.  `differences`: by output, in the program's own types and then in double; below 0 for
-// an output that no device has, which is infinitely wrong.
+// Of output i.  `differences`: by output, in the program's own types and then in double; below 0
+// for an output that no device has, which is infinitely wrong.
 OutputReport output_report(graph::Value value, std::size_t i,
                            const std::vector<double>& differences, const Tolerances& tolerances,
                            const VerifyOptions& options);

@@ -22,8 +22,8 @@ TESSERA_INLINE void Findings::share(Communicator& comm) {
   comm.all_reduce(all, Reduction::max, std::span(differences));
 }
 
-TESSERA_INLINE CollectiveReport collective_report(const plan::Plan& plan, StepPlace place, Wide payloads,
-                                          Extent moved, std::int64_t runs) {
+TESSERA_INLINE CollectiveReport collective_report(const plan::Plan& plan, StepPlace place,
+                                                  Wide payloads, Extent moved, std::int64_t runs) {
   const plan::PlannedStep& planned = plan.ops[place.op].steps[place.step];
   const Extent devices = plan.mesh.device_count(), members = plan.mesh.extent(planned.step.axis);
   const StepKind kind = planned.step.kind;
@@ -47,8 +47,9 @@ TESSERA_INLINE CollectiveReport collective_report(const plan::Plan& plan, StepPl
 }
 
 TESSERA_INLINE OutputReport output_report(graph::Value value, std::size_t i,
-                                  const std::vector<double>& differences,
-                                  const Tolerances& tolerances, const VerifyOptions& options) {
+                                          const std::vector<double>& differences,
+                                          const Tolerances& tolerances,
+                                          const VerifyOptions& options) {
   const auto found = [&](std::size_t at) {
     return differences[at] < 0 ? std::numeric_limits<double>::infinity() : differences[at];
   };

@@ -2,10 +2,10 @@
 //
 // Plans at random: every op any of its strategies, as likely as any other.
 //
-// A cheapest plan uses the same few strategies again and again; the plans that are possible, which the
-// executor must run correctly, are far more.  Ops that are tied, since one's result takes the other's
-// place, get strategies that agree: of a problem in which each strategy has a random cost and each
-// forbidden pair stays forbidden, the solver finds the cheapest assignment.
+// A cheapest plan uses the same few strategies again and again; the plans that are possible, which
+// the executor must run correctly, are far more.  Ops that are tied, since one's result takes the
+// other's place, get strategies that agree: of a problem in which each strategy has a random cost
+// and each forbidden pair stays forbidden, the solver finds the cheapest assignment.
 #pragma once
 #include <cstdint>
 #include <utility>

@@ -2,10 +2,10 @@
 //
 // How far a sharded run may be from the reference.
 //
-// Rounding is measured: a sharded run may be off by several times as much as the reference is off the
-// same in double (where it is in double, as the reference in float is off).  In double the same share
-// of that remains by which the types' precisions differ, which is next to nothing, and no more than
-// the last bits of the inputs make.
+// Rounding is measured: a sharded run may be off by several times as much as the reference is off
+// the same in double (where it is in double, as the reference in float is off).  In double the same
+// share of that remains by which the types' precisions differ, which is next to nothing, and no
+// more than the last bits of the inputs make.
 #pragma once
 #include <functional>
 #include <vector>

@@ -48,8 +48,8 @@ TESSERA_INLINE std::vector<Tensor> nudged(std::vector<Tensor> tensors) {
   return tensors;
 }
 
-// How far rounding moves each output from the same in double.  For floating-point outputs at least the
-// median of all outputs: a single one may be close by chance.
+// How far rounding moves each output from the same in double.  For floating-point outputs at least
+// the median of all outputs: a single one may be close by chance.
 inline std::vector<double> roundings_of(const std::vector<Tensor>& outputs,
                                         const std::vector<Tensor>& outputs_in_double) {
   std::vector<double> off;
@@ -67,8 +67,8 @@ inline std::vector<double> roundings_of(const std::vector<Tensor>& outputs,
 // tolerance in double.
 inline double tolerance_in(ElementType element, double rounding, double in_double) {
   if (!graph::is_floating(element)) return rounding;
-  // Where large terms cancel to a small sum, partial sums round by any multiple of it.  Such numbers
-  // can not be compared; the run in double is.
+  // Where large terms cancel to a small sum, partial sums round by any multiple of it.  Such
+  // numbers can not be compared; the run in double is.
   if (rounding > 0x1p-5)
     return std::isfinite(rounding) ? std::numeric_limits<double>::max()
                                    : std::numeric_limits<double>::infinity();
