@@ -13,6 +13,7 @@
 #include "tessera/graph.hpp"
 #include "tessera/models.hpp"
 #include "tessera/plan.hpp"
+#include "tessera/solver.hpp"
 
 namespace {
 using namespace tessera;

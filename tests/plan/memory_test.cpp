@@ -16,6 +16,7 @@
 #include "tessera/pipeline.hpp"
 #include "tessera/plan.hpp"
 #include "tessera/plan/stage_memory.hpp"
+#include "tessera/solver.hpp"
 
 namespace {
 using namespace tessera;

@@ -19,6 +19,7 @@
 #include "tessera/io/hlo/importer.hpp"
 #include "tessera/io/hlo/reader.hpp"
 #include "tessera/plan.hpp"
+#include "tessera/solver.hpp"
 
 namespace {
 using namespace tessera;

@@ -16,6 +16,7 @@
 #include "tessera/plan/detail/memory/buffer_use.hpp"
 #include "tessera/plan/detail/memory/timeline.hpp"
 #include "tessera/plan/detail/rematerialization/candidates.hpp"
+#include "tessera/solver.hpp"
 
 namespace {
 using namespace tessera;
