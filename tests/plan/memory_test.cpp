@@ -15,6 +15,7 @@
 #include "tessera/models.hpp"
 #include "tessera/pipeline.hpp"
 #include "tessera/plan.hpp"
+#include "tessera/plan/detail/rematerialization/candidates.hpp"
 #include "tessera/plan/stage_memory.hpp"
 #include "tessera/solver.hpp"
 
