@@ -59,6 +59,16 @@ names() {  # the packages for a manager: names apt build test
   for what in "$@"; do eval "echo \$${manager}_${what}"; done | tr '\n' ' ' | sed 's/ $//'
 }
 
+# Installs what some tests use and skip without, where that is possible; never fails.
+want_for_tests() {
+  if has_program ctags && has_program clang++-19; then return 0; fi
+  if ! has_program apt-get || [ "$(id -u)" != 0 ]; then return 0; fi
+  export DEBIAN_FRONTEND=noninteractive
+  for package in universal-ctags "clang-19 libc++-19-dev libc++abi-19-dev"; do
+    apt-get install -y -qq --no-install-recommends $package >/dev/null 2>&1 || true
+  done
+}
+
 need() {
   lacking=$(missing "$@")
   [ -n "$lacking" ] || return 0

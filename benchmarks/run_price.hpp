@@ -22,7 +22,6 @@
 #include <utility>
 #include <vector>
 
-#include "instances/plans.hpp"
 #include "published_run.hpp"
 #include "run_software.hpp"
 #include "tessera/cost/cluster_model.hpp"
@@ -31,6 +30,7 @@
 #include "tessera/pipeline/simulate.hpp"
 #include "tessera/pipeline/transfer.hpp"
 #include "tessera/plan/span_price.hpp"
+#include "tessera/tessera.hpp"
 
 namespace tessera::benchmarks {
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "execute.hpp"
 
-#include "instances/plans.hpp"
 #include "tessera/core/error.hpp"
 
 #if __has_include(<Eigen/Core>)
@@ -18,6 +17,7 @@
 #include "tessera/io/file.hpp"
 #include "tessera/report/execution_table.hpp"
 #include "tessera/report/pipeline_execution_table.hpp"
+#include "tessera/tessera.hpp"
 
 namespace tessera::examples {
 

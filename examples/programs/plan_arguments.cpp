@@ -8,6 +8,7 @@
 #include <system_error>
 #include <utility>
 
+#include "tessera/core/text.hpp"
 #include "tessera/cost/presets.hpp"
 #include "tessera/io/file.hpp"
 #include "tessera/io/hlo/writer.hpp"

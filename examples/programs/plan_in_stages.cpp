@@ -8,7 +8,6 @@
 #include <string>
 #include <utility>
 
-#include "instances/plans.hpp"
 #include "plan_arguments.hpp"
 #include "tessera/io/file.hpp"
 #include "tessera/io/hlo/emit_stages.hpp"
@@ -19,6 +18,7 @@
 #include "tessera/report/pipeline_table.hpp"
 #include "tessera/report/timeline.hpp"
 #include "tessera/solver/deadline.hpp"
+#include "tessera/tessera.hpp"
 
 namespace tessera::examples {
 

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "executor/as_threads.hpp"
-#include "instances/plans.hpp"
 #include "tessera/cost/alpa.hpp"
 #include "tessera/cost/presets.hpp"
 #include "tessera/executor/detail/verification/random_plan.hpp"
@@ -17,6 +16,7 @@
 #include "tessera/executor/verify_pipeline.hpp"
 #include "tessera/graph/builder.hpp"
 #include "tessera/models/mlp.hpp"
+#include "tessera/tessera.hpp"
 
 namespace {
 

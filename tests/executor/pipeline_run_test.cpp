@@ -10,7 +10,6 @@
 #include <string>
 #include <vector>
 
-#include "instances/plans.hpp"
 #include "tessera/cost/presets.hpp"
 #include "tessera/executor/detail/kernels/movement.hpp"
 #include "tessera/executor/detail/running/microbatches.hpp"
@@ -20,6 +19,7 @@
 #include "tessera/executor/threads.hpp"
 #include "tessera/executor/verify_pipeline.hpp"
 #include "tessera/models.hpp"
+#include "tessera/tessera.hpp"
 
 namespace {
 using namespace tessera;

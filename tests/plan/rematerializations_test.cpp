@@ -11,11 +11,11 @@
 #include <string>
 #include <vector>
 
-#include "instances/plans.hpp"
 #include "tessera/models/catalogue.hpp"
 #include "tessera/pipeline/layers.hpp"
 #include "tessera/plan/detail/pipeline/rematerializations.hpp"
 #include "tessera/plan/detail/rematerialization/min_cut.hpp"
+#include "tessera/tessera.hpp"
 
 namespace {
 

@@ -14,12 +14,12 @@
 #include <tuple>
 #include <vector>
 
-#include "instances/plans.hpp"
 #include "tessera/cost/presets.hpp"
 #include "tessera/models/gpt.hpp"
 #include "tessera/plan/detail/pipeline/span_prices.hpp"
 #include "tessera/plan/plan_pipeline.hpp"
 #include "tessera/plan/staged_ops.hpp"
+#include "tessera/tessera.hpp"
 
 namespace {
 

@@ -17,10 +17,10 @@
 #include <string_view>
 #include <vector>
 
-#include "instances/plans.hpp"
 #include "tessera/cost/presets.hpp"
 #include "tessera/models/catalogue.hpp"
 #include "tessera/plan/plan_pipeline.hpp"
+#include "tessera/tessera.hpp"
 
 namespace tessera_test {
 
