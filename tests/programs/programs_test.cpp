@@ -444,7 +444,7 @@ TEST_CASE("tessera-plan executes a plan: exit code 4 where it is not true") {
 
 TEST_CASE("bad arguments: exit code 1 and one line") {
   for (const auto& test :
-       {std::pair<std::string, const char*>{"--mesh 2x4", "give a HLO file, or a model by --model"},
+       {std::pair<std::string, const char*>{"--mesh 2x4", "give an HLO file, or a model by --model"},
         {mlp + " --model gpt --mesh 2x4", "MODEL excludes --model"},
         {"--model gpt-40b --mesh 2x4",
          "--model: there is no model 'gpt-40b'; there are gpt, llama"},
@@ -454,7 +454,7 @@ TEST_CASE("bad arguments: exit code 1 and one line") {
         {"--model gpt:heads=5 --mesh 2x4", "hidden is no multiple of heads"},
         {"--model gpt:step=run --mesh 2x4",
          "step='run': there are train, accumulate, apply, infer"},
-        {"", "MODEL: give a HLO file, or a model by --model"},
+        {"", "MODEL: give an HLO file, or a model by --model"},
         {mlp, "--mesh: give the devices along each axis, as --mesh 2x4, or a --cluster"},
         {mlp + " --mesh 2 --tolerance 1e-3", "--tolerance requires --execute"},
         {mlp + " --mesh 2 --execute --tolerance -1", "'-1' is no number that is 0 or more"},

@@ -78,7 +78,7 @@ class InternalError : public Error {
   using Error::Error;
 };
 
-/// What is wrong with an input text.  Prints as "model.hlo:12:7: operand 'x' is not defined".
+/// An error in an input text.  Prints as "model.hlo:12:7: operand 'x' is not defined".
 class InputError : public Error {
  public:
   InputError(const std::string& source, Position position, const std::string& message);

@@ -39,7 +39,7 @@ struct LinkLevel {
   Rate bandwidth = 0;
   Rate peer_bandwidth = 0;  ///< bytes per second of the link to one peer; peers only
   Cost latency = 0;         ///< picoseconds from one device to another, once per message
-  /// What collectives reach of the bandwidth, in hundredths.
+  /// The share of the bandwidth that collectives reach, in hundredths.
   int achieved_percent = 100;
   bool is_closed = false;          ///< a ring whose last unit has a link to the first
   bool reduces_in_switch = false;  ///< the switch adds up what it passes on

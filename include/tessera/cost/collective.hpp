@@ -22,7 +22,7 @@
 
 namespace tessera::cost {
 
-/// What a group of devices does together.
+/// A collective operation of a group of devices.
 enum class Collective : std::uint8_t {
   all_gather,
   reduce_scatter,

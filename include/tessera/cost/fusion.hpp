@@ -33,7 +33,7 @@ namespace tessera::cost {
 /// an A100's or an H100's multiprocessor has for a kernel, or a little less.
 inline constexpr Wide longest_row = 32'768;
 
-/// What is fused.
+/// The ops that are fused.
 struct Fusion {
   std::vector<char> in_memory;       ///< by op: whether its results reach memory
   std::vector<graph::OpId> kernel;   ///< by op: the first op of its kernel

@@ -14,7 +14,7 @@ struct Transformer {
   Extent layers = 0, hidden = 0, sequence = 0, vocabulary = 0;
 };
 
-/// What the backward pass rematerializes.
+/// The ops that the backward pass rematerializes.
 enum class Rematerialized {
   nothing,
   attention,  ///< scores and values: "selective"

@@ -39,7 +39,7 @@ struct HostLinks {
   bool reduces_in_switch = false;
 };
 
-/// What joins the hosts.
+/// The network that joins the hosts.
 struct Network {
   int nics = 0;              ///< of a host; 0: unknown, and one host is all there is
   Rate nic_rate = 0;         ///< bytes per second, one way

@@ -18,7 +18,7 @@
 
 namespace tessera::cost {
 
-/// What is reached of the memory's bandwidth, and of the best measured product's rate, in
+/// The share reached of the memory's bandwidth, and of the best measured product's rate, in
 /// hundredths.
 inline constexpr int memory_percent = 70;
 inline constexpr int typical_percent = 94;

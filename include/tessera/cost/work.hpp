@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What one device computes and moves for an op: the matrix product that it is, if it is one, and
-// the bytes that pass between memory and arithmetic.
+// The computation and memory traffic of one device for an op: the matrix product that it is, if it
+// is one, and the bytes that pass between memory and arithmetic.
 //
 // How long that takes is the roofline's concern (roofline.hpp); what an op asks of memory in the
 // first place is workload.hpp's.
@@ -31,7 +31,7 @@ struct Merged {
   friend constexpr bool operator==(const Merged&, const Merged&) = default;
 };
 
-/// What one device computes and moves for an op.
+/// The computation and memory traffic of one device for an op.
 struct Work {
   Product product;
   graph::ElementType element = graph::ElementType::f32;  ///< of the product's operands

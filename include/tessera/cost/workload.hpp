@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the ops of a program ask of memory and of arithmetic, whatever the strategies.
+// The memory traffic and arithmetic of a program's ops, independent of strategies.
 //
 // A product or convolution is heavy (graph::Op); everything else is as fast as memory.  Fusion, and
 // which values therefore never reach memory, is fusion.hpp's concern; here the reading and writing
@@ -20,7 +20,7 @@
 
 namespace tessera::cost {
 
-/// What one op asks of memory and of arithmetic.
+/// The memory traffic and arithmetic of one op.
 struct Workload {
   bool is_product = false;
   bool launches = false;  ///< whether a kernel ends in it

@@ -152,7 +152,7 @@ struct Tally {
   friend bool operator==(const Tally&, const Tally&) noexcept = default;
 };
 
-/// What one device's calls moved.
+/// The traffic of one device's calls.
 class Traffic {
  public:
   /// Of all calls of one kind.  O(1)

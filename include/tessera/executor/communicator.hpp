@@ -79,7 +79,7 @@ class Communicator {
   Device device() const noexcept;
   /// How many devices the run has.
   Extent size() const noexcept;
-  /// What this device's calls have moved up to now.
+  /// The traffic of this device's calls so far.
   const Traffic& traffic() const noexcept { return traffic_; }
 
   template<Element T>

@@ -130,7 +130,7 @@ class HeldValues {
   void note(Extent copies) { memory_.note(copies); }
 
  private:
-  // What a value adds to memory at present.
+  // The memory that a value occupies at present.
   struct Bytes {
     Extent counted = 0, others = 0;
   };

@@ -25,7 +25,7 @@ namespace detail {
 
 // --- Random inputs -------------------------------------------------------------------------------
 
-// What the program asks of the values of each op.
+// The requirements of the program on the values of each op.
 class Demands {
  public:
   explicit Demands(const graph::Graph& graph)
@@ -98,7 +98,7 @@ class Demands {
     return std::nullopt;
   }
 
-  // What is asked of a result is asked of the operands that it is made of.
+  // A requirement on a result holds for the operands that it is made of.
   void pass_on(graph::OpId id) {
     const graph::Op& op = graph_.op(id);
     constexpr Opcode always_positive[] = {Opcode::exponential, Opcode::logistic, Opcode::abs,

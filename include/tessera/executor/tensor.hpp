@@ -80,7 +80,7 @@ class Tensor {
 Dims dims_of(const Slice& slice);
 /// The slice that is all of a tensor.
 Slice whole_slice(const Dims& dims);
-/// What two slices of one tensor have in common; empty ranges where they have nothing.
+/// The intersection of two slices of one tensor; empty ranges where they are disjoint.
 Slice intersection(const Slice& a, const Slice& b);
 
 /// A part of a tensor, for reading.  @pre tensor->dims() == dims_of(slice)

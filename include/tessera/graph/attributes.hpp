@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What an op computes, where its opcode and the types of its tensors leave it open.
+// Attributes complete what an op computes, where its opcode and the types of its tensors leave it
+// open.
 //
 // The planner never reads attributes: a rule is enough for it.  Code that differentiates, writes or
 // executes a program reads the opcode and the attributes.  Most ops need only their opcode: an

@@ -31,7 +31,7 @@ enum class Linearity : std::uint8_t {
   in_dividend,  ///< in the first operand, where arithmetic does not round as that of integers does
 };
 
-/// What is true of every op of an opcode.
+/// The traits that every op of an opcode has.
 struct OpcodeTraits {
   std::string_view name;        ///< in HLO; empty for Opcode::unknown
   bool is_elementwise = false;  ///< a result element depends on the operands' elements in its place
@@ -114,7 +114,7 @@ inline constexpr auto opcode_table = make_opcode_table();
 /// How many opcodes there are, Opcode::unknown among them.
 inline constexpr std::size_t opcode_count = detail::opcode_table.size();
 
-/// What is true of every op of this opcode.  O(1)
+/// The traits of this opcode.  O(1)
 constexpr const OpcodeTraits& traits(Opcode opcode) noexcept {
   return detail::opcode_table[static_cast<std::size_t>(opcode)];
 }

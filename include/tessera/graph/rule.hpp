@@ -31,7 +31,7 @@
 
 namespace tessera::graph {
 
-/// What splitting a factor means.
+/// The effect of splitting a factor.
 enum class FactorKind : std::uint8_t {
   parallel,   ///< iterations are independent
   reduction,  ///< summed over (or max, ...): splitting it leaves a partial result

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What sharding rules must look like, as the compiler and exceptions know them.  Words: rules.def.
+// The form of sharding rules, as the compiler and exceptions check it.  rules.def has the
+// sentences.
 #pragma once
 #include "tessera/core/fault.hpp"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a program does with a network: a whole training step, a phase of one, or inference.
+// The use of a network in a program: a whole training step, a phase of one, or inference.
 #pragma once
 #include <cstdint>
 
@@ -10,7 +10,7 @@
 
 namespace tessera::models {
 
-/// What a program does with its network.
+/// The use of a network in a program.
 enum class Purpose : std::uint8_t {
   training,      ///< forward pass, backward pass and optimizer
   accumulation,  ///< forward and backward pass; adds the gradients to those of earlier microbatches

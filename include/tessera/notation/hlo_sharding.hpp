@@ -19,7 +19,7 @@
 
 namespace tessera::notation {
 
-/// What the devices of a subgroup, which a tensor is not split over, hold.
+/// The contents of the devices of a subgroup over which a tensor is not split.
 enum class SubgroupKind : std::uint8_t { manual, unreduced, replicated, maximal };
 
 /// As HLO writes it.
@@ -60,7 +60,7 @@ std::string to_string(const HloSharding& sharding);
 /// to_string(to_hlo(...)).  Throws what to_hlo() does.  O(devices)
 std::string hlo_text(DynamicSharding sharding, const DynamicMesh& mesh);
 
-/// What is wrong with a sharding's text, and at which offset.
+/// An error in a sharding's text, with its offset.
 class HloShardingError : public Error {
  public:
   HloShardingError(std::size_t offset, const std::string& message)

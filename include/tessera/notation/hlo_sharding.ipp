@@ -39,7 +39,7 @@ TESSERA_INLINE std::vector<Device> devices_in_order(const DynamicMesh& mesh,
   return devices;
 }
 
-// What is the same on every device.
+// The axes along which every device holds the same.
 TESSERA_INLINE HloSharding without_tiles(const std::vector<SubgroupKind>& subgroups) {
   const bool is_unreduced = !subgroups.empty() && subgroups[0] == SubgroupKind::unreduced;
   return {is_unreduced ? HloSharding::Kind::unreduced : HloSharding::Kind::replicated, {}, {}, {}};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What one device holds of a tensor: how large its shard is, and which slice of the whole.
+// The shard of one device: its sizes, and its slice of the whole tensor.
 //
 // A dim of size D that is split n ways falls into n equal tiles of ceil(D / n), as in XLA and
 // Shardy: where n does not divide D, the last tiles are short or empty.

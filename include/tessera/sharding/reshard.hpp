@@ -12,7 +12,7 @@
 
 namespace tessera {
 
-/// What a step does along one mesh axis.
+/// The kind of a step along one mesh axis.
 enum class StepKind : std::uint8_t {
   slice,           ///< copies -> split: every device keeps its part; nothing moves
   mask,            ///< copies -> partial: one device keeps the values, the others the identity

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What builders of ops check of their operands.  All throw InvalidArgument, naming the opcode.
+// Checks of operands, for the builders of ops.  All throw InvalidArgument, naming the opcode.
 #pragma once
 #include <cstddef>
 #include <vector>

@@ -346,7 +346,7 @@ TESSERA_INLINE Tensor broadcast_adjoint(const OpAdjoint& at, std::size_t) {
   for (std::size_t d = 0; d < at.adjoint.dims().size(); ++d)
     if (!contains(dimensions, d)) added.push_back(static_cast<Extent>(d));
   const Tensor sum = added.empty() ? at.adjoint : reduce_sum(at.adjoint, added);
-  // What is left stands in the result's order.
+  // The remaining dims are in the result's order.
   std::vector<Extent> permutation;
   for (const Extent dim : dimensions)
     permutation.push_back(std::count_if(dimensions.begin(), dimensions.end(),

@@ -57,7 +57,7 @@ TESSERA_INLINE Rule variadic_reduce_rule(const Dims& operand, std::size_t count,
 
 namespace detail {
 
-// What changes nothing when it is combined with an element.
+// The neutral element of the reduction.
 TESSERA_INLINE double neutral(Reduction reduction, ElementType element) {
   constexpr double infinity = std::numeric_limits<double>::infinity();
   if (reduction == Reduction::product || reduction == Reduction::logical_and) return 1;

@@ -36,7 +36,7 @@ class HloShardingParser {
   Extent product_of(const std::vector<Extent>& numbers) const;
 
   // --- Parts of a sharding -----------------------------------------------------------------------
-  // What of one leaf has been read.
+  // The parts of one leaf that have been read.
   struct Leaf {
     HloSharding sharding;
     bool has_kind = false, has_subgroups = false;

@@ -26,7 +26,7 @@ struct Partial {};
 
 namespace detail {
 
-// What one part of a sharding type says.
+// The meaning of one part of a sharding type.
 template<class Part>
 struct PartReader {
   static constexpr bool is_part = false, is_partial = false;

@@ -35,8 +35,8 @@ inline bool has_reached(const Counter& counter, std::uint32_t target) noexcept {
   return is_past(counter.load(), target);
 }
 
-// What one member of a group shows the others while they are in a call together.  Written by its
-// owner before it arrives, read by others after.
+// The data that one member of a group shows the others while they are in a call together.  Written
+// by its owner before it arrives, read by others after.
 struct alignas(64) Post {
   Call call;
   const std::byte* data = nullptr;

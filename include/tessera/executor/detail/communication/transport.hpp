@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What carries the bytes of a communicator: threads of one process, or MPI.
+// A transport carries the bytes of a communicator: between threads of one process, or by MPI.
 //
 // A transport knows neither element types nor traffic.  What one device can check by itself has
 // been checked before a transport is called; the semantics of the calls are communicator.hpp's.

@@ -60,7 +60,7 @@ inline std::size_t batch_place(Extent dim, Extent vector_dim) {
   return static_cast<std::size_t>(dim > vector_dim ? dim - 1 : dim);
 }
 
-// What the indices of a gather and of a scatter have in common.
+// The common part of the indices of a gather and of a scatter.
 struct Starts {
   std::span<const Extent> index_map;      // index i of a vector is a coordinate of this dim
   std::span<const Extent> batching_dims;  // of the tensor looked up in,

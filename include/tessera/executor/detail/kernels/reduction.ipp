@@ -21,7 +21,7 @@
 
 namespace tessera::executor::detail {
 
-// What changes nothing when it is combined with another element.
+// The neutral element of a reduction.
 template<class T>
 T identity_of(Reduction reduction, ElementType element) {
   using Limits = std::numeric_limits<std::conditional_t<std::is_integral_v<T>, T, float>>;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What devices count and compare in a verification, and how reports are made of it.
+// The counts and comparisons of devices in a verification, and reports made of them.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -26,7 +26,7 @@ struct VerifyOptions;
 
 namespace tessera::executor::detail {
 
-// What one device has counted and compared; after share(), what all devices have.
+// The counts and comparisons of one device; after share(), of all devices.
 struct Findings {
   std::vector<std::int64_t> sums, largest;  // summed up over devices; the largest of all devices
   std::vector<double> differences;          // the largest of all devices

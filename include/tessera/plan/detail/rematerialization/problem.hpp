@@ -15,9 +15,9 @@
 // held longer only to be read by ops that run again.
 //
 // Time is that of the program in which every candidate runs again.  A tensor is held until the last
-// op that might read it, whether that one runs or not, and a second run costs as much as the first.
-// Of all such plans the problem has the cheapest that fits; to keep everything is one of them, at
-// the price and in the memory of the program itself.
+// op that might read it, whether that one runs or not, and a rematerialization costs as much as the
+// first. Of all such plans the problem has the cheapest that fits; to keep everything is one of
+// them, at the price and in the memory of the program itself.
 #pragma once
 #include <cstdint>
 #include <optional>

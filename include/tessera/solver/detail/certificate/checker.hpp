@@ -148,7 +148,7 @@ inline void raise_bound(Checker& checker, const Total& value) {
   if (!bound || value > bound->value) bound = Bound{value, checker.line};
 }
 
-// Whatever the bound covers has been closed.
+// All that the bound covers has been closed.
 inline void close_with(Scope& scope, const Bound& bound) {
   if (!scope.closed || bound.value < scope.closed->value) scope.closed = bound;
 }
