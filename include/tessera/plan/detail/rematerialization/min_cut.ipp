@@ -2,6 +2,13 @@
 //
 // The bodies of min_cut.hpp.
 #pragma once
+#include <version>  // tells which standard library this is
+
+// Boost 1.74 derives from std::unary_function, which libc++ no longer has in C++20.
+#if defined(_LIBCPP_VERSION) && !defined(BOOST_NO_CXX98_FUNCTION_BASE)
+#define BOOST_NO_CXX98_FUNCTION_BASE
+#endif
+
 #include "tessera/plan/detail/rematerialization/min_cut.hpp"
 
 #include <boost/graph/adjacency_list.hpp>
