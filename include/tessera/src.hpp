@@ -12,14 +12,9 @@
 #endif
 
 #include "tessera/src/cost.hpp"
+#include "tessera/src/executor.hpp"
 #include "tessera/src/graph.hpp"
+#include "tessera/src/io.hpp"
 #include "tessera/src/pipeline.hpp"
 #include "tessera/src/plan.hpp"
 #include "tessera/src/solver.hpp"
-
-#if __has_include(<rapidjson/reader.h>)
-#include "tessera/src/io.hpp"
-#endif
-#if __has_include(<Eigen/Core>)
-#include "tessera/src/executor.hpp"
-#endif

@@ -78,7 +78,7 @@ Problem grid_problem(std::uint64_t seed, NodeId width, NodeId height, std::int64
 
 Choice first_values(const Component& component) { return Choice(component.size(), 0); }
 
-// What elimination finds where everything is free and nothing is conditioned on.
+// Bucket elimination of all variables, with no value fixed and none conditioned on.
 Choice eliminated(const Sample& sample, std::uint64_t seed) {
   RandomSource random(seed);
   BucketElimination elimination(sample.weights);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The function bodies of executor/, and of its tables in report/.  They need Eigen, for src.hpp.
+// The function bodies of executor/, for src.hpp.  They need Eigen, and are left out where it is
+// missing.
 #pragma once
+#if __has_include(<Eigen/Core>)
 #include "tessera/executor/communicator.ipp"
 #include "tessera/executor/detail/communication/call.ipp"
 #include "tessera/executor/detail/kernels/combine.ipp"
@@ -32,3 +34,4 @@
 #include "tessera/executor/verify_pipeline.ipp"
 #include "tessera/report/execution_table.ipp"
 #include "tessera/report/pipeline_execution_table.ipp"
+#endif

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The function bodies of io/ and report/.  They need RapidJSON, for src.hpp.
+// The function bodies of io/ and report/, for src.hpp.  They need RapidJSON, and are left out where
+// it is missing.
 #pragma once
+#if __has_include(<rapidjson/reader.h>)
 #include "tessera/io/file.ipp"
 #include "tessera/io/hlo/annotations.ipp"
 #include "tessera/io/hlo/custom_calls.ipp"
@@ -51,3 +53,4 @@
 #include "tessera/report/solve_log.ipp"
 #include "tessera/report/text.ipp"
 #include "tessera/report/timeline.ipp"
+#endif

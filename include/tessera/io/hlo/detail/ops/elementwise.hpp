@@ -15,7 +15,6 @@ std::optional<Shape> binary_shape(const ShapeSite& site);
 std::optional<Shape> compare_shape(const ShapeSite& site);
 std::optional<Shape> predicate_shape(const ShapeSite& site);
 std::optional<Shape> complex_shape(const ShapeSite& site);
-std::optional<Shape> part_shape(const ShapeSite& site);
 std::optional<Shape> select_shape(const ShapeSite& site);
 std::optional<Shape> clamp_shape(const ShapeSite& site);
 std::optional<Shape> convert_shape(const ShapeSite& site);

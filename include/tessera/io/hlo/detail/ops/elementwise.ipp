@@ -55,10 +55,6 @@ TESSERA_INLINE std::optional<Shape> complex_shape(const ShapeSite& site) {
   return shape_of_equal_operands(site, is_double ? ElementType::c128 : ElementType::c64);
 }
 
-TESSERA_INLINE std::optional<Shape> part_shape(const ShapeSite& site) {
-  return magnitude_shape(site);
-}
-
 TESSERA_INLINE std::optional<Shape> select_shape(const ShapeSite& site) {
   if (element_type(site, 0) != ElementType::pred)
     fail(site, "the first operand must be of type pred");
